@@ -1,0 +1,7 @@
+/** @type {import("next").NextConfig} */
+export default {
+  reactStrictMode: true,
+  poweredByHeader: false,
+  // These open sockets and read their own files at run time; bundling them gains nothing.
+  serverExternalPackages: ["pg", "graphile-worker", "nodemailer", "@prisma/client", "@prisma/adapter-pg", "stripe"],
+};
