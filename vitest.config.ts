@@ -1,0 +1,53 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+
+// Three projects: rules and machinery alone; against a real PostgreSQL; and the built app in a real browser.
+// `npm test` runs them all with its own database; `npx vitest --project <name>` starts one by itself when it needs it.
+const alias = {
+  "~": fileURLToPath(new URL("./src", import.meta.url)),
+  // Next replaces this guard in its bundles. Outside of them it would throw.
+  "server-only": fileURLToPath(new URL("./tests/setup/server-only.ts", import.meta.url)),
+};
+
+export default defineConfig({
+  resolve: { alias },
+  test: {
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "unit",
+          include: ["tests/{unit,sandbox,cli}/**/*.test.{ts,tsx}"],
+          testTimeout: 20_000,
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "integration",
+          include: ["tests/integration/**/*.test.ts"],
+          globalSetup: ["tests/setup/global-postgres.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "e2e",
+          include: ["tests/e2e/**/*.test.ts"],
+          globalSetup: ["tests/setup/global-postgres.ts"],
+          testTimeout: 120_000,
+          // The first file may have to build the app.
+          hookTimeout: 600_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
+  },
+});
