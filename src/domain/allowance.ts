@@ -1,0 +1,77 @@
+// Which allowance a paid period gives, in which slices, and when. No IO, no clock.
+import { invariant } from "./errors";
+
+export type Interval = "month" | "year";
+
+export interface Slice {
+  index: number;
+  start: Date;
+  end: Date;
+}
+
+/** The instant `months` calendar months after `anchor`, in UTC; the 31st becomes the last day of a shorter month. */
+export function addMonths(anchor: Date, months: number): Date {
+  const result = new Date(anchor);
+  result.setUTCDate(1);
+  result.setUTCMonth(anchor.getUTCMonth() + months);
+  const lastDay = new Date(Date.UTC(result.getUTCFullYear(), result.getUTCMonth() + 1, 0)).getUTCDate();
+  result.setUTCDate(Math.min(anchor.getUTCDate(), lastDay));
+  return result;
+}
+
+/**
+ * The slices in which a period's credits are granted: one for the whole period, or one a month of a longer period.
+ * Each begins a whole number of months after the period's start, so a subscription of the 31st keeps its day.
+ */
+export function slicesOf(periodStart: Date, periodEnd: Date, creditInterval: Interval): Slice[] {
+  invariant(periodEnd > periodStart, "a period ends after it starts");
+  if (creditInterval === "year") return [{ index: 0, start: periodStart, end: periodEnd }];
+  const starts = [periodStart];
+  for (let next = addMonths(periodStart, 1); next < periodEnd; next = addMonths(periodStart, starts.length)) {
+    // The rest after the last whole month belongs to that month: a period of a month and some hours is one slice.
+    if (periodEnd.getTime() - next.getTime() < 7 * 86_400_000) break;
+    starts.push(next);
+  }
+  return starts.map((start, index) => ({ index, start, end: starts[index + 1] ?? periodEnd }));
+}
+
+/** An invoice line, reduced to what entitles to credits. */
+export interface PaidLine {
+  stripePriceId: string | null;
+  stripeItemId: string | null;
+  proration: boolean;
+  periodStart: Date;
+  periodEnd: Date;
+}
+
+export interface PaidPeriod {
+  stripePriceId: string;
+  stripeItemId: string;
+  periodStart: Date;
+  periodEnd: Date;
+  trial: boolean;
+}
+
+/**
+ * The periods that a paid invoice pays for: its lines for a plan's item, prorations left out. A line that ends with the
+ * trial is the trial itself (Stripe bills it at zero), which has an allowance of its own.
+ */
+export function paidPeriods(
+  lines: readonly PaidLine[],
+  isPlanPrice: (stripePriceId: string) => boolean,
+  trialEnd: Date | null,
+): PaidPeriod[] {
+  const periods = new Map<string, PaidPeriod>();
+  for (const line of lines) {
+    if (line.stripePriceId === null || line.stripeItemId === null || line.proration) continue;
+    if (!isPlanPrice(line.stripePriceId) || line.periodEnd <= line.periodStart) continue;
+    periods.set(`${line.stripeItemId}@${line.periodStart.getTime()}`, {
+      stripePriceId: line.stripePriceId,
+      stripeItemId: line.stripeItemId,
+      periodStart: line.periodStart,
+      periodEnd: line.periodEnd,
+      trial: trialEnd !== null && line.periodEnd <= trialEnd,
+    });
+  }
+  return [...periods.values()];
+}

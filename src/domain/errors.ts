@@ -1,0 +1,53 @@
+// The two kinds of failure: a `BillingError` is expected and told to the caller; a broken invariant is our own fault.
+
+/** Every expected failure, by the code that a caller branches on. What each is over HTTP is said in `server/api/errors.ts`. */
+export const BILLING_ERROR_CODES = [
+  "INVALID_INPUT",
+  "UNAUTHENTICATED",
+  "FORBIDDEN",
+  "NOT_FOUND",
+  "INSUFFICIENT_CREDITS",
+  "UNKNOWN_EVENT",
+  "INACTIVE_EVENT",
+  "IDEMPOTENCY_CONFLICT",
+  "ALREADY_SUBSCRIBED",
+  "PLAN_NOT_AVAILABLE",
+  "PRODUCT_NOT_AVAILABLE",
+  "NO_BILLING_ACCOUNT",
+  "ALREADY_MEMBER",
+  "INVITATION_NOT_VALID",
+  "LAST_OWNER",
+  "BUSY",
+  "STRIPE_UNAVAILABLE",
+  "STRIPE_REFUSED",
+  "PAYLOAD_TOO_LARGE",
+  "INTERNAL",
+] as const;
+
+export type BillingErrorCode = (typeof BILLING_ERROR_CODES)[number];
+
+export type BillingErrorDetails = Record<string, unknown>;
+
+/** An expected failure: a code to branch on, a sentence for people, and the facts that explain it. */
+export class BillingError extends Error {
+  override readonly name = "BillingError";
+
+  constructor(
+    readonly code: BillingErrorCode,
+    message: string,
+    readonly details: BillingErrorDetails = {},
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** Something that cannot be, is: a bug of ours, never a caller's mistake. */
+export class InvariantError extends Error {
+  override readonly name = "InvariantError";
+}
+
+/** Asserts what must hold. @throws InvariantError with the message. */
+export function invariant(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new InvariantError(message);
+}

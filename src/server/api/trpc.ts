@@ -1,0 +1,69 @@
+// tRPC's set-up: context, errors, and the procedures by what a caller must be.
+import { initTRPC } from "@trpc/server";
+import superjson from "superjson";
+import { z } from "zod";
+import { type ActingRole, type Capability, can } from "~/domain/capabilities";
+import { BillingError } from "~/domain/errors";
+import type { Actor } from "../auth/actor";
+import { roleIn } from "../billing/access";
+import { failureOf, toTRPCError } from "./errors";
+
+export interface Context {
+  actor: Actor | null;
+  /** The instant of the request: the one time that everything in it uses. */
+  now: Date;
+}
+
+const t = initTRPC.context<Context>().create({
+  transformer: superjson,
+  isDev: false, // never a stack in an answer, whatever NODE_ENV says
+  errorFormatter({ shape, error }) {
+    const { failure, message } = failureOf(error);
+    return { ...shape, message, data: { ...shape.data, billing: failure } };
+  },
+});
+
+export const router = t.router;
+export const createCallerFactory = t.createCallerFactory;
+
+const translateErrors = t.middleware(async ({ next, path }) => {
+  const result = await next();
+  if (!result.ok) throw toTRPCError(result.error, path);
+  return result;
+});
+
+/** For everyone. */
+export const publicProcedure = t.procedure.use(translateErrors);
+
+/** For a person or a service that said who it is. */
+export const actorProcedure = publicProcedure.use(({ ctx, next }) => {
+  if (!ctx.actor) throw new BillingError("UNAUTHENTICATED", "Sign in, or send an API key.");
+  return next({ ctx: { ...ctx, actor: ctx.actor } });
+});
+
+/** For a person who is signed in. */
+export const personProcedure = actorProcedure.use(({ ctx, next }) => {
+  if (ctx.actor.kind !== "person") throw new BillingError("FORBIDDEN", "This is for people, not for services.");
+  return next({ ctx: { ...ctx, actor: ctx.actor } });
+});
+
+/** For platform keys and platform admins. */
+export const platformProcedure = actorProcedure.use(({ ctx, next }) => {
+  const { actor } = ctx;
+  const allowed = actor.kind === "person" ? actor.isPlatformAdmin : actor.organizationId === null;
+  if (!allowed) throw new BillingError("FORBIDDEN", "This is for the platform.");
+  return next({ ctx });
+});
+
+export const organizationInput = z.object({ organizationId: z.uuid() });
+
+/** For whoever has the capability in the organization that the input names. Adds `organizationId` and `role` to the context. */
+export function organizationProcedure(capability: Capability) {
+  return actorProcedure.input(organizationInput).use(async ({ ctx, input, next }) => {
+    const role: ActingRole = await roleIn(ctx.actor, input.organizationId);
+    if (!can(role, capability)) {
+      throw new BillingError("FORBIDDEN", "Your role does not allow this.", { role, capability });
+    }
+    return next({ ctx: { ...ctx, organizationId: input.organizationId, role } });
+  });
+}

@@ -1,0 +1,60 @@
+// The only doors to the database: a transaction runs either as one organization, or as the platform.
+import { PrismaPg } from "@prisma/adapter-pg";
+import { env } from "../env";
+import { Prisma, PrismaClient } from "./generated/client";
+
+export { Prisma };
+
+/** A transaction that has taken a role. Its rows are those of the role's tenant. */
+export type Transaction = Prisma.TransactionClient;
+
+// One client a process, also where the bundler loads this module twice.
+const shared = globalThis as typeof globalThis & { billfoldPrisma?: PrismaClient };
+
+function client(): PrismaClient {
+  shared.billfoldPrisma ??= new PrismaClient({
+    adapter: new PrismaPg({ connectionString: env().DATABASE_URL, max: env().DATABASE_POOL }),
+  });
+  return shared.billfoldPrisma;
+}
+
+// A burst of calls on one organization queues for its account's lock and for connections; both are waited for longer
+// than Prisma's default of two and five seconds, which would fail calls that only had to be patient.
+const LIMITS = { maxWait: 15_000, timeout: 20_000 };
+
+/**
+ * Runs `work` in a transaction as one organization: row-level security leaves only its rows, for reading and writing.
+ * @param organizationId uuid of the tenant
+ */
+export function asOrganization<T>(organizationId: string, work: (tx: Transaction) => Promise<T>): Promise<T> {
+  return client().$transaction(async (tx) => {
+    await tx.$queryRaw`SELECT set_config('role', 'billfold_app', true), set_config('app.organization_id', ${organizationId}, true)`;
+    return work(tx);
+  }, LIMITS);
+}
+
+/** Runs `work` in a transaction as the platform, which sees every organization: webhooks, jobs, sign-in, admin. */
+export function asPlatform<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+  return client().$transaction(async (tx) => {
+    await tx.$queryRaw`SELECT set_config('role', 'billfold_platform', true)`;
+    return work(tx);
+  }, LIMITS);
+}
+
+/** Ends the process's connections; for commands and tests that must end by themselves. */
+export async function disconnect(): Promise<void> {
+  await shared.billfoldPrisma?.$disconnect();
+  delete shared.billfoldPrisma;
+}
+
+/** Whether an error is the database refusing a second row under one unique key. */
+export function isUniqueViolation(error: unknown): boolean {
+  if (error instanceof Prisma.PrismaClientKnownRequestError) {
+    if (error.code === "P2002") return true;
+    const meta = error.meta as
+      | { code?: string; driverAdapterError?: { cause?: { originalCode?: string } } }
+      | undefined;
+    return meta?.code === "23505" || meta?.driverAdapterError?.cause?.originalCode === "23505";
+  }
+  return false;
+}
