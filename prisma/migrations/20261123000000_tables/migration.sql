@@ -396,6 +396,7 @@ CREATE TABLE "credit_entries" (
     "position" INTEGER NOT NULL,
     "grant_id" UUID NOT NULL,
     "amount" BIGINT NOT NULL,
+    "lot_after" BIGINT NOT NULL,
 
     CONSTRAINT "credit_entries_pkey" PRIMARY KEY ("organization_id","transaction_seq","position")
 );
@@ -547,7 +548,7 @@ CREATE UNIQUE INDEX "credit_transactions_organization_id_id_key" ON "credit_tran
 CREATE UNIQUE INDEX "credit_transactions_organization_id_key_space_idempotency_k_key" ON "credit_transactions"("organization_id", "key_space", "idempotency_key");
 
 -- CreateIndex
-CREATE INDEX "credit_entries_organization_id_grant_id_idx" ON "credit_entries"("organization_id", "grant_id");
+CREATE INDEX "credit_entries_organization_id_grant_id_transaction_seq_idx" ON "credit_entries"("organization_id", "grant_id", "transaction_seq");
 
 -- CreateIndex
 CREATE INDEX "stripe_events_organization_id_created_at_idx" ON "stripe_events"("organization_id", "created_at");

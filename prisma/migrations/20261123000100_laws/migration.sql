@@ -108,7 +108,7 @@ ALTER TABLE credit_transactions
   ADD CONSTRAINT running_total_not_negative CHECK (balance_after >= 0 AND available_after >= 0 AND available_after <= balance_after),
   ADD CONSTRAINT seq_positive CHECK (seq > 0),
   ADD CONSTRAINT consume_names_its_event CHECK (type <> 'consume' OR (amount < 0 AND event_id IS NOT NULL AND event_name IS NOT NULL AND quantity > 0 AND unit_cost > 0));
-ALTER TABLE credit_entries ADD CONSTRAINT entry_moves CHECK (amount <> 0 AND position > 0);
+ALTER TABLE credit_entries ADD CONSTRAINT entry_moves CHECK (amount <> 0 AND position > 0 AND lot_after >= 0);
 ALTER TABLE credit_events ADD CONSTRAINT cost_positive CHECK (cost > 0);
 ALTER TABLE credit_event_overrides ADD CONSTRAINT override_cost_positive CHECK (cost > 0);
 ALTER TABLE credit_products ADD CONSTRAINT pack_positive CHECK (credits > 0);

@@ -202,7 +202,7 @@ export async function postGrant(
   };
   const available = availableCredits([...lots, filled], account.held, movement.at);
   const entries = [{ grantId, amount: lot.amount }];
-  const posted = await append(tx, account, { ...movement, entries }, available);
+  const posted = await append(tx, account, { ...movement, entries }, [filled], available);
   return { ...posted, grantId };
 }
 
@@ -220,13 +220,14 @@ export async function postMovement(
     FROM unnest(${movement.entries.map((entry) => entry.grantId)}::uuid[], ${movement.entries.map((entry) => BigInt(entry.amount))}::bigint[]) AS c (id, amount)
     WHERE g.organization_id = ${account.organizationId}::uuid AND g.id = c.id`;
   invariant(changed === movement.entries.length, "every lot of a movement is a lot of its organization");
-  return append(tx, account, movement, availableCredits(after, account.held, movement.at));
+  return append(tx, account, movement, after, availableCredits(after, account.held, movement.at));
 }
 
 async function append(
   tx: Transaction,
   account: LockedAccount,
   movement: Movement,
+  lotsAfter: readonly OpenLot[],
   available: Credits,
 ): Promise<PostedTransaction> {
   const amount = toCredits(movement.entries.reduce((sum, entry) => sum + entry.amount, 0));
@@ -236,6 +237,8 @@ async function append(
   const id = newId(movement.at);
   const grantIds = movement.entries.map((entry) => entry.grantId);
   const amounts = movement.entries.map((entry) => BigInt(entry.amount));
+  const remaining = new Map(lotsAfter.map((lot) => [lot.id, BigInt(lot.remaining)]));
+  const remainders = grantIds.map((grantId) => remaining.get(grantId) ?? 0n);
   const { event } = movement;
   const metadata = movement.metadata == null ? null : JSON.stringify(movement.metadata);
   await tx.$executeRaw`
@@ -248,9 +251,9 @@ async function append(
         ${event?.unitCost ?? null}::bigint, ${movement.reason ?? null}, ${movement.actor}, ${movement.apiKeyId ?? null}::uuid,
         ${metadata}::jsonb, ${movement.at}::timestamptz)
     ), entries AS (
-      INSERT INTO credit_entries (organization_id, transaction_seq, position, grant_id, amount)
-      SELECT ${account.organizationId}::uuid, ${seq}::bigint, e.position, e.grant_id, e.amount
-      FROM unnest(${grantIds}::uuid[], ${amounts}::bigint[]) WITH ORDINALITY AS e (grant_id, amount, position)
+      INSERT INTO credit_entries (organization_id, transaction_seq, position, grant_id, amount, lot_after)
+      SELECT ${account.organizationId}::uuid, ${seq}::bigint, e.position, e.grant_id, e.amount, e.lot_after
+      FROM unnest(${grantIds}::uuid[], ${amounts}::bigint[], ${remainders}::bigint[]) WITH ORDINALITY AS e (grant_id, amount, lot_after, position)
     )
     UPDATE credit_accounts SET balance = ${balanceAfter}::bigint, last_seq = ${seq}::bigint, updated_at = ${movement.at}::timestamptz
     WHERE organization_id = ${account.organizationId}::uuid`;
