@@ -30,6 +30,8 @@ export type PostgresOptions = {
   /** false skips fsync: for throw-away clusters whose loss in a power cut is no loss. */
   durable?: boolean;
   logFile?: string;
+  /** Told of the server as soon as there is a process, before it is ready. */
+  onSpawn?: (server: Child) => void;
 };
 
 export type Postgres = {
@@ -201,16 +203,17 @@ async function makeExecutable(file: string): Promise<void> {
 }
 
 async function initialise(binaries: Binaries, dataDir: string, kept: Kept, identity: Identity): Promise<void> {
-  await rm(dataDir, { recursive: true, force: true });
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
-  const passwordFile = join(dataDir, "..", `password-${randomBytes(6).toString("hex")}`);
+  // Made aside and moved into place when complete: a half-made cluster looks like a whole one.
+  const partial = `${dataDir}-new`;
+  const passwordFile = `${dataDir}-password`;
+  for (const path of [dataDir, partial]) await rm(path, { recursive: true, force: true });
+  await mkdir(partial, { mode: 0o700 });
   await writeFile(passwordFile, `${kept.superuserPassword}\n`, { mode: 0o600 });
   if (identity) {
-    await chown(dataDir, identity.uid, identity.gid);
-    await chown(passwordFile, identity.uid, identity.gid);
+    for (const path of [partial, passwordFile]) await chown(path, identity.uid, identity.gid);
   }
   const args = [
-    `--pgdata=${dataDir}`,
+    `--pgdata=${partial}`,
     `--username=${SUPERUSER}`,
     `--pwfile=${passwordFile}`,
     "--auth=scram-sha-256",
@@ -222,9 +225,10 @@ async function initialise(binaries: Binaries, dataDir: string, kept: Kept, ident
     "--no-instructions",
   ];
   try {
-    await run(binaries.initdb, args, { ...identity, cwd: dataDir, env: serverEnv() } as ExecFileOptions);
+    await run(binaries.initdb, args, { ...identity, cwd: partial, env: serverEnv() } as ExecFileOptions);
+    await rename(partial, dataDir);
   } catch (error) {
-    await rm(dataDir, { recursive: true, force: true });
+    await rm(partial, { recursive: true, force: true });
     throw new Error(`initdb failed: ${(error as { stderr?: string }).stderr?.trim() || (error as Error).message}`);
   } finally {
     await rm(passwordFile, { force: true });
@@ -245,6 +249,7 @@ async function launch(settings: Launch): Promise<Child> {
   // After a kill -9 the old server's sessions need a moment to notice, and hold its shared memory until they do.
   for (let attempt = 1; ; attempt++) {
     const server = await spawnServer(settings);
+    settings.options.onSpawn?.(server);
     const failure = await waitUntilReady(server, settings.superuserUrl);
     if (!failure) return server;
     await endGroup(server.pid, 2000);

@@ -1,6 +1,6 @@
 // Starting, recognising and ending operating-system processes. Nothing here knows what the processes are for.
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { type ChildProcess, execFileSync, type StdioOptions, spawn } from "node:child_process";
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -33,16 +33,28 @@ export type SpawnOptions = {
 export async function spawnLogged(options: SpawnOptions): Promise<Child> {
   mkdirSync(dirname(options.logFile), { recursive: true });
   const log = openSync(options.logFile, "a");
+  try {
+    return await start(options, ["ignore", log, log]);
+  } finally {
+    closeSync(log);
+  }
+}
+
+/** The same with its output shown where ours is. */
+export function spawnShown(options: Omit<SpawnOptions, "logFile">): Promise<Child> {
+  return start({ ...options, logFile: "" }, ["ignore", "inherit", "inherit"]);
+}
+
+async function start(options: SpawnOptions, stdio: StdioOptions): Promise<Child> {
   const child = spawn(options.command, options.args, {
     cwd: options.cwd,
     env: options.env as NodeJS.ProcessEnv,
     detached: true,
-    stdio: ["ignore", log, log],
+    stdio,
     uid: options.uid,
     gid: options.gid,
     windowsHide: true,
   });
-  closeSync(log);
   const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
     child.once("exit", (code, signal) => resolve({ code, signal }));
     child.once("error", () => resolve({ code: 127, signal: null }));
@@ -68,8 +80,19 @@ export function isAlive(pid: number): boolean {
 export function commandLineOf(pid: number): string | null {
   try {
     if (process.platform === "linux") return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
-    if (process.platform === "win32") return windowsCommandLine(pid);
+    if (process.platform === "win32") return windowsProcess(pid, "CommandLine");
     return execFileSync("ps", ["-ww", "-p", String(pid), "-o", "command="], { encoding: "utf8" }).trim();
+  } catch {
+    return null;
+  }
+}
+
+/** When a process was started, as the system words it: with the id, this tells it from a later one of the same id. */
+export function startTimeOf(pid: number): string | null {
+  try {
+    if (process.platform === "linux") return linuxStat(pid)[19] ?? null;
+    if (process.platform === "win32") return windowsProcess(pid, "CreationDate.Ticks");
+    return execFileSync("ps", ["-p", String(pid), "-o", "lstart="], { encoding: "utf8" }).trim() || null;
   } catch {
     return null;
   }
@@ -117,29 +140,47 @@ export function lastLines(file: string, count: number): string {
   }
 }
 
+/** Whether anything of the group still runs, also when its leader has ended. */
 function isGroupAlive(pid: number): boolean {
   if (isAlive(pid)) return true;
   if (process.platform === "win32") return false;
   try {
     process.kill(-pid, 0);
-    return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
+    if ((error as NodeJS.ErrnoException).code !== "EPERM") return false;
   }
+  return process.platform !== "linux" || hasLiveMember(pid);
+}
+
+/** A group of nothing but zombies answers to signals too, for as long as nobody collects them. */
+function hasLiveMember(group: number): boolean {
+  return readdirSync("/proc").some((name) => {
+    if (!/^\d+$/.test(name)) return false;
+    try {
+      const [state, , processGroup] = linuxStat(Number(name));
+      return Number(processGroup) === group && state !== "Z";
+    } catch {
+      return false;
+    }
+  });
 }
 
 function isZombie(pid: number): boolean {
   if (process.platform !== "linux") return false;
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The second field is the name in brackets, which may itself hold spaces and brackets.
-    return stat.slice(stat.lastIndexOf(")") + 2, stat.lastIndexOf(")") + 3) === "Z";
+    return linuxStat(pid)[0] === "Z";
   } catch {
     return false;
   }
 }
 
-function windowsCommandLine(pid: number): string {
-  const query = `(Get-CimInstance Win32_Process -Filter "ProcessId=${pid}").CommandLine`;
-  return execFileSync("powershell", ["-NoProfile", "-Command", query], { encoding: "utf8" }).trim();
+/** The fields of /proc/<pid>/stat from the third on: the second is a name in brackets that may hold anything. */
+function linuxStat(pid: number): string[] {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+}
+
+function windowsProcess(pid: number, property: string): string | null {
+  const query = `(Get-CimInstance Win32_Process -Filter "ProcessId=${pid}").${property}`;
+  return execFileSync("powershell", ["-NoProfile", "-Command", query], { encoding: "utf8" }).trim() || null;
 }

@@ -1,18 +1,21 @@
 // The throw-away PostgreSQL of a test run, with a migrated template that each test file copies.
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
+import { endRecorded, type RecordedChild } from "./children";
 import { removeCluster, startPostgres } from "./postgres";
-import { isAlive } from "./processes";
+import { isAlive, startTimeOf } from "./processes";
 import { applyMigrations } from "./schema-engine";
 
 export const TEMPLATE_DATABASE = "billfold_template";
 const PREFIX = "billfold-test-";
+const CHILD_PREFIX = "child-";
 
 export type TestPostgres = {
   /** What the test files need to find the server. */
-  env: { BILLFOLD_TEST_PG_URL: string; BILLFOLD_TEST_PG_SUPERUSER_URL: string };
+  env: { BILLFOLD_TEST_PG_URL: string; BILLFOLD_TEST_PG_SUPERUSER_URL: string; BILLFOLD_TEST_RUN_DIR: string };
   migrations: string[];
   stop(): Promise<void>;
 };
@@ -26,17 +29,37 @@ export async function startTestPostgres(): Promise<TestPostgres> {
   await writeFile(join(directory, "owner.pid"), String(process.pid));
   const server = await startPostgres({ dataDir: join(directory, "postgres"), persistent: false, durable: false });
   const stop = async () => {
+    await endRunChildren(directory);
     await server.stop();
     await rm(directory, { recursive: true, force: true });
   };
   try {
     const migrations = await createTemplate(server.url);
-    const env = { BILLFOLD_TEST_PG_URL: server.url, BILLFOLD_TEST_PG_SUPERUSER_URL: server.superuserUrl };
+    const env = {
+      BILLFOLD_TEST_PG_URL: server.url,
+      BILLFOLD_TEST_PG_SUPERUSER_URL: server.superuserUrl,
+      BILLFOLD_TEST_RUN_DIR: directory,
+    };
     return { env, migrations, stop };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+/** Writes down a process that a test has started, so that the run can end it if the test could not. */
+export function recordRunChild(child: { name: string; pid: number }): () => void {
+  const directory = process.env.BILLFOLD_TEST_RUN_DIR;
+  if (!directory) return () => {};
+  const file = join(directory, `${CHILD_PREFIX}${child.pid}.json`);
+  writeFileSync(file, JSON.stringify({ name: child.name, pid: child.pid, startedAt: startTimeOf(child.pid) }));
+  return () => rmSync(file, { force: true });
+}
+
+async function endRunChildren(directory: string): Promise<void> {
+  const names = (await readdir(directory)).filter((name) => name.startsWith(CHILD_PREFIX));
+  const children = names.map((name) => JSON.parse(readFileSync(join(directory, name), "utf8")) as RecordedChild);
+  await endRecorded(children);
 }
 
 async function createTemplate(url: string): Promise<string[]> {
@@ -62,6 +85,7 @@ async function removeOrphans(): Promise<void> {
     const directory = join(tmpdir(), name);
     const owner = Number(await readFile(join(directory, "owner.pid"), "utf8").catch(() => Number.NaN));
     if (!owner || isAlive(owner) || (await stat(directory)).uid !== userInfo().uid) continue;
+    await endRunChildren(directory);
     await removeCluster(join(directory, "postgres"));
     await rm(directory, { recursive: true, force: true });
   }
