@@ -70,13 +70,9 @@ export function PanelFoot({ children, className }: { children: ReactNode; classN
 }
 
 /** Search, filters and export above a table; search takes what is left of the line. */
-export function Toolbar({ children, label }: { children: ReactNode; label?: string }) {
+export function Toolbar({ children }: { children: ReactNode }) {
   return (
-    <div
-      role="toolbar"
-      aria-label={label}
-      className="toolbar flex flex-wrap gap-2 border-b border-line px-(--pad) py-3 max-sm:[&>*]:flex-auto"
-    >
+    <div className="toolbar flex flex-wrap gap-2 border-b border-line px-(--pad) py-3 max-sm:[&>*]:flex-auto">
       {children}
     </div>
   );

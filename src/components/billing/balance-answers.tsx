@@ -1,0 +1,72 @@
+"use client";
+// The three questions of the overview: what is left, until when, what is charged next.
+import { type Answer, Answers } from "../ui/answers";
+import { formatCredits, formatMoney, formatTime, type Money } from "./format";
+import { useViewer } from "./viewer";
+
+export interface Runway {
+  /** When all is used up at the present pace; null: not within the time looked at. */
+  until: Date | null;
+  /** The range of 8 in 10 forecasts; an end of null lies beyond the time looked at. */
+  from?: Date | null;
+  to?: Date | null;
+  /** Credits a day, of the last weeks. */
+  perDay: number;
+  /** Credits that come with each renewal and are counted in. */
+  perRenewal?: number;
+}
+
+export interface NextCharge extends Money {
+  at: Date;
+  /** "Pro monthly $49.00 + tax $5.07, Visa 4242" */
+  why?: string;
+}
+
+export interface BalanceAnswersProps {
+  available: number;
+  held: number;
+  /** Credits taken beyond what was there, after a refund or lost dispute. */
+  owed?: number;
+  /** null: nothing was used yet, so there is no pace to go by. */
+  runway: Runway | null;
+  /** null: nothing will be charged. */
+  nextCharge: NextCharge | null;
+  /** Said when nothing will be charged: "No subscription", "Pro ends on 1 February". */
+  noChargeWhy?: string;
+}
+
+export function BalanceAnswers({ available, held, owed = 0, runway, nextCharge, noChargeWhy }: BalanceAnswersProps) {
+  const viewer = useViewer();
+  const { locale } = viewer;
+  const credits = (amount: number) => formatCredits(amount, { locale });
+  const date = (at: Date) => formatTime(at, viewer, { style: "day" });
+
+  const left: Answer = {
+    label: "Credits left",
+    value: credits(available + held - owed),
+    why:
+      owed > 0
+        ? `${credits(owed)} owed after a refund; they are taken from the next credits`
+        : held > 0
+          ? `${credits(available)} to spend now, ${credits(held)} held`
+          : "all to spend now",
+  };
+
+  const lasts: Answer = runway
+    ? {
+        label: runway.until ? "Lasts until about" : "Lasts",
+        value: runway.until ? formatTime(runway.until, viewer, { style: "day" }) : "beyond a year",
+        why: [
+          runway.from && runway.to ? `${date(runway.from)} to ${date(runway.to)}, at ` : "At ",
+          `${credits(runway.perDay)} a day.`,
+          runway.perRenewal ? ` Counts the ${credits(runway.perRenewal)} that come with each renewal.` : "",
+        ].join(""),
+      }
+    : { label: "Lasts until", value: "—", why: "Nothing was used yet, so there is no pace to go by." };
+
+  const charge: Answer = nextCharge
+    ? { label: `Next charge, ${date(nextCharge.at)}`, value: formatMoney(nextCharge, { locale }), why: nextCharge.why }
+    : { label: "Next charge", value: "none", why: noChargeWhy };
+
+  return <Answers items={[left, lasts, charge]} />;
+}

@@ -1,0 +1,165 @@
+"use client";
+// What a change of plan would charge today, what from then on, and what becomes of the credits: before anything is done.
+import type { ReactNode } from "react";
+import { Button } from "../ui/button";
+import { cn } from "../ui/cn";
+import { Fact, Facts } from "../ui/facts";
+import { Panel, PanelBody } from "../ui/panel";
+import { FactsSkeleton, Loading } from "../ui/skeleton";
+import type { CreditKind } from "./credit-kind";
+import { formatCredits, formatMoney, type Money } from "./format";
+import { useViewer } from "./viewer";
+
+export interface ReceiptLine extends Money {
+  label: string;
+  note?: string;
+}
+
+export interface PlanReceipt {
+  /** "Pro to Scale" */
+  title: string;
+  /** "takes effect now", "takes effect on 1 February" */
+  when: string;
+  today: {
+    lines: readonly ReceiptLine[];
+    /** "Today, Visa ending 4242" */
+    totalLabel: string;
+    total: Money;
+  };
+  then: {
+    /** "Each month, first on 1 February" */
+    label: string;
+    note?: string;
+    amount: Money;
+    /** What it is now. */
+    now?: Money | null;
+  } | null;
+  credits?: {
+    lines: readonly { kind: CreditKind; label: string; note?: string; amount: number; change?: boolean }[];
+    total: number;
+    now: number;
+    /** "On 1 February 25,000 arrive instead of 6,000." */
+    note?: string;
+  } | null;
+}
+
+export interface PlanReceiptPanelProps {
+  /** Undefined while it is being computed. */
+  receipt?: PlanReceipt;
+  /** Stands in place of it: "Choose another plan to see what it would cost." */
+  message?: ReactNode;
+  /** What the button does: "Change to Scale and pay $33.47". */
+  confirm?: string;
+  onConfirm?: () => void;
+  confirming?: boolean;
+  error?: ReactNode;
+  /** Under the button: how long the price holds, how to go back. */
+  terms?: ReactNode;
+}
+
+export function PlanReceiptPanel({
+  receipt,
+  message,
+  confirm,
+  onConfirm,
+  confirming,
+  error,
+  terms,
+}: PlanReceiptPanelProps) {
+  const { locale } = useViewer();
+  const money = (value: Money) => formatMoney(value, { locale });
+  const credits = (amount: number, sign: "auto" | "always" = "auto") => formatCredits(amount, { locale, sign });
+
+  if (message) {
+    return (
+      <Panel title="What changes" live="polite">
+        <PanelBody>
+          <p className="text-sm text-ink-2">{message}</p>
+        </PanelBody>
+      </Panel>
+    );
+  }
+  if (!receipt) {
+    return (
+      <Panel title="What changes" live="polite">
+        <Loading label="Computing what the change would cost">
+          {[4, 2, 4].map((rows, index) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: fixed places
+            <PanelBody key={index}>
+              <FactsSkeleton rows={rows} />
+            </PanelBody>
+          ))}
+        </Loading>
+      </Panel>
+    );
+  }
+
+  return (
+    <Panel title={receipt.title} note={receipt.when} live="polite">
+      <PanelBody>
+        <h3 className="mb-3">Charged today</h3>
+        <Facts>
+          {receipt.today.lines.map((line) => (
+            <Fact key={line.label} label={line.label} labelNote={line.note}>
+              {money(line)}
+            </Fact>
+          ))}
+          <Fact label={receipt.today.totalLabel} total>
+            {money(receipt.today.total)}
+          </Fact>
+        </Facts>
+      </PanelBody>
+      {receipt.then ? (
+        <PanelBody>
+          <h3 className="mb-3">From then on</h3>
+          <Facts>
+            <Fact
+              label={receipt.then.label}
+              labelNote={receipt.then.note}
+              note={receipt.then.now ? `now ${money(receipt.then.now)}` : undefined}
+            >
+              <b>{money(receipt.then.amount)}</b>
+            </Fact>
+          </Facts>
+        </PanelBody>
+      ) : null}
+      {receipt.credits ? (
+        <PanelBody>
+          <h3 className="mb-3">Your credits</h3>
+          <Facts>
+            {receipt.credits.lines.map((line) => (
+              <Fact
+                key={line.label}
+                label={
+                  <>
+                    <i className={cn("swatch", line.kind)} /> {line.label}
+                  </>
+                }
+                labelNote={line.note}
+              >
+                {credits(line.amount, line.change ? "always" : "auto")}
+              </Fact>
+            ))}
+            <Fact label="Right after the change" note={`now ${credits(receipt.credits.now)}`} total>
+              {credits(receipt.credits.total)}
+            </Fact>
+          </Facts>
+          {receipt.credits.note ? <p className="mt-3 text-sm text-ink-2">{receipt.credits.note}</p> : null}
+        </PanelBody>
+      ) : null}
+      {confirm ? (
+        <PanelBody>
+          {error ? (
+            <p role="alert" className="mb-3 text-sm font-medium text-danger">
+              {error}
+            </p>
+          ) : null}
+          <Button variant="primary" wide loading={confirming} onClick={onConfirm} className="whitespace-normal">
+            {confirm}
+          </Button>
+          {terms ? <p className="mt-3 text-xs text-ink-3">{terms}</p> : null}
+        </PanelBody>
+      ) : null}
+    </Panel>
+  );
+}
