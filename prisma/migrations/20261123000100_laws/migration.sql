@@ -151,3 +151,18 @@ BEGIN
 END $$;
 REVOKE EXECUTE ON FUNCTION enqueue_job(text, json, text, timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION enqueue_job(text, json, text, timestamptz) TO billfold_app, billfold_platform;
+
+-- Frees the jobs of workers that died, by the queue's own function.
+CREATE FUNCTION release_dead_workers(held_for interval) RETURNS void
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public
+  AS $$
+DECLARE
+  dead text[];
+BEGIN
+  SELECT array_agg(DISTINCT locked_by) INTO dead FROM graphile_worker.jobs WHERE locked_at < clock_timestamp() - held_for;
+  IF dead IS NOT NULL THEN
+    PERFORM graphile_worker.force_unlock_workers(dead);
+  END IF;
+END $$;
+REVOKE EXECUTE ON FUNCTION release_dead_workers(interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION release_dead_workers(interval) TO billfold_platform;

@@ -1,0 +1,540 @@
+// Makes our rows equal to Stripe's truth: the only writer of what mirrors Stripe. Each function refetches, under the
+// organization's lock, then saves in one transaction; it can be called at any time, in any order, any number of times.
+import { paidPeriods } from "~/domain/allowance";
+import { toCredits } from "~/domain/credits";
+import { BillingError } from "~/domain/errors";
+import {
+  cancelsAt,
+  isEnded,
+  isExpectedTransition,
+  isLive,
+  type SubscriptionStatus,
+  statusFromStripe,
+} from "~/domain/subscription";
+import { asPlatform, Prisma, type Transaction } from "../db";
+import { newId } from "../db/keys";
+import { callStripe, findAtStripe, stripeForJobs, toDate } from "../stripe";
+import {
+  INVOICE_EXPAND,
+  type InvoiceFacts,
+  readInvoice,
+  readSession,
+  readSubscription,
+  SESSION_EXPAND,
+  type SessionFacts,
+  SUBSCRIPTION_EXPAND,
+  type SubscriptionFacts,
+} from "../stripe/facts";
+import { raiseAlert, resolveAlert } from "./alerts";
+import { entitle, stopAllowances } from "./allowances";
+import { type CataloguePlan, findPackByStripePrice, findPlansByStripePrice } from "./catalogue";
+import { grantOnce } from "./credits";
+import { attachCustomer, findOwner } from "./customers";
+import type { SyncLock } from "./sync-lock";
+
+export interface SyncRun {
+  lock: SyncLock;
+  now: Date;
+  /** Why we look: an event's type and id, `checkout return`. Kept with each change. */
+  cause: string;
+}
+
+/**
+ * A subscription, its latest invoice, and the allowances that its paid invoices entitle to.
+ * @param invoiceId another invoice to take along, where one is the reason to look
+ * @returns a sentence for the event log
+ */
+export async function syncSubscription(run: SyncRun, subscriptionId: string, invoiceId?: string): Promise<string> {
+  const stripe = stripeForJobs();
+  const answer = await findAtStripe("subscription", () =>
+    stripe.subscriptions.retrieve(subscriptionId, { expand: SUBSCRIPTION_EXPAND }),
+  );
+  if (!answer) return endVanished(run, subscriptionId);
+  const facts = readSubscription(answer);
+  const refused = await refuseForeign(run, subscriptionId, facts.customerId, facts.metadataOrganizationId);
+  if (refused) return refused;
+
+  const invoiceIds = [...new Set([facts.latestInvoiceId, invoiceId].filter((id) => id != null))];
+  const invoices: InvoiceFacts[] = [];
+  for (const id of invoiceIds) {
+    const invoice = await findAtStripe("invoice", () => stripe.invoices.retrieve(id, { expand: INVOICE_EXPAND }));
+    if (invoice && invoice.status !== "draft") invoices.push(await readInvoice(invoice));
+  }
+  const priceIds = [
+    ...facts.items.map((item) => item.stripePriceId),
+    ...invoices.flatMap((invoice) => invoice.lines.map((line) => line.stripePriceId)).filter((id) => id !== null),
+  ];
+  const plans = await findPlansByStripePrice(priceIds);
+  const rival = await findRival(run, facts);
+  if (rival) await syncSubscription(run, rival);
+  const nextInvoice = await previewNextInvoice(facts);
+
+  return run.lock.save(async (tx) => {
+    const sentences: string[] = [];
+    const state = await saveSubscription(tx, run, facts, plans, nextInvoice);
+    sentences.push(state.sentence);
+    if (!state.accepted) return sentences.join("; ");
+    for (const invoice of invoices) {
+      const sentence = await saveInvoice(tx, run, invoice, plans, facts);
+      if (sentence) sentences.push(sentence);
+    }
+    const begun = await saveTrial(tx, run, facts, plans);
+    if (begun) sentences.push(begun);
+    return sentences.join("; ");
+  });
+}
+
+/** An invoice, and what it pays for. @returns a sentence for the event log */
+export async function syncInvoice(run: SyncRun, invoiceId: string): Promise<string> {
+  const invoice = await findAtStripe("invoice", () =>
+    stripeForJobs().invoices.retrieve(invoiceId, { expand: INVOICE_EXPAND }),
+  );
+  if (!invoice) return `invoice ${invoiceId} is gone at Stripe`;
+  const facts = await readInvoice(invoice);
+  if (facts.subscriptionId) return syncSubscription(run, facts.subscriptionId, invoiceId);
+  // Checkout makes an invoice for a pack too; the purchase is told by its session.
+  for (const paymentIntentId of facts.paymentIntentIds) {
+    const session = await findSessionOfPayment(paymentIntentId);
+    if (session) return syncCheckoutSession(run, session);
+  }
+  const refused = await refuseForeign(run, invoiceId, facts.customerId, facts.metadataOrganizationId);
+  if (refused) return refused;
+  return run.lock.save(
+    async (tx) => (await saveInvoice(tx, run, facts, new Map(), null)) ?? "draft, kept out of history",
+  );
+}
+
+/** Whatever a payment was for. @returns a sentence for the event log */
+export async function syncPaymentIntent(run: SyncRun, paymentIntentId: string): Promise<string> {
+  const session = await findSessionOfPayment(paymentIntentId);
+  if (session) return syncCheckoutSession(run, session);
+  const payments = await callStripe(() =>
+    stripeForJobs().invoicePayments.list({
+      payment: { type: "payment_intent", payment_intent: paymentIntentId },
+      limit: 1,
+    }),
+  );
+  const invoice = payments.data[0]?.invoice;
+  if (!invoice) return `payment ${paymentIntentId} belongs to nothing that we sell`;
+  return syncInvoice(run, typeof invoice === "string" ? invoice : invoice.id);
+}
+
+async function findSessionOfPayment(paymentIntentId: string): Promise<string | null> {
+  const sessions = await callStripe(() =>
+    stripeForJobs().checkout.sessions.list({ payment_intent: paymentIntentId, limit: 1 }),
+  );
+  return sessions.data[0]?.id ?? null;
+}
+
+/** A checkout session: the subscription that came of it, or the pack that it paid for. @returns a sentence for the event log */
+export async function syncCheckoutSession(run: SyncRun, sessionId: string): Promise<string> {
+  const answer = await findAtStripe("checkout.session", () =>
+    stripeForJobs().checkout.sessions.retrieve(sessionId, { expand: SESSION_EXPAND }),
+  );
+  if (!answer) return `checkout session ${sessionId} is gone at Stripe`;
+  const facts = readSession(answer);
+  const refused = await refuseForeign(run, sessionId, facts.customerId, facts.metadataOrganizationId);
+  if (refused) return refused;
+
+  const outcome = sessionOutcome(facts);
+  if (facts.mode === "subscription") {
+    const sentence = facts.subscriptionId ? await syncSubscription(run, facts.subscriptionId) : null;
+    await run.lock.save((tx) => saveSession(tx, run, facts, outcome));
+    return sentence ?? `checkout is ${outcome}`;
+  }
+  const pack = await findPackByStripePrice(facts.stripePriceIds);
+  return run.lock.save((tx) => savePurchase(tx, run, facts, outcome, pack));
+}
+
+type SessionOutcome = "open" | "processing" | "paid" | "failed" | "expired";
+
+function sessionOutcome(facts: SessionFacts): SessionOutcome {
+  if (facts.status === "expired") return "expired";
+  if (facts.status !== "complete") return "open";
+  if (facts.paymentStatus === "paid" || facts.paymentStatus === "no_payment_required") return "paid";
+  // Completed but unpaid: a bank debit under way, until its payment intent falls back to asking for another method.
+  const failed = facts.paymentIntentStatus === "requires_payment_method" || facts.paymentIntentStatus === "canceled";
+  return failed ? "failed" : "processing";
+}
+
+async function saveSession(tx: Transaction, run: SyncRun, facts: SessionFacts, outcome: SessionOutcome): Promise<void> {
+  await tx.checkoutSession.updateMany({
+    where: { organizationId: run.lock.organizationId, stripeSessionId: facts.id, NOT: { status: outcome } },
+    data: { status: outcome, completedAt: outcome === "open" ? null : run.now },
+  });
+}
+
+const NUMBER = new Intl.NumberFormat("en");
+
+async function savePurchase(
+  tx: Transaction,
+  run: SyncRun,
+  facts: SessionFacts,
+  outcome: SessionOutcome,
+  pack: Awaited<ReturnType<typeof findPackByStripePrice>>,
+): Promise<string> {
+  const { organizationId } = run.lock;
+  const offered = await tx.checkoutSession.findFirst({ where: { organizationId, stripeSessionId: facts.id } });
+  await saveSession(tx, run, facts, outcome);
+  if (!pack) {
+    await raiseAlert(
+      tx,
+      {
+        organizationId,
+        kind: "unknown_price",
+        subject: facts.id,
+        message: "A payment was made for a price that is not in the catalogue. No credits were granted.",
+        details: { prices: facts.stripePriceIds, session: facts.id },
+      },
+      run.now,
+    );
+    return "paid for a price that we do not know; an alert is open";
+  }
+  if (outcome === "open" || outcome === "expired") return `purchase is ${outcome}`;
+  // What was offered when the session was opened, whatever the catalogue says by now.
+  const credits = toCredits(offered?.credits ?? pack.credits);
+  const label = `Pack of ${NUMBER.format(credits)}`;
+  await saveHistory(tx, run, {
+    kind: "credit_purchase",
+    stripeId: facts.id,
+    status: outcome,
+    description: `${NUMBER.format(credits)} credits`,
+    amount: facts.total,
+    tax: facts.tax,
+    currency: facts.currency,
+    number: facts.invoice?.number ?? null,
+    invoiceUrl: facts.invoice?.hostedUrl ?? null,
+    pdfUrl: facts.invoice?.pdfUrl ?? null,
+    occurredAt: run.now,
+  });
+  if (outcome !== "paid") return `purchase is ${outcome}`;
+  const fresh = await grantOnce(tx, {
+    organizationId,
+    businessKey: `checkout:${facts.id}`,
+    type: "purchase",
+    lot: {
+      source: "purchase",
+      amount: credits,
+      expiresAt: null,
+      label,
+      productId: pack.productId,
+      priceId: pack.priceId,
+      stripePaymentId: facts.paymentIntentId,
+      stripeSessionId: facts.id,
+    },
+    reason: label,
+    now: run.now,
+  });
+  return fresh ? `granted ${credits} purchased credits` : "purchase was granted before";
+}
+
+// ── Subscription ─────────────────────────────────────────────────────────────────────────────────────────────
+
+interface NextInvoice {
+  at: string;
+  amount: number;
+  tax: number;
+  currency: string;
+}
+
+async function previewNextInvoice(facts: SubscriptionFacts): Promise<NextInvoice | null> {
+  const renews = facts.status === "active" || facts.status === "trialing";
+  if (!renews || facts.cancelAt !== null || facts.cancelAtPeriodEnd) return null;
+  const preview = await callStripe(() => stripeForJobs().invoices.createPreview({ subscription: facts.id }));
+  const at = preview.next_payment_attempt ?? preview.period_end;
+  return {
+    at: toDate(at).toISOString(),
+    amount: preview.total,
+    tax: (preview.total_taxes ?? []).reduce((sum, tax) => sum + tax.amount, 0),
+    currency: preview.currency,
+  };
+}
+
+/** Another subscription that we hold to be live: it is looked at first, for it may have ended meanwhile. */
+async function findRival(run: SyncRun, facts: SubscriptionFacts): Promise<string | null> {
+  const row = await asPlatform((tx) =>
+    tx.organizationSubscription.findFirst({
+      where: {
+        organizationId: run.lock.organizationId,
+        status: { in: ["trial", "active", "past_due", "paused"] },
+        stripeSubscriptionId: { not: facts.id },
+      },
+      select: { stripeSubscriptionId: true },
+    }),
+  );
+  return row?.stripeSubscriptionId ?? null;
+}
+
+async function saveSubscription(
+  tx: Transaction,
+  run: SyncRun,
+  facts: SubscriptionFacts,
+  plans: Map<string, CataloguePlan>,
+  nextInvoice: NextInvoice | null,
+): Promise<{ accepted: boolean; sentence: string }> {
+  const { organizationId } = run.lock;
+  const item = facts.items.find((candidate) => plans.has(candidate.stripePriceId));
+  const plan = item ? plans.get(item.stripePriceId) : undefined;
+  if (!item || !plan) {
+    const alert = {
+      organizationId,
+      kind: "unknown_price" as const,
+      subject: facts.id,
+      message: "A subscription has no item that is a plan of the catalogue. It gives no access and no credits.",
+      details: { prices: facts.items.map((candidate) => candidate.stripePriceId), subscription: facts.id },
+    };
+    await raiseAlert(tx, alert, run.now);
+    return { accepted: false, sentence: "no item is a plan that we know; an alert is open" };
+  }
+  const before = await tx.organizationSubscription.findUnique({ where: { stripeSubscriptionId: facts.id } });
+  const told = statusFromStripe(facts);
+  if (told === null) {
+    const alert = {
+      organizationId,
+      kind: "unknown_status" as const,
+      subject: facts.id,
+      message: `Stripe says that the subscription is "${facts.status}", which we do not know. Access is unchanged.`,
+    };
+    await raiseAlert(tx, alert, run.now);
+    if (!before) return { accepted: false, sentence: `status ${facts.status} is not known; an alert is open` };
+  }
+  const status: SubscriptionStatus = told ?? before?.status ?? "pending";
+  if (isLive(status)) {
+    const rival = await tx.organizationSubscription.findFirst({
+      where: {
+        organizationId,
+        status: { in: ["trial", "active", "past_due", "paused"] },
+        stripeSubscriptionId: { not: facts.id },
+      },
+    });
+    if (rival) {
+      const alert = {
+        organizationId,
+        kind: "second_subscription" as const,
+        subject: facts.id,
+        message:
+          "The organization has a second live subscription at Stripe. It is not used here; cancel and refund one of them.",
+        details: { live: rival.stripeSubscriptionId, second: facts.id },
+      };
+      await raiseAlert(tx, alert, run.now);
+      return { accepted: false, sentence: "a second live subscription; an alert is open" };
+    }
+  }
+  if (before && !isExpectedTransition(before.status, status)) {
+    const alert = {
+      organizationId,
+      kind: "unexpected_transition" as const,
+      subject: `${facts.id}:${before.status}:${status}`,
+      message: `The subscription went from ${before.status} to ${status}, which is not expected.`,
+    };
+    await raiseAlert(tx, alert, run.now);
+  }
+  const row = {
+    planId: plan.planId,
+    priceId: plan.priceId,
+    status,
+    interval: plan.interval,
+    stripeItemId: item.id,
+    stripeStatus: facts.status,
+    currentPeriodStart: item.periodStart,
+    currentPeriodEnd: item.periodEnd,
+    trialEnd: facts.trialEnd,
+    cancelsAt: isEnded(status) ? null : cancelsAt({ ...facts, currentPeriodEnd: item.periodEnd }),
+    endedAt: facts.endedAt,
+    paymentMethod: facts.card ? { ...facts.card } : Prisma.DbNull,
+    nextInvoice: nextInvoice ? { ...nextInvoice } : Prisma.DbNull,
+    startedAt: facts.startedAt,
+    syncedAt: run.now,
+  };
+  const saved = await tx.organizationSubscription.upsert({
+    where: { stripeSubscriptionId: facts.id },
+    create: { id: newId(run.now), organizationId, stripeSubscriptionId: facts.id, ...row },
+    update: row,
+  });
+  if (!before || before.status !== status || before.priceId !== plan.priceId) {
+    await tx.subscriptionChange.create({
+      data: {
+        id: newId(run.now),
+        organizationId,
+        subscriptionId: saved.id,
+        fromStatus: before?.status ?? null,
+        toStatus: status,
+        fromPriceId: before?.priceId ?? null,
+        toPriceId: plan.priceId,
+        cause: run.cause,
+        at: run.now,
+      },
+    });
+  }
+  if (facts.trialStart) {
+    await tx.organization.updateMany({
+      where: { id: organizationId, trialUsedAt: null },
+      data: { trialUsedAt: facts.trialStart },
+    });
+  }
+  if (isEnded(status)) await stopAllowances(tx, organizationId, item.id, run.now);
+  if (status === "past_due") {
+    const message = "The last payment for the subscription failed. Update the card to keep access.";
+    await raiseAlert(tx, { organizationId, kind: "payment_failed", subject: facts.id, message }, run.now);
+  } else {
+    await resolveAlert(tx, organizationId, "payment_failed", facts.id, run.now);
+  }
+  return { accepted: true, sentence: `${plan.planName} is ${status}` };
+}
+
+/** Stripe does not have the subscription any more: what we hold to be live has ended. */
+function endVanished(run: SyncRun, subscriptionId: string): Promise<string> {
+  const { organizationId } = run.lock;
+  return run.lock.save(async (tx) => {
+    const row = await tx.organizationSubscription.findFirst({
+      where: { organizationId, stripeSubscriptionId: subscriptionId },
+    });
+    if (!row || isEnded(row.status)) return `subscription ${subscriptionId} is gone at Stripe`;
+    await tx.organizationSubscription.update({
+      where: { id: row.id },
+      data: { status: "cancelled", endedAt: run.now, cancelsAt: null, nextInvoice: Prisma.DbNull, syncedAt: run.now },
+    });
+    await tx.subscriptionChange.create({
+      data: {
+        id: newId(run.now),
+        organizationId,
+        subscriptionId: row.id,
+        fromStatus: row.status,
+        toStatus: "cancelled",
+        fromPriceId: row.priceId,
+        toPriceId: row.priceId,
+        cause: run.cause,
+        at: run.now,
+      },
+    });
+    await stopAllowances(tx, organizationId, row.stripeItemId, run.now);
+    return "the subscription is gone at Stripe and ended here";
+  });
+}
+
+async function saveTrial(
+  tx: Transaction,
+  run: SyncRun,
+  facts: SubscriptionFacts,
+  plans: Map<string, CataloguePlan>,
+): Promise<string | null> {
+  if (facts.status !== "trialing" || !facts.trialEnd) return null;
+  for (const item of facts.items) {
+    const plan = plans.get(item.stripePriceId);
+    if (!plan) continue;
+    const period = {
+      stripePriceId: item.stripePriceId,
+      stripeItemId: item.id,
+      periodStart: item.periodStart,
+      periodEnd: item.periodEnd,
+      trial: true,
+    };
+    const granted = await entitle(tx, run.lock.organizationId, plan, period, null, run.now);
+    if (granted > 0) return `granted ${granted} credits of the trial`;
+  }
+  return null;
+}
+
+// ── Invoices and history ─────────────────────────────────────────────────────────────────────────────────────
+
+async function saveInvoice(
+  tx: Transaction,
+  run: SyncRun,
+  invoice: InvoiceFacts,
+  plans: Map<string, CataloguePlan>,
+  subscription: SubscriptionFacts | null,
+): Promise<string | null> {
+  if (invoice.status === "draft") return null;
+  const periods = paidPeriods(invoice.lines, (price) => plans.has(price), subscription?.trialEnd ?? null);
+  // The invoice that opens a trial asks for nothing and is no receipt.
+  const opensTrial = invoice.total === 0 && periods.length > 0 && periods.every((period) => period.trial);
+  const plan = invoice.lines.map((line) => plans.get(line.stripePriceId ?? "")).find((known) => known !== undefined);
+  if (!opensTrial) {
+    await saveHistory(tx, run, {
+      kind: "invoice",
+      stripeId: invoice.id,
+      status: invoice.status === "open" && invoice.attempted ? "failed" : invoice.status,
+      description: plan ? `${plan.planName}, ${plan.interval === "year" ? "yearly" : "monthly"}` : "Invoice",
+      amount: invoice.total,
+      tax: invoice.tax,
+      currency: invoice.currency,
+      number: invoice.number,
+      invoiceUrl: invoice.hostedUrl,
+      pdfUrl: invoice.pdfUrl,
+      occurredAt: invoice.paidAt ?? invoice.createdAt,
+    });
+  }
+  if (invoice.status !== "paid") return `invoice is ${invoice.status}`;
+  let granted = 0;
+  for (const period of periods) {
+    const known = plans.get(period.stripePriceId);
+    if (known) granted += await entitle(tx, run.lock.organizationId, known, period, invoice.id, run.now);
+  }
+  return granted > 0 ? `granted ${granted} credits for the paid period` : "its allowance was granted before";
+}
+
+interface HistoryLine {
+  kind: "invoice" | "credit_purchase";
+  stripeId: string;
+  status: string;
+  description: string;
+  amount: number;
+  tax: number;
+  currency: string;
+  number: string | null;
+  invoiceUrl: string | null;
+  pdfUrl: string | null;
+  occurredAt: Date;
+}
+
+async function saveHistory(tx: Transaction, run: SyncRun, line: HistoryLine): Promise<void> {
+  const { organizationId } = run.lock;
+  const { kind, stripeId, occurredAt, ...rest } = line;
+  const amounts = { ...rest, amount: BigInt(line.amount), tax: BigInt(line.tax), syncedAt: run.now };
+  await tx.billingHistory.upsert({
+    where: { organizationId_kind_stripeId: { organizationId, kind, stripeId } },
+    create: { id: newId(run.now), organizationId, kind, stripeId, occurredAt, ...amounts },
+    // A purchase keeps the instant at which we first saw it; an invoice moves to the one at which it was paid.
+    update: kind === "invoice" ? { ...amounts, occurredAt } : amounts,
+  });
+}
+
+/**
+ * Refuses what is not this organization's, and remembers its customer where we had none.
+ * @returns the sentence of the refusal, or null
+ */
+async function refuseForeign(
+  run: SyncRun,
+  subject: string,
+  customerId: string | null,
+  metadataOrganizationId: string | null,
+): Promise<string | null> {
+  const { organizationId } = run.lock;
+  const owner = await findOwner({ customerId, organizationId: metadataOrganizationId });
+  if (owner.kind === "organization" && owner.organizationId === organizationId) {
+    if (customerId) await attachCustomer(run.lock, customerId);
+    return null;
+  }
+  if (owner.kind === "organization") {
+    throw new BillingError("BUSY", "The object belongs to another organization than its event said.", { subject });
+  }
+  await run.lock.save((tx) =>
+    raiseAlert(
+      tx,
+      {
+        organizationId: null,
+        kind: owner.kind === "mismatch" ? "customer_mismatch" : "unknown_customer",
+        subject,
+        message:
+          owner.kind === "mismatch"
+            ? "An object names one organization in its metadata while its customer is another's. Nothing was changed."
+            : "An object belongs to a customer that no organization has. Nothing was changed.",
+        details: { customerId, metadataOrganizationId },
+      },
+      run.now,
+    ),
+  );
+  return owner.kind === "mismatch"
+    ? "refused: its metadata names another organization"
+    : "refused: its customer is unknown";
+}

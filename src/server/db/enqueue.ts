@@ -1,0 +1,21 @@
+// Work for after the commit, asked for inside the transaction that causes it.
+import type { Transaction } from "./index";
+
+/** Every kind of job, with what it is given. The handlers are in `jobs/`. */
+export interface JobPayloads {
+  "process-stripe-event": { eventId: string };
+  "send-mail": { to: string; subject: string; text: string; html: string };
+}
+
+/**
+ * Asks for a job once this transaction has committed.
+ * @param options.key another job with this key that has not begun is replaced, so that copies do not pile up
+ */
+export async function enqueue<Task extends keyof JobPayloads>(
+  tx: Transaction,
+  task: Task,
+  payload: JobPayloads[Task],
+  options: { key: string; runAt?: Date },
+): Promise<void> {
+  await tx.$executeRaw`SELECT enqueue_job(${task}, ${JSON.stringify(payload)}::json, ${options.key}, ${options.runAt ?? null}::timestamptz)`;
+}

@@ -1,0 +1,28 @@
+// What is due by the clock: expiries, monthly slices of allowances, and events that were left behind.
+import { grantDueSlices } from "~/server/billing/allowances";
+import { expireLots, listOrganizationsWithDueLots } from "~/server/billing/credits";
+import { now } from "~/server/clock";
+import { log } from "~/server/log";
+import { listEventsToProcess, processEvent } from "~/server/webhooks/process";
+
+// A run takes at most this many; what is left is taken by the next one, a minute later.
+const BATCH = 500;
+
+/** Writes the expiry of every lot whose time has come. */
+export async function expireCredits(): Promise<void> {
+  const at = now();
+  for (const organizationId of await listOrganizationsWithDueLots(at, BATCH)) {
+    const count = await expireLots(organizationId, at);
+    if (count > 0) log.info("lots expired", { organizationId, count });
+  }
+}
+
+/** Grants the monthly slices of longer periods. */
+export async function grantSlices(): Promise<void> {
+  await grantDueSlices(now(), BATCH);
+}
+
+/** Processes events whose job was lost, or whose worker died. */
+export async function sweepStripeEvents(): Promise<void> {
+  for (const eventId of await listEventsToProcess(now(), BATCH)) await processEvent(eventId, now());
+}

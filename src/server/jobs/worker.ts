@@ -1,0 +1,66 @@
+// The worker: runs jobs from the queue and by the clock, in the web process or in one of its own.
+import { Logger, type Runner, run, type TaskList } from "graphile-worker";
+import type { JobPayloads } from "../db/enqueue";
+import { asPlatform } from "../db";
+import { env } from "../env";
+import { log } from "../log";
+import { expireCredits, grantSlices, sweepStripeEvents } from "./tasks/by-the-clock";
+import { processStripeEvent } from "./tasks/process-stripe-event";
+import { sendMail } from "./tasks/send-mail";
+
+const CONCURRENCY = 4;
+// Between two looks for events that a dead process left behind.
+const SWEEP_EVERY_MS = 10_000;
+
+const CRONTAB = `
+* * * * * expire-credits ?jobKey=expire-credits
+* * * * * grant-slices ?jobKey=grant-slices
+* * * * * release-dead-workers ?jobKey=release-dead-workers
+`;
+
+const tasks: TaskList = {
+  "process-stripe-event": (payload) => processStripeEvent(payload as JobPayloads["process-stripe-event"]),
+  "send-mail": (payload) => sendMail(payload as JobPayloads["send-mail"]),
+  "expire-credits": expireCredits,
+  "grant-slices": grantSlices,
+  "release-dead-workers": releaseDeadWorkers,
+};
+
+/** Jobs take seconds; one that is held for ten minutes is held by a process that died, long before the queue's own four hours. */
+async function releaseDeadWorkers(): Promise<void> {
+  await asPlatform((tx) => tx.$executeRaw`SELECT release_dead_workers('10 minutes')`);
+}
+
+const logger = new Logger(() => (level, message) => {
+  if (level === "error") log.error(message);
+  else if (level === "warning") log.warn(message);
+});
+
+/** Starts the worker. It ends with the process's signals, letting running jobs finish. */
+export async function startWorker(): Promise<Runner> {
+  const runner = await run({
+    connectionString: env().DATABASE_URL,
+    concurrency: CONCURRENCY,
+    maxPoolSize: CONCURRENCY + 2,
+    pollInterval: 1000,
+    taskList: tasks,
+    crontab: CRONTAB,
+    logger,
+  });
+  let sweeping = false;
+  const sweep = async () => {
+    if (sweeping) return;
+    sweeping = true;
+    try {
+      await sweepStripeEvents();
+    } catch (error) {
+      log.error("the sweep of events failed", { error });
+    } finally {
+      sweeping = false;
+    }
+  };
+  const timer = setInterval(sweep, SWEEP_EVERY_MS);
+  runner.events.on("stop", () => clearInterval(timer));
+  await sweep();
+  return runner;
+}

@@ -1,0 +1,214 @@
+// What of Stripe's objects we use, in our words. Where a field lives in the current API is known here and nowhere else.
+import type { PaidLine } from "~/domain/allowance";
+import { idOf, type Stripe, stripeForJobs, toDate, toDateOrNull } from "./index";
+
+export interface CardFacts {
+  brand: string;
+  last4: string;
+  expMonth: number;
+  expYear: number;
+}
+
+export interface SubscriptionFacts {
+  id: string;
+  customerId: string;
+  metadataOrganizationId: string | null;
+  status: string;
+  cancellationReason: string | null;
+  pausedReason: string | null;
+  collectionPaused: boolean;
+  items: { id: string; stripePriceId: string; periodStart: Date; periodEnd: Date }[];
+  trialStart: Date | null;
+  trialEnd: Date | null;
+  cancelAt: Date | null;
+  cancelAtPeriodEnd: boolean;
+  endedAt: Date | null;
+  startedAt: Date;
+  card: CardFacts | null;
+  latestInvoiceId: string | null;
+}
+
+/** Expansions that `readSubscription` relies on. */
+export const SUBSCRIPTION_EXPAND = ["default_payment_method", "customer.invoice_settings.default_payment_method"];
+
+export function readSubscription(subscription: Stripe.Subscription): SubscriptionFacts {
+  const { customer } = subscription;
+  const fallback =
+    typeof customer === "object" && !customer.deleted ? customer.invoice_settings.default_payment_method : null;
+  return {
+    id: subscription.id,
+    customerId: idOf(customer) ?? "",
+    metadataOrganizationId: subscription.metadata.organizationId ?? null,
+    status: subscription.status,
+    cancellationReason: subscription.cancellation_details?.reason ?? null,
+    pausedReason: pausedReason(subscription),
+    collectionPaused: subscription.pause_collection !== null && subscription.pause_collection !== undefined,
+    items: subscription.items.data.map((item) => ({
+      id: item.id,
+      stripePriceId: item.price.id,
+      periodStart: toDate(item.current_period_start),
+      periodEnd: toDate(item.current_period_end),
+    })),
+    trialStart: toDateOrNull(subscription.trial_start),
+    trialEnd: toDateOrNull(subscription.trial_end),
+    cancelAt: toDateOrNull(subscription.cancel_at),
+    cancelAtPeriodEnd: subscription.cancel_at_period_end,
+    endedAt: toDateOrNull(subscription.ended_at),
+    startedAt: toDate(subscription.start_date),
+    card: readCard(subscription.default_payment_method) ?? readCard(fallback),
+    latestInvoiceId: idOf(subscription.latest_invoice),
+  };
+}
+
+function pausedReason(subscription: Stripe.Subscription): string | null {
+  return subscription.status_details?.paused?.subscription?.type ?? null;
+}
+
+function readCard(method: string | Stripe.PaymentMethod | null): CardFacts | null {
+  if (!method || typeof method === "string" || !method.card) return null;
+  const { brand, last4, exp_month, exp_year } = method.card;
+  return { brand, last4, expMonth: exp_month, expYear: exp_year };
+}
+
+export interface InvoiceFacts {
+  id: string;
+  customerId: string | null;
+  metadataOrganizationId: string | null;
+  subscriptionId: string | null;
+  status: string;
+  attempted: boolean;
+  number: string | null;
+  /** Minor units, tax included. */
+  total: number;
+  tax: number;
+  currency: string;
+  hostedUrl: string | null;
+  pdfUrl: string | null;
+  createdAt: Date;
+  paidAt: Date | null;
+  lines: PaidLine[];
+  paymentIntentIds: string[];
+}
+
+export const INVOICE_EXPAND = ["payments"];
+
+/** Reads an invoice with all of its lines: the first ten come with it, the rest are fetched. */
+export async function readInvoice(invoice: Stripe.Invoice): Promise<InvoiceFacts> {
+  const lines = invoice.lines.has_more ? await allLines(invoice.id) : invoice.lines.data;
+  return {
+    id: invoice.id,
+    customerId: idOf(invoice.customer),
+    metadataOrganizationId: organizationOfInvoice(invoice),
+    subscriptionId: idOf(invoice.parent?.subscription_details?.subscription),
+    status: invoice.status ?? "draft",
+    attempted: invoice.attempt_count > 0,
+    number: invoice.number,
+    total: invoice.total,
+    tax: (invoice.total_taxes ?? []).reduce((sum, tax) => sum + tax.amount, 0),
+    currency: invoice.currency,
+    hostedUrl: invoice.hosted_invoice_url ?? null,
+    pdfUrl: invoice.invoice_pdf ?? null,
+    createdAt: toDate(invoice.created),
+    paidAt: toDateOrNull(invoice.status_transitions.paid_at),
+    lines: lines.map(readLine),
+    paymentIntentIds: (invoice.payments?.data ?? [])
+      .map((payment) => idOf(payment.payment.payment_intent))
+      .filter((id) => id !== null),
+  };
+}
+
+async function allLines(invoiceId: string): Promise<Stripe.InvoiceLineItem[]> {
+  const lines: Stripe.InvoiceLineItem[] = [];
+  for await (const line of stripeForJobs().invoices.listLineItems(invoiceId, { limit: 100 })) lines.push(line);
+  return lines;
+}
+
+function readLine(line: Stripe.InvoiceLineItem): PaidLine {
+  const details = line.parent?.subscription_item_details ?? null;
+  return {
+    stripePriceId: idOf(line.pricing?.price_details?.price),
+    stripeItemId: details?.subscription_item ?? null,
+    proration: details?.proration ?? false,
+    periodStart: toDate(line.period.start),
+    periodEnd: toDate(line.period.end),
+  };
+}
+
+function organizationOfInvoice(invoice: Stripe.Invoice): string | null {
+  return invoice.parent?.subscription_details?.metadata?.organizationId ?? invoice.metadata?.organizationId ?? null;
+}
+
+export interface SessionFacts {
+  id: string;
+  customerId: string | null;
+  metadataOrganizationId: string | null;
+  mode: string;
+  status: string | null;
+  paymentStatus: string;
+  subscriptionId: string | null;
+  paymentIntentId: string | null;
+  paymentIntentStatus: string | null;
+  stripePriceIds: string[];
+  /** Minor units, tax included. */
+  total: number;
+  tax: number;
+  currency: string;
+  invoice: { number: string | null; hostedUrl: string | null; pdfUrl: string | null } | null;
+  createdAt: Date;
+}
+
+export const SESSION_EXPAND = ["line_items", "payment_intent", "invoice"];
+
+export function readSession(session: Stripe.Checkout.Session): SessionFacts {
+  const intent = typeof session.payment_intent === "object" ? session.payment_intent : null;
+  const invoice = typeof session.invoice === "object" ? session.invoice : null;
+  return {
+    id: session.id,
+    customerId: idOf(session.customer),
+    metadataOrganizationId: session.metadata?.organizationId ?? session.client_reference_id ?? null,
+    mode: session.mode,
+    status: session.status,
+    paymentStatus: session.payment_status,
+    subscriptionId: idOf(session.subscription),
+    paymentIntentId: idOf(session.payment_intent),
+    paymentIntentStatus: intent?.status ?? null,
+    stripePriceIds: (session.line_items?.data ?? []).map((item) => idOf(item.price)).filter((id) => id !== null),
+    total: session.amount_total ?? 0,
+    tax: session.total_details?.amount_tax ?? 0,
+    currency: session.currency ?? "usd",
+    invoice: invoice
+      ? {
+          number: invoice.number,
+          hostedUrl: invoice.hosted_invoice_url ?? null,
+          pdfUrl: invoice.invoice_pdf ?? null,
+        }
+      : null,
+    createdAt: toDate(session.created),
+  };
+}
+
+/** What an event's payload hints at: whose it may be. Only a hint: everything is read again from Stripe. */
+export interface EventHint {
+  objectId: string | null;
+  customerId: string | null;
+  organizationId: string | null;
+}
+
+export function readHint(event: Stripe.Event): EventHint {
+  const object = event.data.object as unknown as {
+    id?: string;
+    customer?: string | { id: string } | null;
+    metadata?: Record<string, string> | null;
+    client_reference_id?: string | null;
+    parent?: { subscription_details?: { metadata?: Record<string, string> | null } | null } | null;
+  };
+  return {
+    objectId: object.id ?? null,
+    customerId: idOf(object.customer),
+    organizationId:
+      object.parent?.subscription_details?.metadata?.organizationId ??
+      object.metadata?.organizationId ??
+      object.client_reference_id ??
+      null,
+  };
+}

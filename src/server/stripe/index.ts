@@ -1,0 +1,145 @@
+// The one place that imports the Stripe SDK: the client, its failures in our words, and reading its answers with care.
+import Stripe from "stripe";
+import { BillingError } from "~/domain/errors";
+import { env } from "../env";
+
+export type { Stripe };
+
+/** Pinned: what the types of this SDK version describe, whatever the account's default is. */
+export const STRIPE_API_VERSION = "2026-10-28.endive" satisfies typeof Stripe.API_VERSION;
+
+const shared = globalThis as typeof globalThis & { billfoldStripe?: Record<string, Stripe> };
+
+function client(name: string, options: { timeout: number; maxNetworkRetries: number }): Stripe {
+  shared.billfoldStripe ??= {};
+  const made = shared.billfoldStripe[name];
+  if (made) return made;
+  const { STRIPE_SECRET_KEY, STRIPE_API_BASE } = env();
+  const base = STRIPE_API_BASE ? new URL(STRIPE_API_BASE) : null;
+  const fresh = new Stripe(STRIPE_SECRET_KEY, {
+    ...options,
+    apiVersion: STRIPE_API_VERSION,
+    appInfo: { name: "Billfold" },
+    telemetry: false,
+    ...(base
+      ? {
+          host: base.hostname,
+          port: base.port || (base.protocol === "http:" ? "80" : "443"),
+          protocol: base.protocol === "http:" ? ("http" as const) : ("https" as const),
+        }
+      : {}),
+  });
+  shared.billfoldStripe[name] = fresh;
+  return fresh;
+}
+
+/** For a person who waits: one try of two seconds and one more, so that an outage is said within five. */
+export function stripeForPages(): Stripe {
+  return client("pages", { timeout: 2000, maxNetworkRetries: 1 });
+}
+
+/** For webhooks and jobs: patient, because nobody waits. */
+export function stripeForJobs(): Stripe {
+  return client("jobs", { timeout: 15_000, maxNetworkRetries: 2 });
+}
+
+/** Whether our key is a live one; events of the other mode are not ours. */
+export function isLiveMode(): boolean {
+  return /^(sk|rk)_live_/.test(env().STRIPE_SECRET_KEY);
+}
+
+/** Whether a failure passes by itself: no connection, a time-out, a rate limit, a lock, Stripe's own fault. */
+function isTransient(error: unknown): boolean {
+  if (error instanceof Stripe.errors.StripeConnectionError || error instanceof Stripe.errors.StripeRateLimitError)
+    return true;
+  if (error instanceof Stripe.errors.StripeError) {
+    const status = error.statusCode ?? 0;
+    return status === 429 || status >= 500 || error.code === "lock_timeout" || error.type === "StripeAPIError";
+  }
+  return false;
+}
+
+/**
+ * Calls Stripe, with its failures in our words.
+ * @throws BillingError STRIPE_UNAVAILABLE for what passes by itself, STRIPE_REFUSED for what Stripe will not do
+ */
+export async function callStripe<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    if (error instanceof BillingError) throw error;
+    if (isTransient(error)) {
+      throw new BillingError(
+        "STRIPE_UNAVAILABLE",
+        "The payment service does not answer at the moment. Nothing was changed; please try again shortly.",
+        { retryable: true },
+        { cause: error },
+      );
+    }
+    if (error instanceof Stripe.errors.StripeError) {
+      throw new BillingError(
+        "STRIPE_REFUSED",
+        "The payment service did not accept this.",
+        { reason: error.code ?? error.type },
+        { cause: error },
+      );
+    }
+    throw error;
+  }
+}
+
+/** The same for reading one object: null where Stripe does not have it (any more). */
+export async function findAtStripe<T extends { object: string; id?: string | undefined }>(
+  kind: T["object"],
+  call: () => Promise<T>,
+): Promise<T | null> {
+  return callStripe(async () => {
+    try {
+      return expectObject(kind, await call());
+    } catch (error) {
+      if (error instanceof Stripe.errors.StripeInvalidRequestError && error.code === "resource_missing") return null;
+      throw error;
+    }
+  });
+}
+
+/**
+ * Asserts that an answer is the object that was asked for. The SDK takes a 404 or 500 whose JSON has no `error`, as a proxy
+ * may send it, for an answer.
+ */
+export function expectObject<T extends { object: string; id?: string | undefined }>(kind: T["object"], answer: T): T {
+  if (answer?.object !== kind || typeof answer.id !== "string" || answer.id.length === 0) {
+    throw new BillingError("STRIPE_UNAVAILABLE", "The payment service gave an answer that makes no sense.", {
+      expected: kind,
+    });
+  }
+  return answer;
+}
+
+/** The id of a field that Stripe sends as an id or, expanded, as the object. */
+export function idOf(reference: string | { id: string } | null | undefined): string | null {
+  if (!reference) return null;
+  return typeof reference === "string" ? reference : reference.id;
+}
+
+/** Stripe's instants are seconds. */
+export function toDate(seconds: number): Date {
+  return new Date(seconds * 1000);
+}
+
+export function toDateOrNull(seconds: number | null | undefined): Date | null {
+  return seconds == null ? null : toDate(seconds);
+}
+
+/** A signed body, verified against each of the secrets in turn; null where none of them signed it. */
+export function verifySignature(body: string, signature: string, secrets: readonly string[]): Stripe.Event | null {
+  for (const secret of secrets) {
+    try {
+      return Stripe.webhooks.constructEvent(body, signature, secret);
+    } catch (error) {
+      // A thin event or a body that is no JSON fails behind a good signature: no other secret would do better.
+      if (!(error instanceof Stripe.errors.StripeSignatureVerificationError)) return null;
+    }
+  }
+  return null;
+}

@@ -1,0 +1,163 @@
+// What becomes of a stored event: claim it, find whose it is, take that organization's lock, refetch, sync, mark.
+import { BillingError } from "~/domain/errors";
+import { raiseAlert } from "../billing/alerts";
+import { findOwner } from "../billing/customers";
+import { type SyncRun, syncCheckoutSession, syncInvoice, syncPaymentIntent, syncSubscription } from "../billing/sync";
+import { withSyncLock } from "../billing/sync-lock";
+import { asPlatform } from "../db";
+import { enqueue } from "../db/enqueue";
+import { log } from "../log";
+import type { Stripe } from "../stripe";
+import { type SyncTarget, targetOf } from "../stripe/events";
+import { readHint } from "../stripe/facts";
+
+// A claim is renewed while its worker lives; after it the event is another worker's.
+const LEASE_SECONDS = 30;
+const RENEW_EVERY_MS = 10_000;
+// Eight tries over about an hour for a fault of ours; what passes by itself (Stripe is down) is tried for three days.
+const MAX_ATTEMPTS = 8;
+const MAX_TRANSIENT_ATTEMPTS = 80;
+const FIRST_RETRY_SECONDS = 5;
+const LONGEST_RETRY_SECONDS = 3600;
+const LOCK_WAIT_MS = 10_000;
+
+const SYNC: Record<SyncTarget, (run: SyncRun, objectId: string) => Promise<string>> = {
+  checkout_session: syncCheckoutSession,
+  subscription: syncSubscription,
+  invoice: syncInvoice,
+  payment_intent: syncPaymentIntent,
+};
+
+type Outcome = { status: "done" | "ignored"; organizationId: string | null; sentence: string };
+
+/**
+ * Processes one stored event, if nobody else has or is at it.
+ * @returns what became of it; null where there was nothing to do
+ */
+export async function processEvent(eventId: string, now: Date): Promise<string | null> {
+  const claimed = await claim(eventId, now);
+  if (!claimed) return null;
+  const renewal = setInterval(() => {
+    renew(eventId).catch((error) => log.warn("a claim was not renewed", { eventId, error }));
+  }, RENEW_EVERY_MS);
+  try {
+    const outcome = await apply(JSON.parse(claimed.body) as Stripe.Event, now);
+    await asPlatform((tx) =>
+      tx.stripeEvent.update({
+        where: { id: eventId },
+        data: {
+          status: outcome.status,
+          outcome: outcome.sentence,
+          organizationId: outcome.organizationId,
+          processedAt: now,
+          leaseUntil: null,
+          nextAttemptAt: null,
+        },
+      }),
+    );
+    return outcome.sentence;
+  } catch (error) {
+    return await postpone(eventId, claimed.attempts, error, now);
+  } finally {
+    clearInterval(renewal);
+  }
+}
+
+async function renew(eventId: string): Promise<void> {
+  await asPlatform(
+    (tx) => tx.$executeRaw`
+      UPDATE stripe_events SET lease_until = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}::int)
+      WHERE id = ${eventId} AND status = 'processing'`,
+  );
+}
+
+async function claim(eventId: string, now: Date): Promise<{ body: string; attempts: number } | null> {
+  const [row] = await asPlatform(
+    (tx) => tx.$queryRaw<{ body: string; attempts: number }[]>`
+      UPDATE stripe_events SET status = 'processing', attempts = attempts + 1,
+        lease_until = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}::int)
+      WHERE id = ${eventId} AND (
+        status = 'received'
+        OR (status = 'failed' AND next_attempt_at <= greatest(${now}::timestamptz, clock_timestamp()))
+        OR (status = 'processing' AND lease_until < clock_timestamp()))
+      RETURNING body, attempts`,
+  );
+  return row ?? null;
+}
+
+async function apply(event: Stripe.Event, now: Date): Promise<Outcome> {
+  const target = targetOf(event.type);
+  const hint = readHint(event);
+  if (!target || !hint.objectId) return { status: "ignored", organizationId: null, sentence: "nothing to look at" };
+  const { objectId } = hint;
+  const owner = await findOwner(hint);
+  if (owner.kind !== "organization") {
+    const sentence =
+      owner.kind === "mismatch"
+        ? "its metadata names another organization than its customer's; nothing was changed"
+        : "its customer is none that we know; nothing was changed";
+    await asPlatform((tx) =>
+      raiseAlert(
+        tx,
+        {
+          organizationId: null,
+          kind: owner.kind === "mismatch" ? "customer_mismatch" : "unknown_customer",
+          subject: objectId,
+          message: `Event ${event.id} (${event.type}): ${sentence}.`,
+          details: { event: event.id, customer: hint.customerId, named: hint.organizationId },
+        },
+        now,
+      ),
+    );
+    return { status: "ignored", organizationId: null, sentence };
+  }
+  const sentence = await withSyncLock(owner.organizationId, { waitMs: LOCK_WAIT_MS }, (lock) =>
+    SYNC[target]({ lock, now, cause: `${event.type} ${event.id}` }, objectId),
+  );
+  return { status: "done", organizationId: owner.organizationId, sentence };
+}
+
+/** Seconds until the next try: doubling, with an upper bound. */
+export function retryDelaySeconds(attempts: number): number {
+  return Math.min(FIRST_RETRY_SECONDS * 2 ** Math.max(0, attempts - 1), LONGEST_RETRY_SECONDS);
+}
+
+async function postpone(eventId: string, attempts: number, error: unknown, now: Date): Promise<string> {
+  const transient = error instanceof BillingError && (error.code === "STRIPE_UNAVAILABLE" || error.code === "BUSY");
+  const dead = attempts >= (transient ? MAX_TRANSIENT_ATTEMPTS : MAX_ATTEMPTS);
+  const outcome = error instanceof Error ? `${error.name}: ${error.message}`.slice(0, 2000) : String(error);
+  // Waiting for another event of the same organization is no failure: it is taken up again at once.
+  const busy = error instanceof BillingError && error.code === "BUSY";
+  const nextAttemptAt = new Date(now.getTime() + (busy ? 1 : retryDelaySeconds(attempts)) * 1000);
+  await asPlatform(async (tx) => {
+    await tx.stripeEvent.update({
+      where: { id: eventId },
+      data: { status: dead ? "dead" : "failed", outcome, leaseUntil: null, nextAttemptAt: dead ? null : nextAttemptAt },
+    });
+    if (!dead) {
+      await enqueue(tx, "process-stripe-event", { eventId }, { key: `stripe-event:${eventId}`, runAt: nextAttemptAt });
+    } else {
+      const message = `Event ${eventId} failed ${attempts} times and is not tried again: ${outcome.slice(0, 300)}`;
+      await raiseAlert(tx, { organizationId: null, kind: "event_dead", subject: eventId, message }, now);
+    }
+  });
+  (transient ? log.warn : log.error)("an event was not processed", { eventId, attempts, dead, error });
+  return outcome;
+}
+
+/**
+ * Events that wait for processing: never begun, due again, or left behind by a process that died.
+ * @returns ids, oldest first
+ */
+export function listEventsToProcess(now: Date, limit: number): Promise<string[]> {
+  return asPlatform(async (tx) => {
+    const rows = await tx.$queryRaw<{ id: string }[]>`
+      SELECT id FROM stripe_events
+      WHERE status IN ('received', 'processing', 'failed') AND (
+        status = 'received'
+        OR (status = 'failed' AND next_attempt_at <= greatest(${now}::timestamptz, clock_timestamp()))
+        OR (status = 'processing' AND lease_until < clock_timestamp()))
+      ORDER BY received_at LIMIT ${limit}`;
+    return rows.map((row) => row.id);
+  });
+}
