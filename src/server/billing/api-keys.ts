@@ -3,6 +3,7 @@ import { randomInt } from "node:crypto";
 import { BillingError } from "~/domain/errors";
 import { asOrganization, asPlatform, type Prisma, type Transaction } from "../db";
 import { newId, sha256 } from "../db/keys";
+import { displayNames } from "./members";
 
 const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /** 62^32 possible keys: 190 bits. */
@@ -28,6 +29,8 @@ export interface ListedApiKey {
   name: string;
   hint: string;
   createdAt: Date;
+  /** Name or address of who made it, while they are a member. */
+  createdBy: string | null;
   /** Right to the minute. */
   lastUsedAt: Date | null;
   revokedAt: Date | null;
@@ -85,14 +88,27 @@ async function requireRoomForKey(tx: Transaction, organizationId: string): Promi
 
 /** The keys of an organization, those in use before those revoked, newest first; with null the platform's. */
 export async function listApiKeys(organizationId: string | null): Promise<ListedApiKey[]> {
-  return within(organizationId, (tx) =>
-    tx.apiKey.findMany({
+  return within(organizationId, async (tx) => {
+    const keys = await tx.apiKey.findMany({
       where: { organizationId },
-      select: { id: true, name: true, hint: true, createdAt: true, lastUsedAt: true, revokedAt: true },
+      select: {
+        id: true,
+        name: true,
+        hint: true,
+        createdAt: true,
+        createdById: true,
+        lastUsedAt: true,
+        revokedAt: true,
+      },
       orderBy: [{ revokedAt: { sort: "desc", nulls: "first" } }, { createdAt: "desc" }, { id: "desc" }],
       take: MAX_LISTED,
-    }),
-  );
+    });
+    const names = await displayNames(
+      tx,
+      keys.map(({ createdById }) => createdById),
+    );
+    return keys.map(({ createdById, ...key }) => ({ ...key, createdBy: names.get(createdById) ?? null }));
+  });
 }
 
 /**
