@@ -1,5 +1,6 @@
 // The one table and the one middleware that turn failures into answers.
 import { TRPCError } from "@trpc/server";
+import { TRPC_ERROR_CODES_BY_KEY } from "@trpc/server/rpc";
 import { ZodError, z } from "zod";
 import { BillingError, type BillingErrorCode, type BillingErrorDetails } from "~/domain/errors";
 import { log } from "../log";
@@ -69,4 +70,12 @@ export function toTRPCError(error: TRPCError, path: string): TRPCError {
   }
   if (error.code === "INTERNAL_SERVER_ERROR") log.error("a procedure failed", { path, error: cause ?? error });
   return error;
+}
+
+/** The answer to a body beyond the limit, in the form of every other failure: it never reaches a procedure. */
+export function tooLarge(): Response {
+  const failure: BillingFailure = { code: "PAYLOAD_TOO_LARGE", details: {} };
+  const data = { code: "PAYLOAD_TOO_LARGE", httpStatus: 413, billing: failure };
+  const error = { message: "The request is too large.", code: TRPC_ERROR_CODES_BY_KEY.PAYLOAD_TOO_LARGE, data };
+  return Response.json({ error: { json: error } }, { status: 413 });
 }

@@ -10,6 +10,8 @@ import { failureOf, toTRPCError } from "./errors";
 
 export interface Context {
   actor: Actor | null;
+  /** Set where the credentials that were sent are no good: then every procedure refuses, the public ones too. */
+  refusal?: BillingError;
   /** The instant of the request: the one time that everything in it uses. */
   now: Date;
 }
@@ -32,8 +34,13 @@ const translateErrors = t.middleware(async ({ next, path }) => {
   return result;
 });
 
+const refuseBadCredentials = t.middleware(({ ctx, next }) => {
+  if (ctx.refusal) throw ctx.refusal;
+  return next();
+});
+
 /** For everyone. */
-export const publicProcedure = t.procedure.use(translateErrors);
+export const publicProcedure = t.procedure.use(translateErrors).use(refuseBadCredentials);
 
 /** For a person or a service that said who it is. */
 export const actorProcedure = publicProcedure.use(({ ctx, next }) => {

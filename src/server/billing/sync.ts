@@ -13,7 +13,7 @@ import {
 } from "~/domain/subscription";
 import { asPlatform, Prisma, type Transaction } from "../db";
 import { newId } from "../db/keys";
-import { callStripe, findAtStripe, stripeForJobs, toDate } from "../stripe";
+import { callStripe, findAtStripe, type Stripe, toDate } from "../stripe";
 import {
   INVOICE_EXPAND,
   type InvoiceFacts,
@@ -34,6 +34,8 @@ import type { SyncLock } from "./sync-lock";
 
 export interface SyncRun {
   lock: SyncLock;
+  /** The patient client of jobs, or the one for a person who waits. */
+  stripe: Stripe;
   now: Date;
   /** Why we look: an event's type and id, `checkout return`. Kept with each change. */
   cause: string;
@@ -45,7 +47,7 @@ export interface SyncRun {
  * @returns a sentence for the event log
  */
 export async function syncSubscription(run: SyncRun, subscriptionId: string, invoiceId?: string): Promise<string> {
-  const stripe = stripeForJobs();
+  const { stripe } = run;
   const answer = await findAtStripe("subscription", () =>
     stripe.subscriptions.retrieve(subscriptionId, { expand: SUBSCRIPTION_EXPAND }),
   );
@@ -58,7 +60,7 @@ export async function syncSubscription(run: SyncRun, subscriptionId: string, inv
   const invoices: InvoiceFacts[] = [];
   for (const id of invoiceIds) {
     const invoice = await findAtStripe("invoice", () => stripe.invoices.retrieve(id, { expand: INVOICE_EXPAND }));
-    if (invoice && invoice.status !== "draft") invoices.push(await readInvoice(invoice));
+    if (invoice && invoice.status !== "draft") invoices.push(await readInvoice(run.stripe, invoice));
   }
   const priceIds = [
     ...facts.items.map((item) => item.stripePriceId),
@@ -67,7 +69,7 @@ export async function syncSubscription(run: SyncRun, subscriptionId: string, inv
   const plans = await findPlansByStripePrice(priceIds);
   const rival = await findRival(run, facts);
   if (rival) await syncSubscription(run, rival);
-  const nextInvoice = await previewNextInvoice(facts);
+  const nextInvoice = await previewNextInvoice(stripe, facts);
 
   return run.lock.save(async (tx) => {
     const sentences: string[] = [];
@@ -87,14 +89,14 @@ export async function syncSubscription(run: SyncRun, subscriptionId: string, inv
 /** An invoice, and what it pays for. @returns a sentence for the event log */
 export async function syncInvoice(run: SyncRun, invoiceId: string): Promise<string> {
   const invoice = await findAtStripe("invoice", () =>
-    stripeForJobs().invoices.retrieve(invoiceId, { expand: INVOICE_EXPAND }),
+    run.stripe.invoices.retrieve(invoiceId, { expand: INVOICE_EXPAND }),
   );
   if (!invoice) return `invoice ${invoiceId} is gone at Stripe`;
-  const facts = await readInvoice(invoice);
+  const facts = await readInvoice(run.stripe, invoice);
   if (facts.subscriptionId) return syncSubscription(run, facts.subscriptionId, invoiceId);
   // Checkout makes an invoice for a pack too; the purchase is told by its session.
   for (const paymentIntentId of facts.paymentIntentIds) {
-    const session = await findSessionOfPayment(paymentIntentId);
+    const session = await findSessionOfPayment(run, paymentIntentId);
     if (session) return syncCheckoutSession(run, session);
   }
   const refused = await refuseForeign(run, invoiceId, facts.customerId, facts.metadataOrganizationId);
@@ -106,10 +108,10 @@ export async function syncInvoice(run: SyncRun, invoiceId: string): Promise<stri
 
 /** Whatever a payment was for. @returns a sentence for the event log */
 export async function syncPaymentIntent(run: SyncRun, paymentIntentId: string): Promise<string> {
-  const session = await findSessionOfPayment(paymentIntentId);
+  const session = await findSessionOfPayment(run, paymentIntentId);
   if (session) return syncCheckoutSession(run, session);
   const payments = await callStripe(() =>
-    stripeForJobs().invoicePayments.list({
+    run.stripe.invoicePayments.list({
       payment: { type: "payment_intent", payment_intent: paymentIntentId },
       limit: 1,
     }),
@@ -119,9 +121,9 @@ export async function syncPaymentIntent(run: SyncRun, paymentIntentId: string): 
   return syncInvoice(run, typeof invoice === "string" ? invoice : invoice.id);
 }
 
-async function findSessionOfPayment(paymentIntentId: string): Promise<string | null> {
+async function findSessionOfPayment(run: SyncRun, paymentIntentId: string): Promise<string | null> {
   const sessions = await callStripe(() =>
-    stripeForJobs().checkout.sessions.list({ payment_intent: paymentIntentId, limit: 1 }),
+    run.stripe.checkout.sessions.list({ payment_intent: paymentIntentId, limit: 1 }),
   );
   return sessions.data[0]?.id ?? null;
 }
@@ -129,7 +131,7 @@ async function findSessionOfPayment(paymentIntentId: string): Promise<string | n
 /** A checkout session: the subscription that came of it, or the pack that it paid for. @returns a sentence for the event log */
 export async function syncCheckoutSession(run: SyncRun, sessionId: string): Promise<string> {
   const answer = await findAtStripe("checkout.session", () =>
-    stripeForJobs().checkout.sessions.retrieve(sessionId, { expand: SESSION_EXPAND }),
+    run.stripe.checkout.sessions.retrieve(sessionId, { expand: SESSION_EXPAND }),
   );
   if (!answer) return `checkout session ${sessionId} is gone at Stripe`;
   const facts = readSession(answer);
@@ -237,10 +239,10 @@ interface NextInvoice {
   currency: string;
 }
 
-async function previewNextInvoice(facts: SubscriptionFacts): Promise<NextInvoice | null> {
+async function previewNextInvoice(stripe: Stripe, facts: SubscriptionFacts): Promise<NextInvoice | null> {
   const renews = facts.status === "active" || facts.status === "trialing";
   if (!renews || facts.cancelAt !== null || facts.cancelAtPeriodEnd) return null;
-  const preview = await callStripe(() => stripeForJobs().invoices.createPreview({ subscription: facts.id }));
+  const preview = await callStripe(() => stripe.invoices.createPreview({ subscription: facts.id }));
   const at = preview.next_payment_attempt ?? preview.period_end;
   return {
     at: toDate(at).toISOString(),

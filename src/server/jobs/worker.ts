@@ -1,7 +1,7 @@
 // The worker: runs jobs from the queue and by the clock, in the web process or in one of its own.
 import { Logger, type Runner, run, type TaskList } from "graphile-worker";
-import type { JobPayloads } from "../db/enqueue";
 import { asPlatform } from "../db";
+import type { JobPayloads } from "../db/enqueue";
 import { env } from "../env";
 import { log } from "../log";
 import { expireCredits, grantSlices, sweepStripeEvents } from "./tasks/by-the-clock";

@@ -1,6 +1,6 @@
 // What of Stripe's objects we use, in our words. Where a field lives in the current API is known here and nowhere else.
 import type { PaidLine } from "~/domain/allowance";
-import { idOf, type Stripe, stripeForJobs, toDate, toDateOrNull } from "./index";
+import { idOf, type Stripe, toDate, toDateOrNull } from "./index";
 
 export interface CardFacts {
   brand: string;
@@ -93,8 +93,8 @@ export interface InvoiceFacts {
 export const INVOICE_EXPAND = ["payments"];
 
 /** Reads an invoice with all of its lines: the first ten come with it, the rest are fetched. */
-export async function readInvoice(invoice: Stripe.Invoice): Promise<InvoiceFacts> {
-  const lines = invoice.lines.has_more ? await allLines(invoice.id) : invoice.lines.data;
+export async function readInvoice(stripe: Stripe, invoice: Stripe.Invoice): Promise<InvoiceFacts> {
+  const lines = invoice.lines.has_more ? await allLines(stripe, invoice.id) : invoice.lines.data;
   return {
     id: invoice.id,
     customerId: idOf(invoice.customer),
@@ -117,9 +117,9 @@ export async function readInvoice(invoice: Stripe.Invoice): Promise<InvoiceFacts
   };
 }
 
-async function allLines(invoiceId: string): Promise<Stripe.InvoiceLineItem[]> {
+async function allLines(stripe: Stripe, invoiceId: string): Promise<Stripe.InvoiceLineItem[]> {
   const lines: Stripe.InvoiceLineItem[] = [];
-  for await (const line of stripeForJobs().invoices.listLineItems(invoiceId, { limit: 100 })) lines.push(line);
+  for await (const line of stripe.invoices.listLineItems(invoiceId, { limit: 100 })) lines.push(line);
   return lines;
 }
 

@@ -7,7 +7,7 @@ import { withSyncLock } from "../billing/sync-lock";
 import { asPlatform } from "../db";
 import { enqueue } from "../db/enqueue";
 import { log } from "../log";
-import type { Stripe } from "../stripe";
+import { type Stripe, stripeForJobs } from "../stripe";
 import { type SyncTarget, targetOf } from "../stripe/events";
 import { readHint } from "../stripe/facts";
 
@@ -112,7 +112,7 @@ async function apply(event: Stripe.Event, now: Date): Promise<Outcome> {
     return { status: "ignored", organizationId: null, sentence };
   }
   const sentence = await withSyncLock(owner.organizationId, { waitMs: LOCK_WAIT_MS }, (lock) =>
-    SYNC[target]({ lock, now, cause: `${event.type} ${event.id}` }, objectId),
+    SYNC[target]({ lock, stripe: stripeForJobs(), now, cause: `${event.type} ${event.id}` }, objectId),
   );
   return { status: "done", organizationId: owner.organizationId, sentence };
 }

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { asPlatform } from "../db";
 import { enqueue } from "../db/enqueue";
 import { webhookSecrets } from "../env";
+import { readBody } from "../http";
 import { log } from "../log";
 import { isLiveMode, verifySignature } from "../stripe";
 import { targetOf } from "../stripe/events";
@@ -38,7 +39,7 @@ export async function receiveEvent(request: Request, now: Date): Promise<Answer>
   }
   const signature = request.headers.get("stripe-signature");
   if (!signature) return refuse(400, "no signature");
-  const body = await readBody(request);
+  const body = await readBody(request, MAX_BODY_BYTES);
   if (body === null) return refuse(413, "too large");
   const verified = verifySignature(body, signature, secrets);
   if (!verified) return refuse(400, "bad signature");
@@ -56,25 +57,6 @@ export async function receiveEvent(request: Request, now: Date): Promise<Answer>
 function refuse(status: Exclude<Answer["status"], 200>, reason: string): Answer {
   log.warn("webhook refused", { status, reason });
   return { status, body: { received: false, reason } };
-}
-
-/** Reads the body as it was signed, giving up at the limit whatever the headers claim. */
-async function readBody(request: Request): Promise<string | null> {
-  if (Number(request.headers.get("content-length") ?? 0) > MAX_BODY_BYTES) return null;
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  const reader = request.body?.getReader();
-  for (;;) {
-    const part = await reader?.read();
-    if (!part || part.done) break;
-    size += part.value.byteLength;
-    if (size > MAX_BODY_BYTES) {
-      await reader?.cancel();
-      return null;
-    }
-    chunks.push(part.value);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }
 
 export interface IncomingEvent {

@@ -1,0 +1,33 @@
+// All routers, and the types that pages and clients take from them.
+import type { inferRouterInputs, inferRouterOutputs } from "@trpc/server";
+import { apiKeysRouter } from "./routers/apiKeys";
+import { billingRouter } from "./routers/billing";
+import { creditEventsRouter } from "./routers/credit-events";
+import { creditProductsRouter } from "./routers/credit-products";
+import { creditsRouter } from "./routers/credits";
+import { invitationsRouter } from "./routers/invitations";
+import { membersRouter } from "./routers/members";
+import { organizationsRouter } from "./routers/organizations";
+import { plansRouter } from "./routers/plans";
+import { subscriptionRouter } from "./routers/subscription";
+import { createCallerFactory, router } from "./trpc";
+
+export const appRouter = router({
+  plans: plansRouter,
+  subscription: subscriptionRouter,
+  credits: creditsRouter,
+  creditProducts: creditProductsRouter,
+  creditEvents: creditEventsRouter,
+  billing: billingRouter,
+  organizations: organizationsRouter,
+  members: membersRouter,
+  invitations: invitationsRouter,
+  apiKeys: apiKeysRouter,
+});
+
+export type AppRouter = typeof appRouter;
+export type RouterInputs = inferRouterInputs<AppRouter>;
+export type RouterOutputs = inferRouterOutputs<AppRouter>;
+
+/** Calls procedures without HTTP: for pages that are rendered on the server, and for tests. */
+export const createCaller = createCallerFactory(appRouter);

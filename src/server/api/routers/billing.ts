@@ -1,0 +1,19 @@
+// billing: the overview, the history, and the way back from a checkout.
+import { z } from "zod";
+import { listHistory } from "~/server/billing/history";
+import { completeCheckout, getBillingSummary } from "~/server/billing/summary";
+import { pageLimit } from "../inputs";
+import { organizationProcedure, router } from "../trpc";
+
+export const billingRouter = router({
+  summary: organizationProcedure("billing:view").query(({ ctx }) => getBillingSummary(ctx.organizationId, ctx.now)),
+
+  history: organizationProcedure("billing:view")
+    .input(z.object({ cursor: z.uuid().nullish(), limit: pageLimit }))
+    .query(({ ctx, input }) => listHistory(ctx.organizationId, input.cursor ?? null, input.limit)),
+
+  /** Brings what a checkout paid for up to date at once. A mutation, because it writes; it grants nothing unpaid. */
+  completeCheckout: organizationProcedure("billing:view")
+    .input(z.object({ sessionId: z.string().min(1).max(255) }))
+    .mutation(({ ctx, input }) => completeCheckout(ctx.organizationId, input.sessionId, ctx.now)),
+});

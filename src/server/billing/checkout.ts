@@ -1,0 +1,170 @@
+// Opening Stripe Checkout: for a plan and for a pack. What both have in common: one customer, one open session.
+import type { Credits } from "~/domain/credits";
+import { BillingError } from "~/domain/errors";
+import { asOrganization } from "../db";
+import { newId } from "../db/keys";
+import { env } from "../env";
+import { callStripe, expectObject, type Stripe, stripeForPages, toDate } from "../stripe";
+import { ensureCustomer } from "./customers";
+import { type SyncLock, withSyncLock } from "./sync-lock";
+
+// A person waits: another click, or a webhook of the same organization, is done in less.
+const LOCK_WAIT_MS = 4_000;
+// A session that ends within the hour is not handed out again.
+const REUSE_MARGIN_MS = 60 * 60_000;
+
+export interface Buyer {
+  organizationId: string;
+  /** Who clicks; null for a service. */
+  userId: string | null;
+  email: string | null;
+  now: Date;
+}
+
+export interface Offer {
+  kind: "subscription" | "credits";
+  planPriceId?: string;
+  productPriceId?: string;
+  stripePriceId: string;
+  credits?: Credits;
+  /** Where Stripe sends who gives up, below the organization's pages. */
+  cancelPath: string;
+  params: Partial<Stripe.Checkout.SessionCreateParams>;
+}
+
+interface Organization {
+  id: string;
+  slug: string;
+  name: string;
+  stripeCustomerId: string | null;
+  trialUsedAt: Date | null;
+}
+
+/**
+ * Opens a checkout, or hands out the one that is open for the same thing. Safe to click twice.
+ * @param decide what to offer, from the organization as it stands under the lock
+ * @returns where to send the person
+ * @throws BillingError STRIPE_UNAVAILABLE within seconds when Stripe does not answer; nothing is written then
+ */
+export function openCheckout(
+  buyer: Buyer,
+  decide: (organization: Organization) => Promise<Offer> | Offer,
+): Promise<{ url: string }> {
+  const { organizationId, now } = buyer;
+  return withSyncLock(organizationId, { waitMs: LOCK_WAIT_MS }, async (lock) => {
+    const organization = await asOrganization(organizationId, (tx) =>
+      tx.organization.findFirst({ where: { id: organizationId, deletedAt: null } }),
+    );
+    if (!organization) throw new BillingError("NOT_FOUND", "There is no such organization.", { organizationId });
+    const offer = await decide(organization);
+    const customer = await ensureCustomer(lock, organization, buyer.email);
+    const open = await findOpen(organizationId, offer, now);
+    if (open) return { url: open };
+    if (offer.kind === "subscription") await closeOthers(lock, now);
+    return create(buyer, organization, customer, offer);
+  });
+}
+
+async function findOpen(organizationId: string, offer: Offer, now: Date): Promise<string | null> {
+  const row = await asOrganization(organizationId, (tx) =>
+    tx.checkoutSession.findFirst({
+      where: {
+        organizationId,
+        kind: offer.kind,
+        status: "open",
+        planPriceId: offer.planPriceId ?? null,
+        productPriceId: offer.productPriceId ?? null,
+        credits: offer.credits ?? null,
+        expiresAt: { gt: new Date(now.getTime() + REUSE_MARGIN_MS) },
+      },
+      orderBy: { createdAt: "desc" },
+    }),
+  );
+  if (!row) return null;
+  // It may have been paid a moment ago, before its event came: then it is no longer for use.
+  const session = await callStripe(async () =>
+    expectObject("checkout.session", await stripeForPages().checkout.sessions.retrieve(row.stripeSessionId)),
+  );
+  if (session.status === "complete") {
+    if (offer.kind === "credits") return null;
+    throw new BillingError("ALREADY_SUBSCRIBED", "This organization has just subscribed.", {});
+  }
+  return session.status === "open" ? session.url : null;
+}
+
+/** Two open sessions for a subscription could both be paid: the ones for another plan or interval are closed. */
+async function closeOthers(lock: SyncLock, now: Date): Promise<void> {
+  const { organizationId } = lock;
+  const open = await asOrganization(organizationId, (tx) =>
+    tx.checkoutSession.findMany({
+      where: { organizationId, kind: "subscription", status: "open", expiresAt: { gt: now } },
+    }),
+  );
+  for (const row of open) {
+    const session = await callStripe(async () =>
+      expectObject("checkout.session", await stripeForPages().checkout.sessions.retrieve(row.stripeSessionId)),
+    );
+    if (session.status === "complete") {
+      throw new BillingError("ALREADY_SUBSCRIBED", "This organization has just subscribed.", {});
+    }
+    if (session.status === "open")
+      await callStripe(() => stripeForPages().checkout.sessions.expire(row.stripeSessionId));
+    await lock.save((tx) => tx.checkoutSession.update({ where: { id: row.id }, data: { status: "expired" } }));
+  }
+}
+
+async function create(
+  buyer: Buyer,
+  organization: Organization,
+  customer: string,
+  offer: Offer,
+): Promise<{ url: string }> {
+  const { organizationId, now } = buyer;
+  const sessions = await asOrganization(organizationId, (tx) =>
+    tx.checkoutSession.count({ where: { organizationId } }),
+  );
+  const base = `${env().NEXTAUTH_URL.replace(/\/$/, "")}/${organization.slug}/billing`;
+  const metadata = { organizationId, kind: offer.kind };
+  const session = await callStripe(async () =>
+    expectObject(
+      "checkout.session",
+      await stripeForPages().checkout.sessions.create(
+        {
+          customer,
+          client_reference_id: organizationId,
+          line_items: [{ price: offer.stripePriceId, quantity: 1 }],
+          success_url: `${base}/checkout?session={CHECKOUT_SESSION_ID}`,
+          cancel_url: `${base}${offer.cancelPath}`,
+          metadata,
+          ...offer.params,
+        },
+        // Made from what we have stored: a repeated click after a crash gets the session that the first one made.
+        { idempotencyKey: `billfold:checkout:${organizationId}:${offer.stripePriceId}:${sessions}` },
+      ),
+    ),
+  );
+  if (!session.url)
+    throw new BillingError("STRIPE_UNAVAILABLE", "The payment service gave no page to pay on.", { retryable: true });
+  const { url } = session;
+  await asOrganization(organizationId, (tx) =>
+    tx.checkoutSession.upsert({
+      where: { stripeSessionId: session.id },
+      create: {
+        id: newId(now),
+        organizationId,
+        stripeSessionId: session.id,
+        kind: offer.kind,
+        status: "open",
+        planPriceId: offer.planPriceId ?? null,
+        productPriceId: offer.productPriceId ?? null,
+        credits: offer.credits ?? null,
+        url,
+        createdById: buyer.userId,
+        createdAt: now,
+        expiresAt: toDate(session.expires_at),
+      },
+      update: { url },
+    }),
+  );
+  return { url };
+}
