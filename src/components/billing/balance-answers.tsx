@@ -55,7 +55,7 @@ export function BalanceAnswers({ available, held, owed = 0, runway, nextCharge, 
   const lasts: Answer = runway
     ? {
         label: runway.until ? "Lasts until about" : "Lasts",
-        value: runway.until ? formatTime(runway.until, viewer, { style: "day" }) : "beyond a year",
+        value: runway.until ? formatTime(runway.until, viewer, { style: "longDay" }) : "beyond a year",
         why: [
           runway.from && runway.to ? `${date(runway.from)} to ${date(runway.to)}, at ` : "At ",
           `${credits(runway.perDay)} a day.`,

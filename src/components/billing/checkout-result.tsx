@@ -18,7 +18,7 @@ export interface CheckoutResultProps {
 }
 
 const words: Record<CheckoutState, { title: string; text: (what: string) => string }> = {
-  paid: { title: "Paid", text: (what) => `${what} is yours from now on. The receipt is in your history.` },
+  paid: { title: "Paid", text: (what) => `The payment for ${what} went through. The receipt is in your history.` },
   processing: {
     title: "Being confirmed",
     text: (what) =>

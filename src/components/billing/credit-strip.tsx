@@ -85,7 +85,7 @@ function expiryWords(lot: StripLot, viewer: Viewer): string {
 }
 
 function RulerMarks({ total, locale }: { total: number; locale: string }) {
-  if (total === 0) return <div className="ruler" aria-hidden />;
+  if (total === 0) return null;
   const { minor, major } = rulerOf(total);
   const place = (at: number) => `${((at / total) * 100).toFixed(2)}%`;
   return (

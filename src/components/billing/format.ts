@@ -92,7 +92,17 @@ function signOf(value: number, sign: "auto" | "always"): string {
 }
 
 /** What of an instant is told. */
-export type TimeStyle = "time" | "seconds" | "day" | "date" | "weekday" | "datetime" | "full" | "month";
+export type TimeStyle =
+  | "time"
+  | "seconds"
+  | "day"
+  | "longDay"
+  | "date"
+  | "weekday"
+  | "month"
+  | "datetime"
+  | "full"
+  | "exact";
 
 const day: Intl.DateTimeFormatOptions = { day: "numeric", month: "short" };
 const clock: Intl.DateTimeFormatOptions = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
@@ -101,11 +111,13 @@ const timeStyles: Record<TimeStyle, Intl.DateTimeFormatOptions> = {
   time: clock,
   seconds: { ...clock, second: "2-digit" },
   day,
+  longDay: { day: "numeric", month: "long" },
   date: { ...day, year: "numeric" },
   weekday: { weekday: "long", day: "numeric", month: "long" },
   month: { month: "long", year: "numeric" },
   datetime: { ...day, year: "numeric", ...clock },
-  full: { weekday: "short", day: "numeric", month: "long", year: "numeric", ...clock, second: "2-digit" },
+  full: { weekday: "short", day: "numeric", month: "short", year: "numeric", ...clock },
+  exact: { weekday: "short", day: "numeric", month: "short", year: "numeric", ...clock, second: "2-digit" },
 };
 
 const dateCache = new Map<string, Intl.DateTimeFormat>();

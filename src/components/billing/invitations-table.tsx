@@ -36,7 +36,7 @@ export function InvitationsTable({ invitations, now, onResend, onRevoke }: Invit
       <THead>
         <TH>Invited</TH>
         <TH wide>Role</TH>
-        <TH>Link</TH>
+        <TH wide>Link</TH>
         <TH num>
           <span className="sr-only">Actions</span>
         </TH>
@@ -45,21 +45,24 @@ export function InvitationsTable({ invitations, now, onResend, onRevoke }: Invit
         {invitations.map((invitation) => {
           const over = invitation.expiresAt <= now;
           const when = formatRelative(invitation.expiresAt, now, viewer);
+          const link = (
+            <span suppressHydrationWarning>
+              {over ? <State tone="warn">ended {when}</State> : <State>ends {when}</State>}
+            </span>
+          );
           return (
             <TR key={invitation.id}>
               <TH scope="row">
                 <span className="row-link">{invitation.email}</span>
                 {invitation.invitedBy ? <Sub>by {invitation.invitedBy}</Sub> : null}
-                <Sub narrow>{roleWord(invitation.role)}</Sub>
+                <Sub narrow>
+                  {roleWord(invitation.role)}, link {link}
+                </Sub>
               </TH>
               <TD wide>{roleWord(invitation.role)}</TD>
-              <TD>
-                <span suppressHydrationWarning>
-                  {over ? <State tone="warn">ended {when}</State> : <State>ends {when}</State>}
-                </span>
-              </TD>
+              <TD wide>{link}</TD>
               <TD num>
-                <span className="inline-flex gap-4">
+                <span className="inline-flex gap-x-4 max-sm:flex-col max-sm:items-end">
                   {onResend ? (
                     <TextButton
                       aria-label={`Send again to ${invitation.email}`}

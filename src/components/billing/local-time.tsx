@@ -7,18 +7,18 @@ import { useViewer } from "./viewer";
 export interface LocalTimeProps {
   value: Date;
   show?: TimeStyle;
-  /** Says the zone; always said while the zone is only the server's guess. */
+  /** Says the zone: "14:20 PST". */
   zone?: boolean;
   className?: string;
 }
 
 export function LocalTime({ value, show = "datetime", zone, className }: LocalTimeProps) {
   const viewer = useViewer();
-  const hasClock = show === "time" || show === "seconds" || show === "datetime" || show === "full";
+  const hasClock = show === "time" || show === "seconds" || show === "datetime" || show === "full" || show === "exact";
   return (
     <time
       dateTime={value.toISOString()}
-      title={hasClock ? formatTime(value, viewer, { style: "full", zone: true }) : undefined}
+      title={hasClock ? formatTime(value, viewer, { style: "exact", zone: true }) : undefined}
       suppressHydrationWarning
       className={cn("whitespace-nowrap", className)}
     >
@@ -38,7 +38,7 @@ export function RelativeTime({ value, now }: { value: Date; now: Date }) {
   return (
     <time
       dateTime={value.toISOString()}
-      title={formatTime(value, viewer, { style: "full", zone: true })}
+      title={formatTime(value, viewer, { style: "exact", zone: true })}
       suppressHydrationWarning
     >
       {formatRelative(value, now, viewer)}

@@ -46,7 +46,7 @@ export function MembersTable({
           Joined
         </TH>
         {acts ? (
-          <TH num>
+          <TH num wide>
             <span className="sr-only">Remove</span>
           </TH>
         ) : null}
@@ -54,6 +54,10 @@ export function MembersTable({
       <TBody>
         {members.map((member) => {
           const called = member.name ?? member.email;
+          const leaving =
+            member.locked || !onRemove ? null : (
+              <RemoveMember member={member} called={called} organizationName={organizationName} onRemove={onRemove} />
+            );
           return (
             <TR key={member.id} className="[&>*]:!align-middle">
               <TH scope="row">
@@ -84,32 +88,14 @@ export function MembersTable({
                     {member.locked ? <Sub>{member.locked}</Sub> : null}
                   </>
                 )}
+                {leaving ? <span className="narrow-only mt-1">{leaving}</span> : null}
               </TD>
               <TD num wide className="text-ink-2">
                 <LocalDate value={member.joinedAt} />
               </TD>
               {acts ? (
-                <TD num>
-                  {member.locked ? null : (
-                    <ConfirmDialog
-                      destructive
-                      trigger={
-                        <TextButton aria-label={member.isYou ? "Leave organization" : `Remove ${called}`}>
-                          {member.isYou ? "Leave" : "Remove"}
-                        </TextButton>
-                      }
-                      title={member.isYou ? `Leave ${organizationName}?` : `Remove ${called} from ${organizationName}?`}
-                      confirm={member.isYou ? "Leave organization" : "Remove member"}
-                      cancel={member.isYou ? "Stay" : "Keep member"}
-                      onConfirm={() => onRemove(member.id)}
-                    >
-                      <p>
-                        {member.isYou ? "You lose" : "They lose"} access at once. What {member.isYou ? "you" : "they"}{" "}
-                        did stays in the ledger, and API keys {member.isYou ? "you" : "they"} created keep working until
-                        they are revoked.
-                      </p>
-                    </ConfirmDialog>
-                  )}
+                <TD num wide>
+                  {leaving}
                 </TD>
               ) : null}
             </TR>
@@ -117,5 +103,36 @@ export function MembersTable({
         })}
       </TBody>
     </Table>
+  );
+}
+
+function RemoveMember({
+  member,
+  called,
+  organizationName,
+  onRemove,
+}: {
+  member: Member;
+  called: string;
+  organizationName: string;
+  onRemove: (memberId: string) => Promise<void> | void;
+}) {
+  const you = member.isYou;
+  return (
+    <ConfirmDialog
+      destructive
+      trigger={
+        <TextButton aria-label={you ? "Leave organization" : `Remove ${called}`}>{you ? "Leave" : "Remove"}</TextButton>
+      }
+      title={you ? `Leave ${organizationName}?` : `Remove ${called} from ${organizationName}?`}
+      confirm={you ? "Leave organization" : "Remove member"}
+      cancel={you ? "Stay" : "Keep member"}
+      onConfirm={() => onRemove(member.id)}
+    >
+      <p>
+        {you ? "You lose" : "They lose"} access at once. What {you ? "you" : "they"} did stays in the ledger, and API
+        keys {you ? "you" : "they"} created keep working until they are revoked.
+      </p>
+    </ConfirmDialog>
   );
 }

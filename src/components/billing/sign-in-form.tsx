@@ -90,7 +90,6 @@ export function SignInForm({
               <li key={person.email}>
                 <button
                   type="button"
-                  aria-label={`Sign in as ${person.name}`}
                   aria-busy={busy === person.email || undefined}
                   disabled={busy !== null}
                   onClick={() =>
@@ -100,7 +99,10 @@ export function SignInForm({
                 >
                   <Avatar name={person.name} className="max-sm:!size-7" />
                   <span className="min-w-0 flex-1">
-                    <span className="block truncate font-medium">{person.name}</span>
+                    <span className="block truncate font-medium">
+                      <span className="sr-only">Sign in as </span>
+                      {person.name}
+                    </span>
                     <span className="sub truncate">{person.role}</span>
                   </span>
                   <span aria-hidden className="text-accent">

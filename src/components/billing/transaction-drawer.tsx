@@ -110,7 +110,7 @@ function Summary({ transaction }: { transaction: TransactionDetail }) {
         {formatCredits(transaction.amount, { locale, sign: "always" })} <span className="sr-only">credits</span>
       </p>
       <p className="text-ink-2">
-        <LocalTime value={transaction.createdAt} show="full" zone />
+        <LocalTime value={transaction.createdAt} show="exact" zone />
         <br />
         Balance {formatCredits(transaction.balanceBefore, { locale })}, then{" "}
         {formatCredits(transaction.balanceAfter, { locale })}

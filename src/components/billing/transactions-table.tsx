@@ -101,9 +101,9 @@ export function TransactionsTable({ items, now, selectedId, onOpen }: Transactio
 
   function dayTitle(at: Date, today: Date): string {
     const ago = -daysUntil(at, today, viewer);
-    const title = formatTime(at, viewer, { style: "weekday" });
-    if (ago === 0) return `Today, ${title}`;
-    return ago === 1 ? `Yesterday, ${title}` : title;
+    if (ago > 1 || ago < 0) return formatTime(at, viewer, { style: "weekday" });
+    const title = formatTime(at, viewer, { style: "longDay" });
+    return ago === 0 ? `Today, ${title}` : `Yesterday, ${title}`;
   }
 }
 

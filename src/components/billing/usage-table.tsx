@@ -1,7 +1,7 @@
 "use client";
 // What used the credits, by event, category or key, with its share and how it was before.
-import type { MeterFill } from "../ui/meter";
-import { Meter } from "../ui/meter";
+import { cn } from "../ui/cn";
+import { Meter, type MeterFill } from "../ui/meter";
 import { RowLink, Sub, Table, TBody, TD, TH, THead, TR } from "../ui/table";
 import { formatCredits, formatPercent } from "./format";
 import { useViewer } from "./viewer";
@@ -25,15 +25,24 @@ export interface UsageTableProps {
   by?: string;
   /** Head of the comparison: "vs Dec". */
   previousLabel?: string;
-  /** "Now, and December as a mark" */
+  /** Head of the meters: "Now, and December as a mark". */
   meterLabel?: string;
+  /** Beside a chart of the same rows: a swatch before each name instead of a meter. */
+  swatches?: boolean;
   /** One tone for all rows; otherwise the tones of the bars, largest first. */
   fill?: MeterFill;
 }
 
 const tones = ["s1", "s2", "s3", "s4"] as const;
 
-export function UsageTable({ rows, by = "Event", previousLabel, meterLabel = "Share", fill }: UsageTableProps) {
+export function UsageTable({
+  rows,
+  by = "Event",
+  previousLabel,
+  meterLabel = "Share",
+  swatches = false,
+  fill,
+}: UsageTableProps) {
   const { locale } = useViewer();
   const credits = (amount: number) => formatCredits(amount, { locale });
   const sorted = [...rows].sort((a, b) => b.credits - a.credits || a.name.localeCompare(b.name));
@@ -42,6 +51,8 @@ export function UsageTable({ rows, by = "Event", previousLabel, meterLabel = "Sh
   const previousTotal = rows.reduce((sum, row) => sum + (row.previous ?? 0), 0);
   const highest = Math.max(1, ...rows.map((row) => Math.max(row.credits, compared ? (row.previous ?? 0) : 0)));
   const costs = rows.some((row) => row.unitCost !== null && row.unitCost !== undefined);
+  // Without the columns of an event there is room for the meter in a narrow panel too.
+  const room = costs ? { wide: true } : { snug: true };
   const quantities = rows.some((row) => row.quantity !== null && row.quantity !== undefined);
 
   return (
@@ -58,9 +69,11 @@ export function UsageTable({ rows, by = "Event", previousLabel, meterLabel = "Sh
             Quantity
           </TH>
         ) : null}
-        <TH wide className="w-[24%]">
-          {meterLabel}
-        </TH>
+        {swatches ? null : (
+          <TH {...room} className="w-[24%]">
+            {meterLabel}
+          </TH>
+        )}
         <TH num>Credits</TH>
         <TH num>{compared ? previousLabel : "Share"}</TH>
       </THead>
@@ -68,6 +81,7 @@ export function UsageTable({ rows, by = "Event", previousLabel, meterLabel = "Sh
         {sorted.map((row, index) => (
           <TR key={row.id} linked={Boolean(row.href)}>
             <TH scope="row">
+              {swatches ? <i className={cn("swatch tone mr-2", tones[Math.min(index, 3)])} /> : null}
               {row.href ? <RowLink href={row.href}>{row.name}</RowLink> : <span className="row-link">{row.name}</span>}
               {row.note ? <Sub>{row.note}</Sub> : null}
             </TH>
@@ -81,22 +95,26 @@ export function UsageTable({ rows, by = "Event", previousLabel, meterLabel = "Sh
                 {row.quantity === null || row.quantity === undefined ? "" : credits(row.quantity)}
               </TD>
             ) : null}
-            <TD wide>
-              <Meter
-                value={row.credits}
-                max={highest}
-                past={compared ? (row.previous ?? undefined) : undefined}
-                fill={fill ?? tones[Math.min(index, 3)] ?? "s4"}
-                label={`${credits(row.credits)} credits${compared && row.previous ? `, before ${credits(row.previous)}` : ""}`}
-                className="mt-1"
-              />
-            </TD>
+            {swatches ? null : (
+              <TD {...room}>
+                <Meter
+                  value={row.credits}
+                  max={highest}
+                  past={compared ? (row.previous ?? undefined) : undefined}
+                  fill={fill ?? tones[Math.min(index, 3)] ?? "s4"}
+                  label={`${credits(row.credits)} credits${compared && row.previous ? `, before ${credits(row.previous)}` : ""}`}
+                  className="mt-1"
+                />
+              </TD>
+            )}
             <TD num>{credits(row.credits)}</TD>
             <TD num className={compared ? "text-ink-2" : "text-ink-3"}>
               {compared ? (
                 <>
                   {changeInWords(row.credits, row.previous ?? null, locale)}
-                  {row.previous === null || row.previous === undefined ? null : <Sub>{credits(row.previous)}</Sub>}
+                  {swatches || row.previous === null || row.previous === undefined ? null : (
+                    <Sub>{credits(row.previous)}</Sub>
+                  )}
                 </>
               ) : (
                 formatPercent(total > 0 ? row.credits / total : 0, { locale })
@@ -110,7 +128,7 @@ export function UsageTable({ rows, by = "Event", previousLabel, meterLabel = "Sh
           <TH scope="row">Total</TH>
           {costs ? <TD wide /> : null}
           {quantities ? <TD wide /> : null}
-          <TD wide />
+          {swatches ? null : <TD {...room} />}
           <TD num>{credits(total)}</TD>
           <TD num>{compared ? changeInWords(total, previousTotal, locale) : formatPercent(1, { locale })}</TD>
         </TR>

@@ -13,12 +13,12 @@ export function Avatar({ name, className }: { name: string; className?: string }
   return (
     <span
       aria-hidden
+      // Drawn by the style sheet: initials are no part of the name of the control around them.
+      data-initials={initialsOf(name)}
       className={cn(
-        "inline-grid size-7 flex-none place-items-center rounded-full border border-line-strong bg-sunken text-[0.6875rem] leading-none font-strong text-ink max-sm:size-9",
+        "inline-grid size-7 flex-none place-items-center rounded-full border border-line-strong bg-sunken text-[0.6875rem] leading-none font-strong text-ink before:content-[attr(data-initials)] max-sm:size-9",
         className,
       )}
-    >
-      {initialsOf(name)}
-    </span>
+    />
   );
 }

@@ -3,17 +3,18 @@ import { Slot } from "radix-ui";
 import type { ComponentProps } from "react";
 import { cn } from "./cn";
 
-export type ButtonVariant = "primary" | "secondary" | "quiet" | "danger";
+export type ButtonVariant = "primary" | "secondary" | "quiet" | "link" | "danger";
 
 const looks: Record<ButtonVariant, string> = {
   primary: "border-accent bg-accent text-on-accent hover:bg-accent-hover hover:border-accent-hover",
   secondary: "border-line-control bg-surface text-ink hover:bg-sunken",
   quiet: "border-transparent bg-transparent text-ink-2 hover:bg-sunken hover:text-ink",
+  link: "border-transparent bg-transparent text-accent font-normal! hover:bg-sunken",
   danger: "border-danger bg-danger text-on-danger hover:bg-danger-hover hover:border-danger-hover",
 };
 
 const shape =
-  "relative inline-flex min-h-(--control) items-center justify-center gap-2 whitespace-nowrap rounded-2 border px-3 text-sm font-medium no-underline transition-colors duration-(--fast) hover:no-underline [&_svg]:size-4 [&_svg]:flex-none";
+  "relative inline-flex min-h-(--control) items-center max-sm:min-h-11 justify-center gap-2 whitespace-nowrap rounded-2 border px-3 text-sm font-medium no-underline transition-colors duration-(--fast) hover:no-underline [&_svg]:size-4 [&_svg]:flex-none";
 
 /** Class names of a button, for links that look like one. */
 export function buttonClass(variant: ButtonVariant = "secondary", wide = false): string {

@@ -52,10 +52,12 @@ export interface CopyFieldProps {
   value: string;
   /** Names the text: "API key". */
   label: string;
+  /** For long texts: the button stands below. */
+  stacked?: boolean;
   className?: string;
 }
 
-export function CopyField({ value, label, className }: CopyFieldProps) {
+export function CopyField({ value, label, stacked = false, className }: CopyFieldProps) {
   return (
     <div className={cn("flex flex-wrap gap-2", className)}>
       <input
@@ -63,7 +65,10 @@ export function CopyField({ value, label, className }: CopyFieldProps) {
         aria-label={label}
         value={value}
         onFocus={(event) => event.currentTarget.select()}
-        className="min-h-(--control) min-w-0 flex-[1_1_12rem] rounded-2 border border-line-control bg-sunken px-3 text-sm max-sm:min-h-11 max-sm:text-md"
+        className={cn(
+          "min-h-(--control) min-w-0 rounded-2 border border-line-control bg-surface px-3 text-sm max-sm:min-h-11",
+          stacked ? "basis-full" : "flex-[1_1_12rem]",
+        )}
       />
       <CopyButton text={value} label="Copy" />
     </div>

@@ -18,7 +18,7 @@ export function SecretOnce({ label, secret, onDone }: SecretOnceProps) {
         <strong>Copy it now: it is shown once.</strong> Only a fingerprint is kept here, so it cannot be shown again. If
         it gets lost, create another and revoke this one.
       </p>
-      <CopyField value={secret} label={label} />
+      <CopyField stacked value={secret} label={label} />
       {onDone ? (
         <div>
           <Button onClick={onDone}>I have kept it</Button>

@@ -15,10 +15,10 @@ export interface ShowOlderProps {
 
 export function ShowOlder({ shown, onShowOlder, loading, label = "Show older" }: ShowOlderProps) {
   return (
-    <PanelFoot className="min-h-[calc(var(--control)+1.5rem)]">
+    <PanelFoot className="min-h-[calc(var(--control)+1rem)]">
       <p>{shown}</p>
       {onShowOlder ? (
-        <Button variant="quiet" className="-mr-3 text-accent" onClick={onShowOlder} loading={loading}>
+        <Button variant="link" className="-my-1 -mr-3" onClick={onShowOlder} loading={loading}>
           {label}
         </Button>
       ) : null}

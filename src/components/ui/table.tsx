@@ -46,18 +46,26 @@ export function TR({ linked, selected, className, ...rest }: TRProps) {
 interface CellLook {
   /** A number: right, never broken. */
   num?: boolean;
+  /** Only where the panel has a little room (26 rem). */
+  snug?: boolean;
   /** Only where the panel has room (36 rem). */
   wide?: boolean;
   /** Only where the panel has a lot of room (52 rem). */
   roomy?: boolean;
 }
 
-export function TH({ num, wide, roomy, className, scope = "col", ...rest }: ComponentProps<"th"> & CellLook) {
-  return <th scope={scope} className={cn(num && "num", wide && "wide", roomy && "roomy", className)} {...rest} />;
+export function TH({ num, snug, wide, roomy, className, scope = "col", ...rest }: ComponentProps<"th"> & CellLook) {
+  return (
+    <th
+      scope={scope}
+      className={cn(num && "num", snug && "snug", wide && "wide", roomy && "roomy", className)}
+      {...rest}
+    />
+  );
 }
 
-export function TD({ num, wide, roomy, className, ...rest }: ComponentProps<"td"> & CellLook) {
-  return <td className={cn(num && "num", wide && "wide", roomy && "roomy", className)} {...rest} />;
+export function TD({ num, snug, wide, roomy, className, ...rest }: ComponentProps<"td"> & CellLook) {
+  return <td className={cn(num && "num", snug && "snug", wide && "wide", roomy && "roomy", className)} {...rest} />;
 }
 
 /** A line across the table that begins a day. */

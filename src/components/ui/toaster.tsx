@@ -10,14 +10,6 @@ export function Toaster() {
       visibleToasts={3}
       containerAriaLabel="Messages"
       mobileOffset={{ bottom: "calc(var(--tabs-bottom) + 0.75rem)", left: "1rem", right: "1rem" }}
-      toastOptions={{
-        classNames: {
-          title: "!font-medium",
-          description: "!text-ink-2",
-          actionButton: "!bg-transparent !text-accent !font-medium !px-2",
-          error: "!border-danger-line !bg-danger-tint",
-        },
-      }}
       icons={{ success: null, error: null, info: null, warning: null, loading: null }}
     />
   );
