@@ -1,0 +1,389 @@
+// The life of an invoice: draft, open, paid, retried, void. Totals, numbers and payments.
+import { cardError, invalidRequest } from "../errors";
+import { newId } from "../ids";
+import type { Invoice, InvoiceLine, InvoicePayment, Metadata, PaymentMethod, Subscription } from "../types";
+import type { World } from "../world";
+import type { Failure } from "./cards";
+import { cancelIntent, confirmIntent, createIntent, type Outcome } from "./payment";
+import { onInvoiceFailed, onInvoicePaid, paymentMethodOf } from "./subscription-state";
+
+const DAY = 86_400;
+
+export interface NewInvoice {
+  customer: string;
+  currency: string;
+  billingReason: Invoice["billing_reason"];
+  /** Lines without `invoice`: they get it here. */
+  lines: InvoiceLine[];
+  subscription?: Subscription;
+  periodStart: number;
+  periodEnd: number;
+  metadata?: Metadata;
+  description?: string | null;
+  defaultPaymentMethod?: string | null;
+  autoAdvance?: boolean;
+}
+
+/** The fields of an invoice that follow from its lines and the customer's balance. */
+export function totalsOf(lines: InvoiceLine[], balance: number) {
+  const total = lines.reduce((sum, line) => sum + line.amount, 0);
+  // A negative total or balance is money that the customer has left for later invoices.
+  const due = Math.max(0, total + balance);
+  return {
+    subtotal: total,
+    subtotal_excluding_tax: total,
+    total,
+    total_excluding_tax: total,
+    amount_due: due,
+    amount_remaining: due,
+    starting_balance: balance,
+    endingBalance: total + balance - due,
+  };
+}
+
+/** An invoice that is kept nowhere yet. */
+export function draftInvoice(world: World, given: NewInvoice, id = newId("in")): Invoice {
+  const customer = world.customers.get(given.customer);
+  const { endingBalance: _, ...totals } = totalsOf(given.lines, customer?.balance ?? 0);
+  const { subscription } = given;
+  return {
+    id,
+    object: "invoice",
+    account_country: "US",
+    account_name: "Stripe sandbox",
+    account_tax_ids: null,
+    ...totals,
+    amount_overpaid: 0,
+    amount_paid: 0,
+    amount_shipping: 0,
+    application: null,
+    attempt_count: 0,
+    attempted: false,
+    auto_advance: given.autoAdvance ?? true,
+    automatic_tax: { disabled_reason: null, enabled: false, liability: null, provider: null, status: null },
+    automatically_finalizes_at: null,
+    billing_reason: given.billingReason,
+    collection_method: "charge_automatically",
+    created: world.now(),
+    currency: given.currency,
+    custom_fields: null,
+    customer: given.customer,
+    customer_account: null,
+    customer_address: customer?.address ?? null,
+    customer_email: customer?.email ?? null,
+    customer_name: customer?.name ?? null,
+    customer_phone: customer?.phone ?? null,
+    customer_shipping: null,
+    customer_tax_exempt: "none",
+    customer_tax_ids: [],
+    default_payment_method: given.defaultPaymentMethod ?? null,
+    default_source: null,
+    default_tax_rates: [],
+    description: given.description ?? null,
+    discounts: [],
+    due_date: null,
+    effective_at: null,
+    ending_balance: null,
+    footer: null,
+    from_invoice: null,
+    hosted_invoice_url: null,
+    invoice_pdf: null,
+    issuer: { type: "self" },
+    last_finalization_error: null,
+    latest_revision: null,
+    lines: { object: "list", data: [], has_more: false, url: `/v1/invoices/${id}/lines` },
+    livemode: false,
+    metadata: given.metadata ?? {},
+    next_payment_attempt: null,
+    number: null,
+    on_behalf_of: null,
+    parent: subscription
+      ? {
+          type: "subscription_details",
+          quote_details: null,
+          subscription_details: { metadata: subscription.metadata, subscription: subscription.id },
+        }
+      : null,
+    payment_settings: { default_mandate: null, payment_method_options: null, payment_method_types: null },
+    period_end: given.periodEnd,
+    period_start: given.periodStart,
+    post_payment_credit_notes_amount: 0,
+    pre_payment_credit_notes_amount: 0,
+    receipt_number: null,
+    rendering: null,
+    shipping_cost: null,
+    shipping_details: null,
+    statement_descriptor: null,
+    status: "draft",
+    status_transitions: { finalized_at: null, marked_uncollectible_at: null, paid_at: null, voided_at: null },
+    test_clock: customer?.test_clock ?? null,
+    total_discount_amounts: [],
+    total_pretax_credit_amounts: [],
+    total_taxes: [],
+    webhooks_delivered_at: null,
+  } satisfies Invoice;
+}
+
+/** Makes a draft. With `finalizeAt` it goes on by itself then. */
+export function createInvoice(world: World, given: NewInvoice, finalizeAt: number | null = null): Invoice {
+  const invoice = world.invoices.put({ ...draftInvoice(world, given), automatically_finalizes_at: finalizeAt });
+  // The newest line stands first, as on Stripe.
+  for (const line of given.lines) world.lines.put({ ...line, invoice: invoice.id });
+  world.scheduler.plan("invoice.finalize", invoice.id, finalizeAt, world.clockOf(given.customer));
+  world.events.emit("invoice.created", invoice);
+  return invoice;
+}
+
+export function getInvoice(world: World, id: string): Invoice {
+  const invoice = world.invoices.get(id);
+  if (!invoice) throw new Error(`invoice ${id} is gone`);
+  return invoice;
+}
+
+function nextNumber(world: World, customerId: string): string | null {
+  const customer = world.customers.get(customerId);
+  if (!customer) return null;
+  const sequence = customer.next_invoice_sequence ?? 1;
+  world.customers.patch(customerId, { next_invoice_sequence: sequence + 1 });
+  return `${customer.invoice_prefix}-${String(sequence).padStart(4, "0")}`;
+}
+
+function applyBalance(world: World, customerId: string, balance: number): void {
+  if (world.customers.get(customerId)?.balance === balance) return;
+  world.change(world.customers, customerId, { balance }, "customer.updated");
+}
+
+/** Links a payment to the invoice it pays. */
+function linkPayment(world: World, invoice: Invoice, intentId: string): InvoicePayment {
+  return world.invoicePayments.put({
+    id: newId("inpay"),
+    object: "invoice_payment",
+    amount_paid: null,
+    amount_requested: invoice.amount_due,
+    created: world.now(),
+    currency: invoice.currency,
+    invoice: invoice.id,
+    is_default: true,
+    livemode: false,
+    payment: { payment_intent: intentId, type: "payment_intent" },
+    status: "open",
+    status_transitions: { canceled_at: null, paid_at: null },
+  } satisfies InvoicePayment);
+}
+
+/** Closes the draft: number, amounts and links are fixed from here on. `paidBy` is a payment that has succeeded already. */
+export function finalizeInvoice(world: World, id: string, paidBy: string | null = null): Invoice {
+  const draft = getInvoice(world, id);
+  if (draft.status !== "draft" || !draft.customer)
+    throw invalidRequest("This invoice is already finalized, you can't re-finalize it.");
+  const now = world.now();
+  world.scheduler.plan("invoice.finalize", id, null, null);
+  const { endingBalance, ...totals } = totalsOf(
+    world.lines.by("invoice", id),
+    world.customers.get(draft.customer)?.balance ?? 0,
+  );
+  const secret = newId("live", 40).replace("live_", "");
+  const open = world.invoices.patch(id, {
+    ...totals,
+    status: "open",
+    number: nextNumber(world, draft.customer),
+    automatically_finalizes_at: null,
+    effective_at: now,
+    ending_balance: endingBalance,
+    hosted_invoice_url: `${world.url}/i/${id}/${secret}`,
+    invoice_pdf: `${world.url}/i/${id}/${secret}/pdf`,
+    status_transitions: { ...draft.status_transitions, finalized_at: now },
+  });
+  applyBalance(world, draft.customer, endingBalance);
+  world.events.emit("invoice.finalized", open);
+  if (open.amount_due === 0) return markPaid(world, id);
+  if (paidBy) {
+    linkPayment(world, open, paidBy);
+    return open;
+  }
+  const subscription = subscriptionOf(world, open);
+  const intent = createIntent(world, {
+    amount: open.amount_due,
+    currency: open.currency,
+    customer: open.customer,
+    description: describe(open),
+    metadata: {},
+    setupFutureUsage: subscription ? "off_session" : null,
+  });
+  linkPayment(world, open, intent.id);
+  return open;
+}
+
+function describe(invoice: Invoice): string {
+  switch (invoice.billing_reason) {
+    case "subscription_create":
+      return "Subscription creation";
+    case "subscription_update":
+    case "subscription_cycle":
+      return "Subscription update";
+    default:
+      return `Payment for Invoice ${invoice.number ?? ""}`.trim();
+  }
+}
+
+function subscriptionOf(world: World, invoice: Invoice): Subscription | undefined {
+  const id = invoice.parent?.subscription_details?.subscription;
+  return id ? world.subscriptions.get(id) : undefined;
+}
+
+/** The payment that waits for an open invoice. */
+export function openPaymentOf(world: World, invoiceId: string): InvoicePayment | undefined {
+  return world.invoicePayments.by("invoice", invoiceId).find(({ status }) => status === "open");
+}
+
+/** The invoice is settled: by its payment, by the customer's balance, or because nothing was due. */
+export function markPaid(world: World, id: string, outOfBand = false): Invoice {
+  const invoice = getInvoice(world, id);
+  const now = world.now();
+  const payment = openPaymentOf(world, id);
+  world.scheduler.forget(id);
+  const paid = world.change(
+    world.invoices,
+    id,
+    {
+      status: "paid",
+      amount_paid: outOfBand ? 0 : invoice.amount_due,
+      ...(outOfBand && { amount_paid_off_stripe: invoice.amount_due }),
+      amount_remaining: 0,
+      attempted: true,
+      attempt_count: payment ? invoice.attempt_count + 1 : invoice.attempt_count,
+      auto_advance: false,
+      next_payment_attempt: null,
+      status_transitions: { ...invoice.status_transitions, paid_at: now },
+    },
+    "invoice.updated",
+  );
+  world.events.emit("invoice.paid", paid);
+  world.events.emit("invoice.payment_succeeded", paid);
+  if (payment && !outOfBand) {
+    const settled = world.invoicePayments.patch(payment.id, {
+      status: "paid",
+      amount_paid: invoice.amount_due,
+      status_transitions: { canceled_at: null, paid_at: now },
+    });
+    world.events.emit("invoice_payment.paid", settled);
+  }
+  if (payment && outOfBand && payment.payment.payment_intent) {
+    cancelIntent(world, payment.payment.payment_intent, "void_invoice");
+    world.invoicePayments.patch(payment.id, {
+      status: "canceled",
+      status_transitions: { canceled_at: now, paid_at: null },
+    });
+  }
+  onInvoicePaid(world, paid);
+  return paid;
+}
+
+function recordFailure(world: World, id: string, scheduled: boolean): void {
+  const invoice = getInvoice(world, id);
+  const attempts = invoice.attempt_count + 1;
+  const first = invoice.billing_reason === "subscription_create";
+  // Stripe does not retry a first payment: its customer is there and tries again, or it expires.
+  const retries = scheduled && invoice.auto_advance !== false && !first;
+  const wait = retries ? world.options.retryDays[attempts - 1] : undefined;
+  const next = wait === undefined ? invoice.next_payment_attempt : world.now() + wait * DAY;
+  const exhausted = retries && wait === undefined;
+  const failed = world.change(
+    world.invoices,
+    id,
+    {
+      attempted: true,
+      attempt_count: attempts,
+      next_payment_attempt: exhausted ? null : next,
+      ...(exhausted && { auto_advance: false }),
+    },
+    "invoice.updated",
+  );
+  world.scheduler.plan("invoice.retry", id, failed.next_payment_attempt, world.clockOf(failed.customer));
+  world.events.emit("invoice.payment_failed", failed);
+  onInvoiceFailed(world, failed, !exhausted);
+}
+
+export interface Attempt {
+  /** What pays; left out: the invoice's, the subscription's or the customer's default. */
+  paymentMethod?: PaymentMethod | null;
+  /** Nobody is there to authenticate. */
+  offSession?: boolean;
+  /** An attempt that Stripe makes by itself: it plans the next one. */
+  scheduled?: boolean;
+}
+
+export type PayOutcome = Outcome | { kind: "no_payment_method" };
+
+/** Tries to collect an open invoice. */
+export function attemptPayment(world: World, id: string, attempt: Attempt = {}): PayOutcome {
+  const invoice = getInvoice(world, id);
+  const payment = openPaymentOf(world, id);
+  const intentId = payment?.payment.payment_intent;
+  if (!intentId) throw invalidRequest("Invoice is already paid");
+  const method = attempt.paymentMethod ?? defaultMethod(world, invoice);
+  if (!method) {
+    recordFailure(world, id, attempt.scheduled ?? false);
+    return { kind: "no_payment_method" };
+  }
+  const outcome = confirmIntent(world, intentId, method, { offSession: attempt.offSession });
+  settle(world, id, outcome, attempt.scheduled ?? false);
+  return outcome;
+}
+
+/** Makes the invoice follow what became of its payment. */
+export function settle(world: World, id: string, outcome: Outcome, scheduled = false): void {
+  if (outcome.kind === "succeeded") markPaid(world, id);
+  else if (outcome.kind === "failed") recordFailure(world, id, scheduled);
+  else world.events.emit("invoice.payment_action_required", getInvoice(world, id));
+}
+
+function defaultMethod(world: World, invoice: Invoice): PaymentMethod | null {
+  if (invoice.default_payment_method) return world.paymentMethods.get(invoice.default_payment_method) ?? null;
+  const subscription = subscriptionOf(world, invoice);
+  if (subscription) return paymentMethodOf(world, subscription);
+  const customer = invoice.customer ? world.customers.get(invoice.customer) : undefined;
+  const id = customer?.invoice_settings.default_payment_method;
+  return (id && world.paymentMethods.get(id)) || null;
+}
+
+/** Finalizes a draft whose time has come and collects it. */
+export function advanceInvoice(world: World, id: string): void {
+  const invoice = world.invoices.get(id);
+  if (!invoice) return;
+  const open = invoice.status === "draft" ? finalizeInvoice(world, id) : invoice;
+  if (open.status === "open") attemptPayment(world, id, { offSession: true, scheduled: true });
+}
+
+/** Voids an open invoice. */
+export function voidInvoice(world: World, id: string): Invoice {
+  const invoice = getInvoice(world, id);
+  const payment = openPaymentOf(world, id);
+  world.scheduler.forget(id);
+  if (payment) {
+    const now = world.now();
+    world.invoicePayments.patch(payment.id, {
+      status: "canceled",
+      status_transitions: { canceled_at: now, paid_at: null },
+    });
+    if (payment.payment.payment_intent) cancelIntent(world, payment.payment.payment_intent, "void_invoice");
+  }
+  const voided = world.change(
+    world.invoices,
+    id,
+    {
+      status: "void",
+      auto_advance: false,
+      next_payment_attempt: null,
+      status_transitions: { ...invoice.status_transitions, voided_at: world.now() },
+    },
+    "invoice.updated",
+  );
+  world.events.emit("invoice.voided", voided);
+  return voided;
+}
+
+/** The answer to a caller whose payment was declined. */
+export function declined(failure: Failure, charge?: string): Error {
+  return cardError(failure, charge ? { charge } : {});
+}

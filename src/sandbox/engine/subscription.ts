@@ -1,0 +1,314 @@
+// How a subscription begins, renews, leaves its trial and ends. Changes of price are in subscription-update.ts.
+import { invalidRequest } from "../errors";
+import { newId } from "../ids";
+import type { Customer, InvoiceLine, Metadata, Price, Subscription, SubscriptionItem } from "../types";
+import { planOf, viewPrice } from "../view";
+import type { World } from "../world";
+import { attemptPayment, createInvoice, finalizeInvoice, getInvoice, type PayOutcome, settle } from "./invoicing";
+import { periodLine, trialLine } from "./lines";
+import type { Outcome } from "./payment";
+import { periodEnd } from "./period";
+import { changeSubscription, endSubscription, paymentMethodOf, planAdvance } from "./subscription-state";
+
+const DAY = 86_400;
+const INCOMPLETE_LIFE_SECONDS = 23 * 60 * 60;
+
+export interface NewItem {
+  price: Price;
+  quantity: number;
+  metadata?: Metadata;
+}
+
+export interface NewSubscription {
+  customer: Customer;
+  items: NewItem[];
+  currency: string;
+  defaultPaymentMethod?: string | null;
+  description?: string | null;
+  metadata?: Metadata;
+  trialEnd?: number | null;
+  billingCycleAnchor?: number | null;
+  cancelAt?: number | null;
+  cancelAtPeriodEnd?: boolean;
+  missingPaymentMethod?: "cancel" | "create_invoice" | "pause";
+  saveDefaultPaymentMethod?: "off" | "on_subscription";
+  pendingSetupIntent?: string | null;
+  /** Things bought once, on the first invoice. */
+  oneOff?: InvoiceLine[];
+  /** `later`: the first invoice stays open until someone pays it. */
+  firstPayment: "now" | "later" | { intent: string; outcome: Outcome };
+}
+
+/** An item that starts at an instant. */
+export function newItem(
+  subscription: string,
+  { price, quantity, metadata }: NewItem,
+  created: number,
+  period: { start: number; end: number },
+): SubscriptionItem {
+  return {
+    id: newId("si", 14),
+    object: "subscription_item",
+    billing_thresholds: null,
+    created,
+    current_period_end: period.end,
+    current_period_start: period.start,
+    current_trial: null,
+    discounts: [],
+    metadata: metadata ?? {},
+    plan: planOf(price),
+    price: viewPrice(price),
+    quantity,
+    subscription,
+    tax_rates: [],
+  } satisfies SubscriptionItem;
+}
+
+function build(world: World, given: NewSubscription): Subscription {
+  const id = newId("sub");
+  const now = world.now();
+  const trialEnd = given.trialEnd && given.trialEnd > now ? given.trialEnd : null;
+  const anchor = given.billingCycleAnchor ?? trialEnd ?? now;
+  const items = given.items.map((item) => {
+    const end = trialEnd ?? periodEnd(anchor, item.price.recurring, now);
+    return newItem(id, item, now, { start: now, end });
+  });
+  const cancelAt =
+    given.cancelAt ?? (given.cancelAtPeriodEnd ? Math.max(...items.map((item) => item.current_period_end)) : null);
+  return {
+    id,
+    object: "subscription",
+    application: null,
+    application_fee_percent: null,
+    automatic_tax: { disabled_reason: null, enabled: false, liability: null },
+    billing_cycle_anchor: anchor,
+    billing_cycle_anchor_config: null,
+    billing_mode: { flexible: { proration_discounts: "included" }, type: "flexible" },
+    billing_schedules: [],
+    billing_thresholds: null,
+    cancel_at: cancelAt,
+    cancel_at_period_end: given.cancelAtPeriodEnd ?? false,
+    canceled_at: cancelAt ? now : null,
+    cancellation_details: {
+      comment: null,
+      feedback: null,
+      feedback_option: null,
+      reason: cancelAt ? "cancellation_requested" : null,
+    },
+    collection_method: "charge_automatically",
+    created: now,
+    currency: given.currency,
+    customer: given.customer.id,
+    customer_account: null,
+    days_until_due: null,
+    default_payment_method: given.defaultPaymentMethod ?? null,
+    default_source: null,
+    default_tax_rates: [],
+    description: given.description ?? null,
+    discounts: [],
+    ended_at: null,
+    invoice_settings: {
+      account_tax_ids: null,
+      custom_fields: null,
+      description: null,
+      footer: null,
+      issuer: { type: "self" },
+    },
+    items: { object: "list", data: items, has_more: false, url: `/v1/subscription_items?subscription=${id}` },
+    latest_invoice: null,
+    livemode: false,
+    managed_payments: { enabled: false },
+    metadata: given.metadata ?? {},
+    next_pending_invoice_item_invoice: null,
+    on_behalf_of: null,
+    pause_collection: null,
+    payment_settings: {
+      payment_method_options: null,
+      payment_method_types: null,
+      save_default_payment_method: given.saveDefaultPaymentMethod ?? "off",
+    },
+    pending_invoice_item_interval: null,
+    pending_setup_intent: given.pendingSetupIntent ?? null,
+    pending_update: null,
+    schedule: null,
+    start_date: now,
+    status: trialEnd ? "trialing" : "incomplete",
+    test_clock: given.customer.test_clock ?? null,
+    transfer_data: null,
+    trial_end: trialEnd,
+    trial_settings: {
+      end_behavior: {
+        billing_cycle_anchor: null,
+        missing_payment_method: given.missingPaymentMethod ?? "create_invoice",
+      },
+    },
+    trial_start: trialEnd ? now : null,
+  } satisfies Subscription;
+}
+
+function planTrialWarning(world: World, subscription: Subscription): void {
+  if (!subscription.trial_end || subscription.status !== "trialing") return;
+  // Three days before; at once when the trial is shorter.
+  const at = Math.max(world.now(), subscription.trial_end - 3 * DAY);
+  world.scheduler.plan("subscription.trial_will_end", subscription.id, at, subscription.test_clock);
+}
+
+/** A customer has one currency for all of its subscriptions. */
+function claimCurrency(world: World, customer: Customer, currency: string): void {
+  if (customer.currency && customer.currency !== currency) {
+    throw invalidRequest(
+      `You cannot combine currencies on a single customer. This customer has an active subscription, subscription schedule, discount, quote, or invoice item with currency ${customer.currency}`,
+    );
+  }
+  if (!customer.currency) world.change(world.customers, customer.id, { currency }, "customer.updated");
+}
+
+/** Begins a subscription with its first invoice; says what became of the first payment. */
+export function createSubscription(
+  world: World,
+  given: NewSubscription,
+): { subscription: Subscription; outcome: PayOutcome | null } {
+  claimCurrency(world, given.customer, given.currency);
+  const draft = world.subscriptions.put(build(world, given));
+  const now = world.now();
+  const invoice = createInvoice(world, {
+    customer: draft.customer,
+    currency: draft.currency,
+    billingReason: "subscription_create",
+    subscription: draft,
+    lines: [
+      ...draft.items.data.map((item) => (draft.trial_end ? trialLine : periodLine)(world, draft, item)),
+      ...(given.oneOff ?? []),
+    ],
+    periodStart: now,
+    periodEnd: now,
+  });
+  world.subscriptions.patch(draft.id, { latest_invoice: invoice.id });
+  const paidBy = typeof given.firstPayment === "object" ? given.firstPayment.intent : null;
+  // Nothing due settles the invoice at once and with it the status, so the event tells of the result.
+  const free = invoice.amount_due === 0 && draft.status === "incomplete";
+  if (free) world.subscriptions.patch(draft.id, { status: "active" });
+  const open = finalizeInvoice(world, invoice.id, paidBy);
+  const subscription = current(world, draft.id);
+  world.events.emit("customer.subscription.created", subscription);
+  planAdvance(world, subscription);
+  planTrialWarning(world, subscription);
+  if (open.status !== "open") return { subscription, outcome: null };
+  const expires = now + INCOMPLETE_LIFE_SECONDS;
+  world.scheduler.plan("subscription.expire", draft.id, expires, draft.test_clock);
+  let outcome: PayOutcome | null = null;
+  if (typeof given.firstPayment === "object") {
+    outcome = given.firstPayment.outcome;
+    settle(world, invoice.id, given.firstPayment.outcome);
+  } else if (given.firstPayment === "now") {
+    outcome = attemptPayment(world, invoice.id);
+  }
+  return { subscription: current(world, draft.id), outcome };
+}
+
+export function current(world: World, id: string): Subscription {
+  const subscription = world.subscriptions.get(id);
+  if (!subscription) throw new Error(`subscription ${id} is gone`);
+  return subscription;
+}
+
+/** The due moment of a subscription: its agreed end, the end of its trial, or a renewal. */
+export function advanceSubscription(world: World, id: string): void {
+  const subscription = world.subscriptions.get(id);
+  if (!subscription) return;
+  const now = world.now();
+  if (subscription.cancel_at !== null && subscription.cancel_at <= now) {
+    endSubscription(world, id, { reason: subscription.cancellation_details?.reason ?? "cancellation_requested" });
+  } else if (subscription.status === "trialing") {
+    endTrial(world, subscription);
+  } else {
+    renew(world, subscription, {});
+  }
+}
+
+/** The trial is over: the first paid period, or what was agreed for a missing payment method. */
+export function endTrial(world: World, subscription: Subscription): void {
+  const missing = !paymentMethodOf(world, subscription);
+  const behavior = subscription.trial_settings?.end_behavior.missing_payment_method ?? "create_invoice";
+  world.scheduler.plan("subscription.trial_will_end", subscription.id, null, subscription.test_clock);
+  if (missing && behavior === "cancel") {
+    endSubscription(world, subscription.id, { reason: null });
+  } else if (missing && behavior === "pause") {
+    const paused = world.subscriptions.patch(subscription.id, {
+      status: "paused",
+      status_details: {
+        paused: {
+          subscription: { type: "trial_end_without_payment_method" },
+          transitioned_at: world.now(),
+          type: "subscription",
+        },
+      },
+    });
+    world.events.emit("customer.subscription.paused", paused);
+    planAdvance(world, paused);
+  } else {
+    renew(world, subscription, { status: "active" });
+  }
+}
+
+/** Starts the next period of every item whose period is over, with an invoice for it. */
+export function renew(world: World, subscription: Subscription, changes: Partial<Subscription>): void {
+  const now = world.now();
+  const due = new Map<string, SubscriptionItem>();
+  for (const item of subscription.items.data) {
+    if (item.current_period_end > now) continue;
+    const start = item.current_period_end;
+    const end = periodEnd(
+      changes.billing_cycle_anchor ?? subscription.billing_cycle_anchor,
+      item.price.recurring,
+      start,
+    );
+    due.set(item.id, { ...item, current_period_start: start, current_period_end: end });
+  }
+  const previous = subscription.items.data.find((item) => due.has(item.id));
+  const items = subscription.items.data.map((item) => due.get(item.id) ?? item);
+  const next = { ...subscription, ...changes };
+  const invoice = createInvoice(
+    world,
+    {
+      customer: subscription.customer,
+      currency: subscription.currency,
+      billingReason: "subscription_cycle",
+      subscription,
+      lines: [
+        ...takePendingLines(world, subscription.id),
+        ...[...due.values()].map((item) => periodLine(world, next, item)),
+      ],
+      periodStart: previous?.current_period_start ?? now,
+      periodEnd: previous?.current_period_end ?? now,
+    },
+    now + world.options.draftSeconds,
+  );
+  changeSubscription(world, subscription.id, {
+    ...changes,
+    items: { ...subscription.items, data: items },
+    latest_invoice: invoice.id,
+  });
+}
+
+/** The prorations that wait for the next invoice; they are taken out. */
+export function takePendingLines(world: World, id: string) {
+  const lines = world.subscriptionSecrets.get(id)?.pendingLines ?? [];
+  world.subscriptionSecrets.remove(id);
+  return lines;
+}
+
+/** A first payment that never came: the subscription ends without having begun. */
+export function expireIncomplete(world: World, id: string): void {
+  const subscription = world.subscriptions.get(id);
+  if (subscription?.status !== "incomplete") return;
+  endSubscription(world, id, { reason: "payment_failed" }, "incomplete_expired");
+  const latest = subscription.latest_invoice && getInvoice(world, subscription.latest_invoice);
+  if (latest && latest.status === "open") world.invoices.patch(latest.id, { auto_advance: false });
+}
+
+/** Tells that a trial will end. */
+export function warnOfTrialEnd(world: World, id: string): void {
+  const subscription = world.subscriptions.get(id);
+  if (subscription?.status === "trialing") world.events.emit("customer.subscription.trial_will_end", subscription);
+}

@@ -1,0 +1,87 @@
+// The HTTP server: reads a bounded body, and hands the request to the API, the controls or the pages.
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { answerControl } from "../control";
+import type { Deliverer } from "../delivery";
+import { answerPage } from "../pages/index";
+import { routes } from "../resources/index";
+import type { World } from "../world";
+import { answerApi } from "./api";
+
+const MAX_BODY_BYTES = 1024 * 1024;
+
+class TooLarge extends Error {}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > MAX_BODY_BYTES) throw new TooLarge();
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function send(response: ServerResponse, status: number, headers: Record<string, string>, body: string | Buffer): void {
+  response.writeHead(status, { "cache-control": "no-store", ...headers, "content-length": Buffer.byteLength(body) });
+  response.end(body);
+}
+
+const JSON_TYPE = { "content-type": "application/json" };
+
+function parseJson(text: string): Record<string, unknown> | null {
+  if (text.trim() === "") return {};
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : null;
+  } catch {
+    return null;
+  }
+}
+
+interface Parts {
+  world: World;
+  deliverer: Deliverer;
+  secretKey: string;
+}
+
+async function answer(
+  { world, deliverer, secretKey }: Parts,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const method = request.method ?? "GET";
+  const [path = "/", query = ""] = (request.url ?? "/").split(/\?(.*)/s);
+  const body = await readBody(request);
+  if (path.startsWith("/_sandbox/")) {
+    const json = parseJson(body);
+    const answered = json
+      ? answerControl({ world, deliverer, query: new URLSearchParams(query), body: json }, method, path)
+      : { status: 400, body: { error: "The body must be a JSON object." } };
+    send(response, answered.status, JSON_TYPE, JSON.stringify(answered.body, null, 2));
+  } else if (/^\/v\d+\//.test(path)) {
+    const answered = answerApi(world, routes, secretKey, { method, path, query, body, headers: request.headers });
+    send(response, answered.status, { ...JSON_TYPE, ...answered.headers }, answered.body);
+  } else {
+    const form = new URLSearchParams(body);
+    const page = answerPage({ world, deliverer, query: new URLSearchParams(query), form }, method, path);
+    send(response, page.status, page.headers, page.body);
+  }
+}
+
+/** Makes the server; it does not listen yet. */
+export function makeServer(parts: Parts): Server {
+  return createServer((request, response) => {
+    answer(parts, request, response).catch((error: unknown) => {
+      if (response.headersSent) return response.destroy();
+      const large = error instanceof TooLarge;
+      if (!large && !request.destroyed) console.error("sandbox: a request failed", error);
+      const message = large ? "Request body too large." : "An unknown error occurred in the sandbox.";
+      const body = { error: { type: large ? "invalid_request_error" : "api_error", message } };
+      // The rest of an oversized body is not read, so the connection cannot be used again.
+      send(response, large ? 413 : 500, { ...JSON_TYPE, connection: "close" }, JSON.stringify(body));
+    });
+  });
+}

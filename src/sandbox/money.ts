@@ -1,0 +1,35 @@
+// Amounts in minor units: what a price costs in a currency, and how an amount is read by people.
+import { invalidRequest } from "./errors";
+import type { Price } from "./types";
+
+const ZERO_DECIMAL = new Set("bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split(" "));
+
+/** What a quantity of a price costs in a currency, in minor units. */
+export function amountOf(price: Price, currency: string, quantity = 1): number {
+  return Math.round(Number(unitAmountOf(price, currency)) * quantity);
+}
+
+/** The decimal unit amount of a price in a currency, as text. */
+export function unitAmountOf(price: Price, currency: string): string {
+  const option = price.currency === currency ? price : price.currency_options?.[currency];
+  if (!option) {
+    throw invalidRequest(
+      `The price specified supports currencies of \`${price.currency}\`. This doesn't match the expected currency: \`${currency}\`.`,
+      "currency",
+    );
+  }
+  return option.unit_amount_decimal ?? String(option.unit_amount ?? 0);
+}
+
+/** `$29.00`, `¥1,200`. */
+export function formatMoney(amount: number, currency: string): string {
+  const code = currency.toUpperCase();
+  const value = ZERO_DECIMAL.has(currency) ? amount : amount / 100;
+  return new Intl.NumberFormat("en-US", { style: "currency", currency: code }).format(value);
+}
+
+/** `month`, `3 months`. */
+export function formatInterval(recurring: Price["recurring"]): string {
+  if (!recurring) return "";
+  return recurring.interval_count === 1 ? recurring.interval : `${recurring.interval_count} ${recurring.interval}s`;
+}

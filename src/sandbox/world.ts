@@ -1,0 +1,231 @@
+// Everything one sandbox knows: its collections, clock, scheduler and events. Engine, routes and pages share it.
+import { Clock, type Setting } from "./clock";
+import { Events } from "./events";
+import { Scheduler } from "./scheduler";
+import { type Collection, Store } from "./store";
+import type {
+  AnyObject,
+  Charge,
+  CheckoutLine,
+  CheckoutSession,
+  Customer,
+  Invoice,
+  InvoiceLine,
+  InvoicePayment,
+  PaymentIntent,
+  PaymentMethod,
+  PortalConfiguration,
+  PortalSession,
+  Price,
+  Product,
+  Refund,
+  SetupIntent,
+  Subscription,
+  TestClock,
+  WebhookEndpoint,
+} from "./types";
+import { viewOf } from "./view";
+
+/** What a card does when it is used; kept apart, since Stripe never shows a card's number. */
+export interface CardSecret {
+  id: string;
+  number: string;
+  /** Authenticated for use while the customer is away. */
+  authenticated: boolean;
+}
+
+/** A line of a Checkout session, with the session it belongs to. */
+export type SessionLine = CheckoutLine & { session: string };
+
+/** What stays of a deleted object. */
+export interface Tombstone {
+  id: string;
+  object: "customer" | "product";
+  deleted: true;
+}
+
+/** What a Checkout session will make once it is paid. */
+export interface CheckoutPlan {
+  id: string;
+  items: Array<{ price: string; quantity: number }>;
+  subscriptionMetadata: Record<string, string>;
+  subscriptionDescription: string | null;
+  trialEnd: number | null;
+  trialPeriodDays: number | null;
+  billingCycleAnchor: number | null;
+  missingPaymentMethod: "cancel" | "create_invoice" | "pause";
+  paymentMetadata: Record<string, string>;
+  paymentDescription: string | null;
+  setupFutureUsage: "off_session" | "on_session" | null;
+  invoiceMetadata: Record<string, string>;
+  customerUpdate: { name: boolean; address: boolean };
+  setupMetadata: Record<string, string>;
+  /** The payment that was tried and failed, to be tried again. */
+  paymentIntent: string | null;
+  /** A payment method that waits for its owner's authentication. */
+  authenticating: string | null;
+}
+
+/** What a subscription needs to live that Stripe does not show. */
+export interface SubscriptionSecret {
+  id: string;
+  /** Prorations that wait for the next invoice. */
+  pendingLines: InvoiceLine[];
+}
+
+export interface MailMessage {
+  id: string;
+  created: number;
+  from: string;
+  to: string[];
+  subject: string;
+  text: string;
+  html: string | null;
+  links: string[];
+}
+
+/** The first answer to an idempotency key. */
+export interface KeptAnswer {
+  id: string;
+  created: number;
+  fingerprint: string;
+  status: number;
+  body: string;
+  requestId: string;
+}
+
+export interface WorldOptions {
+  dataDir?: string;
+  /** How long a renewal invoice stays a draft. Stripe: about an hour. */
+  draftSeconds: number;
+  /** Days after a failed attempt until the next one; after the last, the subscription is canceled. */
+  retryDays: number[];
+}
+
+export class World {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  readonly events: Events;
+  readonly settings: Collection<Setting>;
+  readonly products: Collection<Product>;
+  readonly prices: Collection<Price>;
+  readonly customers: Collection<Customer>;
+  readonly tombstones: Collection<Tombstone>;
+  readonly paymentMethods: Collection<PaymentMethod>;
+  readonly cards: Collection<CardSecret>;
+  readonly subscriptions: Collection<Subscription>;
+  readonly subscriptionSecrets: Collection<SubscriptionSecret>;
+  readonly invoices: Collection<Invoice>;
+  readonly lines: Collection<InvoiceLine>;
+  readonly invoicePayments: Collection<InvoicePayment>;
+  readonly paymentIntents: Collection<PaymentIntent>;
+  readonly setupIntents: Collection<SetupIntent>;
+  readonly charges: Collection<Charge>;
+  readonly refunds: Collection<Refund>;
+  readonly sessions: Collection<CheckoutSession>;
+  readonly sessionLines: Collection<SessionLine>;
+  readonly checkoutPlans: Collection<CheckoutPlan>;
+  readonly portalSessions: Collection<PortalSession>;
+  readonly portalConfigurations: Collection<PortalConfiguration>;
+  readonly endpoints: Collection<WebhookEndpoint>;
+  /** The signing secret of an endpoint: shown once, used at each delivery. */
+  readonly endpointSecrets: Collection<{ id: string; secret: string }>;
+  readonly testClocks: Collection<TestClock>;
+  readonly mails: Collection<MailMessage>;
+  readonly answers: Collection<KeptAnswer>;
+  /** Where this sandbox can be reached: links in objects start with it. */
+  url = "http://127.0.0.1";
+
+  constructor(readonly options: WorldOptions) {
+    const store = new Store(options.dataDir);
+    this.store = store;
+    this.settings = store.collection("settings");
+    this.clock = new Clock(this.settings);
+    this.scheduler = new Scheduler(store, this.clock);
+    this.products = store.collection("products");
+    this.prices = store.collection("prices", {
+      product: (price: Price) => price.product,
+      lookup_key: (price: Price) => price.lookup_key,
+    });
+    this.customers = store.collection("customers", {
+      email: (customer: Customer) => customer.email,
+      test_clock: (customer: Customer) => customer.test_clock,
+    });
+    this.tombstones = store.collection("tombstones");
+    this.paymentMethods = store.collection("payment_methods", { customer: (pm: PaymentMethod) => pm.customer });
+    this.cards = store.collection("cards");
+    this.subscriptions = store.collection("subscriptions", {
+      customer: (subscription: Subscription) => subscription.customer,
+    });
+    this.subscriptionSecrets = store.collection("subscription_secrets");
+    this.invoices = store.collection("invoices", {
+      customer: (invoice: Invoice) => invoice.customer,
+      subscription: (invoice: Invoice) => invoice.parent?.subscription_details?.subscription,
+    });
+    this.lines = store.collection("invoice_lines", { invoice: (line: InvoiceLine) => line.invoice });
+    this.invoicePayments = store.collection("invoice_payments", {
+      invoice: (payment: InvoicePayment) => payment.invoice,
+      payment_intent: (payment: InvoicePayment) => payment.payment.payment_intent,
+    });
+    this.paymentIntents = store.collection("payment_intents", { customer: (intent: PaymentIntent) => intent.customer });
+    this.setupIntents = store.collection("setup_intents", { customer: (intent: SetupIntent) => intent.customer });
+    this.charges = store.collection("charges", {
+      customer: (charge: Charge) => charge.customer,
+      payment_intent: (charge: Charge) => charge.payment_intent,
+    });
+    this.refunds = store.collection("refunds", {
+      charge: (refund: Refund) => refund.charge,
+      payment_intent: (refund: Refund) => refund.payment_intent,
+    });
+    this.sessions = store.collection("checkout_sessions", {
+      customer: (session: CheckoutSession) => session.customer,
+      subscription: (session: CheckoutSession) => session.subscription,
+      payment_intent: (session: CheckoutSession) => session.payment_intent,
+    });
+    this.sessionLines = store.collection("checkout_lines", { session: (line: SessionLine) => line.session });
+    this.checkoutPlans = store.collection("checkout_plans");
+    this.portalSessions = store.collection("portal_sessions");
+    this.portalConfigurations = store.collection("portal_configurations");
+    this.endpoints = store.collection("webhook_endpoints");
+    this.endpointSecrets = store.collection("webhook_secrets");
+    this.testClocks = store.collection("test_clocks");
+    this.mails = store.collection("mails");
+    this.answers = store.collection("idempotency_answers");
+    this.events = new Events(store, this.clock, this.endpoints, (object) => viewOf(this, object));
+    store.load();
+    this.scheduler.restart();
+  }
+
+  now(): number {
+    return this.clock.now();
+  }
+
+  /** The test clock that a customer lives by, or null for the global one. */
+  clockOf(customerId: string | null): string | null {
+    return (customerId && this.customers.get(customerId)?.test_clock) || null;
+  }
+
+  /** Runs work at the present of a customer's clock. Inside a due job that is already the job's instant. */
+  onClockOf<R>(customerId: string | null, work: () => R): R {
+    const testClock = this.clockOf(customerId);
+    const frozen = testClock && this.testClocks.get(testClock);
+    if (!frozen || frozen.status === "advancing") return work();
+    return this.clock.at(frozen.frozen_time, work);
+  }
+
+  /** Changes an object and tells of it: one event with what was before. */
+  change<T extends AnyObject>(
+    collection: Collection<T & { created?: number }>,
+    id: string,
+    changes: Partial<T>,
+    event: Parameters<Events["emit"]>[0],
+  ): T {
+    const found = collection.get(id);
+    if (!found) throw new Error(`${collection.name} ${id} is gone`);
+    const before = this.events.snapshot(found);
+    const after = collection.patch(id, changes as Partial<T & { created?: number }>);
+    this.events.emit(event, after, before);
+    return after;
+  }
+}
