@@ -14,6 +14,7 @@ import {
 } from "@prisma/driver-adapter-utils";
 import type { MigrationList, SchemaEngine, SchemasContainer } from "@prisma/schema-engine-wasm";
 import pg from "pg";
+import { installJobQueue } from "./job-queue";
 
 export const PRISMA_DIR = fileURLToPath(new URL("../../prisma", import.meta.url));
 
@@ -41,16 +42,19 @@ type Options = { prismaDir?: string };
  */
 export async function applyMigrations(url: string, { prismaDir = PRISMA_DIR }: Options = {}): Promise<string[]> {
   const [migrationsList, schema] = await Promise.all([readMigrations(prismaDir), readSchema(prismaDir)]);
-  return withMigrationLock(url, () =>
-    withEngine(url, schema, async (engine) => {
+  return withMigrationLock(url, async () => {
+    const applied = await withEngine(url, schema, async (engine) => {
       try {
         const { appliedMigrationNames } = await engine.applyMigrations({ migrationsList, filters: NO_FILTER });
         return appliedMigrationNames;
       } catch (error) {
         throw await explain(url, error);
       }
-    }),
-  );
+    });
+    // Together with the tables, so that work can be asked for from the first transaction on.
+    await installJobQueue(url);
+    return applied;
+  });
 }
 
 /**
