@@ -55,12 +55,12 @@ export function totalOf(day: UsageDay): number {
   return Object.values(day.values).reduce((sum, value) => sum + value, 0);
 }
 
-/** Marks of an axis from zero to at least `highest`, in steps of 1, 2, 2.5 or 5 times a power of ten; highest first. */
+/** Marks of an axis from zero to at least `highest`, in steps of 1, 2, 2.5, 4, 5 or 8 times a power of ten; highest first. */
 export function axisOf(highest: number, wanted = 4): number[] {
-  if (highest <= 0) return [4, 3, 2, 1, 0];
+  if (highest <= 0) return [1, 0];
   const raw = highest / wanted;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = Math.max(1, ([1, 2, 2.5, 5, 10].find((factor) => factor * power >= raw) ?? 10) * power);
+  const step = Math.max(1, ([1, 2, 2.5, 4, 5, 8, 10].find((factor) => factor * power >= raw) ?? 10) * power);
   const top = Math.ceil(highest / step);
   return Array.from({ length: top + 1 }, (_, index) => (top - index) * step);
 }

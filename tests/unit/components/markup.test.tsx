@@ -1,0 +1,149 @@
+// What the components render on the server: names that people and tests look for, and states that end up in words.
+import { renderToStaticMarkup } from "react-dom/server";
+import { describe, expect, it } from "vitest";
+import { CreditStrip } from "~/components/billing/credit-strip";
+import { LotsTable } from "~/components/billing/lots-table";
+import { PacksList } from "~/components/billing/packs-list";
+import { PublicPlanGrid } from "~/components/billing/plan-grid";
+import { SignInForm } from "~/components/billing/sign-in-form";
+import { SubscriptionPanel } from "~/components/billing/subscription-panel";
+import { TransactionsTable } from "~/components/billing/transactions-table";
+import { Attention } from "~/components/ui/attention";
+import { initialsOf } from "~/components/ui/avatar";
+import { Button } from "~/components/ui/button";
+import { Field } from "~/components/ui/field";
+import { Input } from "~/components/ui/input";
+
+const now = new Date("2026-01-22T12:00:00Z");
+
+describe("controls", () => {
+  it("a field names its input and wires hint and error", () => {
+    const html = renderToStaticMarkup(
+      <Field label="Email" hint="At work" error="Not an address">
+        <Input type="email" />
+      </Field>,
+    );
+    const id = /<label for="([^"]+)"/.exec(html)?.[1];
+    expect(html).toContain(`id="${id}"`);
+    expect(html).toContain(`aria-describedby="${id}-hint ${id}-error"`);
+    expect(html).toContain('aria-invalid="true"');
+  });
+
+  it("a button keeps its name while it works", () => {
+    const html = renderToStaticMarkup(<Button loading>Save</Button>);
+    expect(html).toContain("Save");
+    expect(html).toContain('aria-busy="true"');
+    expect(html).not.toContain(' disabled="');
+  });
+
+  it("attention is absent when there is nothing", () => {
+    expect(renderToStaticMarkup(<Attention items={[]} />)).toBe("");
+  });
+
+  it("initials", () => {
+    expect(["Maya Okafor", "ada@example.com", "jo van der Berg", ""].map(initialsOf)).toEqual(["MO", "A", "JB", "?"]);
+  });
+});
+
+describe("billing", () => {
+  it("the strip says everything in one sentence, and draws notes by amount", () => {
+    const html = renderToStaticMarkup(
+      <CreditStrip lots={[{ id: "a", kind: "purchased", label: "Pack", amount: 2000 }]} held={100} />,
+    );
+    expect(html).toContain("2,100 credits. In the order they will be spent: 2,000 purchased. Set aside: 100 held.");
+    expect(html).toContain("--n:2000");
+  });
+
+  it("packs are bought by name, and not at all without the right", () => {
+    const packs = [{ id: "p", credits: 10_000, unitAmount: 8900, currency: "usd" }];
+    expect(renderToStaticMarkup(<PacksList packs={packs} onBuy={() => {}} />)).toContain(
+      'aria-label="Buy 10,000 credits"',
+    );
+    expect(renderToStaticMarkup(<PacksList packs={packs} />)).not.toContain("<button");
+  });
+
+  it("each plan has its button in public", () => {
+    const plan = {
+      id: "pro",
+      name: "Pro",
+      features: ["15 members"],
+      credits: 6000,
+      creditInterval: "month" as const,
+      prices: [{ interval: "month" as const, currency: "usd", unitAmount: 4900 }],
+    };
+    const html = renderToStaticMarkup(<PublicPlanGrid plans={[plan]} interval="month" currency="USD" />);
+    expect(html).toContain("Choose Pro");
+    expect(html).toContain("$49");
+    expect(renderToStaticMarkup(<PublicPlanGrid plans={[plan]} interval="year" currency="USD" />)).toContain(
+      "not sold by the year",
+    );
+  });
+
+  it("a lot that runs out soon says so", () => {
+    const html = renderToStaticMarkup(
+      <LotsTable
+        now={now}
+        lots={[
+          {
+            id: "a",
+            kind: "subscription",
+            label: "Pro, January",
+            expiresAt: new Date("2026-02-01T00:00:00Z"),
+            granted: 6000,
+            left: 6000,
+          },
+        ]}
+      />,
+    );
+    expect(html).toContain("Feb 1, in 10 days");
+    expect(html).toContain("6,000 of 6,000 left");
+  });
+
+  it("transactions stand under their day, with a real minus", () => {
+    const html = renderToStaticMarkup(
+      <TransactionsTable
+        now={now}
+        items={[
+          {
+            id: "t",
+            type: "consume",
+            eventName: "ai_inference",
+            quantity: 15,
+            amount: -375,
+            balanceAfter: 18_465,
+            createdAt: now,
+            lots: 2,
+            href: "?t",
+          },
+        ]}
+      />,
+    );
+    expect(html).toContain("Today, January 22");
+    expect(html).toContain("15 × ai_inference");
+    expect(html).toContain("−375");
+    expect(html).toContain("2 lots");
+  });
+
+  it("a subscription that was cancelled says when it ends", () => {
+    const html = renderToStaticMarkup(
+      <SubscriptionPanel
+        subscription={{
+          planName: "Pro",
+          status: "active",
+          interval: "month",
+          currentPeriodStart: new Date("2026-01-01T00:00:00Z"),
+          currentPeriodEnd: new Date("2026-02-01T00:00:00Z"),
+          cancelsAt: new Date("2026-02-01T00:00:00Z"),
+        }}
+      />,
+    );
+    expect(html).toContain("ends on Feb 1, 2026, not renewed");
+  });
+
+  it("signing in has a label and a button in plain words, and demo persons only in the demo", () => {
+    const html = renderToStaticMarkup(<SignInForm onEmail={async () => {}} />);
+    expect(html).toContain(">Email<");
+    expect(html).toContain("Email me a sign-in link");
+    expect(html).not.toContain("Sign in as");
+  });
+});
