@@ -62,6 +62,7 @@ async function installDependencies() {
     hint: [
       "npm could not install the dependencies. The usual reasons:",
       "  - the package registry cannot be reached: compare `npm config get registry` and `npm ping`",
+      "  - package.json and package-lock.json disagree: `npm install` makes them agree",
       "  - node_modules belongs to another user: delete it and try again",
       "  - the disk is full (about 1.5 GB are needed)",
     ].join("\n"),
@@ -137,8 +138,17 @@ async function runStep(name, command, args, { hint, cwd = ROOT }) {
     child.once("close", resolve);
   });
   clearInterval(heartbeat);
-  if (code !== 0) fail(`${output.trim().split("\n").slice(-20).join("\n")}\n\n${name} failed. ${hint}`);
+  if (code !== 0) fail(`${excerpt(output)}\n\n${name} failed. ${hint}`);
   console.log(`  ✔ ${name} ${elapsed()}`);
+}
+
+/**
+ * Beginning and end of an output: npm says what is wrong first, and how it is called last.
+ * @param {string} output
+ */
+function excerpt(output) {
+  const lines = output.trim().split("\n");
+  return lines.length <= 25 ? lines.join("\n") : [...lines.slice(0, 15), "…", ...lines.slice(-8)].join("\n");
 }
 
 /** @param {string[]} argv */
