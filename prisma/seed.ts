@@ -1,6 +1,7 @@
 // `npm run db:seed`: the catalogue. In the demo also people, an organization with a believable past, and its keys.
 import "../src/cli/load-env";
 import { writeFile } from "node:fs/promises";
+import { DEMO_ORGANIZATION_NAME, DEMO_PEOPLE, type DemoPerson } from "~/server/auth/demo-people";
 import { createApiKey } from "~/server/billing/api-keys";
 import { inviteMember } from "~/server/billing/invitations";
 import { createOrganization } from "~/server/billing/organizations";
@@ -15,16 +16,10 @@ import { receiveEvents, setClock } from "./seed/sandbox";
 const DAY_MS = 86_400_000;
 const DAYS_OF_HISTORY = 164;
 
-const PEOPLE = [
-  { key: "maya", name: "Maya Okafor", role: "owner" },
-  { key: "ivo", name: "Ivo Brandt", role: "admin" },
-  { key: "priya", name: "Priya Raman", role: "billing" },
-  { key: "jonas", name: "Jonas Weber", role: "member" },
-] as const;
-
-async function createPerson(key: string, name: string, now: Date, isPlatformAdmin = false): Promise<string> {
+async function createPerson(person: DemoPerson, now: Date): Promise<string> {
+  const { email, name, actingRole } = person;
   const id = newId(now);
-  const email = `${key}@demo.billfold.test`;
+  const isPlatformAdmin = actingRole === "platform";
   await asPlatform((tx) =>
     tx.user.create({ data: { id, email, name, emailVerified: now, isPlatformAdmin, createdAt: now } }),
   );
@@ -46,47 +41,48 @@ async function seedDemo(today: Date): Promise<void> {
   await setClock(start);
   await pushCatalogue();
 
-  const ids: Record<string, string> = {};
-  for (const { key, name } of PEOPLE) ids[key] = await createPerson(key, name, start);
-  await createPerson("dana", "Dana Whitfield", start, true);
-  const maya = ids.maya ?? "";
+  const people = await Promise.all(
+    DEMO_PEOPLE.map(async (person) => ({ ...person, id: await createPerson(person, start) })),
+  );
+  const owner = people.find((person) => person.actingRole === "owner");
+  if (!owner) throw new Error("the demo has an owner");
 
-  const northwind = await createOrganization({ name: "Northwind Robotics", owner: maya, now: start });
+  const northwind = await createOrganization({ name: DEMO_ORGANIZATION_NAME, owner: owner.id, now: start });
+  const createdAt = new Date(start.getTime() + DAY_MS);
   await asPlatform((tx) =>
     tx.membership.createMany({
-      data: PEOPLE.slice(1).map(({ key, role }) => ({
-        organizationId: northwind.id,
-        userId: ids[key] ?? "",
-        role,
-        createdAt: new Date(start.getTime() + DAY_MS),
-      })),
+      data: people.flatMap(({ id, actingRole }) =>
+        actingRole === "platform" || actingRole === "owner"
+          ? []
+          : [{ organizationId: northwind.id, userId: id, role: actingRole, createdAt }],
+      ),
     }),
   );
-  const keys = await createServiceKeys(northwind.id, maya, start);
-  const buying: Buying = { organizationId: northwind.id, userId: maya, email: "maya@demo.billfold.test" };
+  const keys = await createServiceKeys(northwind.id, owner.id, start);
+  const buying: Buying = { organizationId: northwind.id, userId: owner.id, email: owner.email };
   const subscribedAt = new Date(start.getTime() + 9 * 3_600_000);
   await subscribe(buying, "pro", subscribedAt);
   const keyIds = { production: keys.production.id, staging: keys.staging.id, "batch-worker": keys["batch-worker"].id };
   await live(buying, keyIds, new Date(start.getTime() + DAY_MS), today);
   await inviteMember({
     organizationId: northwind.id,
-    email: "lena@demo.billfold.test",
+    email: "lena@northwind.example",
     role: "billing",
-    invitedBy: { userId: maya, name: "Maya Okafor" },
+    invitedBy: { userId: owner.id, name: owner.name },
     actingRole: "owner",
     now: new Date(today.getTime() - 2 * DAY_MS),
   });
 
   // A second organization of the same person, in its trial.
   const trialBegan = new Date(today.getTime() - 5 * DAY_MS);
-  const halden = await createOrganization({ name: "Halden Analytics", owner: maya, now: trialBegan });
+  const halden = await createOrganization({ name: "Halden Analytics", owner: owner.id, now: trialBegan });
   await setClock(new Date(today.getTime() - 60_000));
   await receiveEvents();
   await subscribe({ ...buying, organizationId: halden.id }, "starter", new Date(today.getTime() - 50_000));
   await setClock(null);
   await receiveEvents();
 
-  const service = await createApiKey({ organizationId: northwind.id, name: "demo", createdById: maya, now: today });
+  const service = await createApiKey({ organizationId: northwind.id, name: "demo", createdById: owner.id, now: today });
   const platform = await createApiKey({ organizationId: null, name: "demo platform", createdById: null, now: today });
   const output = process.env.BILLFOLD_SEED_OUTPUT;
   if (!output) return;
