@@ -10,6 +10,7 @@ export interface RoleOption {
 export const roleOptions: readonly RoleOption[] = [
   { value: "owner", label: "Owner", hint: "Everything, and who the other owners are" },
   { value: "admin", label: "Admin", hint: "Plans, payments, members and keys" },
+  { value: "billing", label: "Billing", hint: "Plans, payments and invoices" },
   { value: "member", label: "Member", hint: "Sees balance, usage and history" },
 ];
 

@@ -1,6 +1,6 @@
 "use client";
 // Signing in: a link by mail, another account, or in the demo one click as somebody.
-import { type FormEvent, useState } from "react";
+import { type FormEvent, type ReactNode, useState } from "react";
 import { Avatar } from "../ui/avatar";
 import { Button } from "../ui/button";
 import { Field } from "../ui/field";
@@ -21,15 +21,22 @@ export interface DemoPerson {
 }
 
 export interface SignInFormProps {
-  onEmail: (email: string) => Promise<void>;
+  /** Absent where no mail can be sent. */
+  onEmail?: (email: string) => Promise<void>;
   providers?: readonly SignInProvider[];
   onProvider?: (id: string) => void;
   /** Only in the demo. */
   demoPersons?: readonly DemoPerson[];
   onDemoPerson?: (email: string) => Promise<void> | void;
   defaultEmail?: string;
+  /** A link was mailed before this page was opened. */
+  defaultSent?: boolean;
+  /** Stands under the news that a link was mailed. */
+  afterSent?: ReactNode;
   /** What went wrong before: a link that is too old, say. */
   error?: string | null;
+  /** Turns what was thrown into a sentence; null for the usual one. */
+  describeError?: (error: unknown) => string | null;
 }
 
 export function SignInForm({
@@ -39,48 +46,64 @@ export function SignInForm({
   demoPersons = [],
   onDemoPerson,
   defaultEmail = "",
+  defaultSent = false,
+  afterSent,
   error = null,
+  describeError = () => null,
 }: SignInFormProps) {
   const [email, setEmail] = useState(defaultEmail);
   const [busy, setBusy] = useState<string | null>(null);
-  const [sent, setSent] = useState(false);
+  const [sent, setSent] = useState(defaultSent);
+  const [mailProblem, setMailProblem] = useState<string | null>(null);
   const [problem, setProblem] = useState<string | null>(error);
 
-  async function run(what: string, act: () => Promise<void> | void, failed: string): Promise<boolean> {
-    setBusy(what);
+  async function mailLink(event: FormEvent) {
+    event.preventDefault();
+    setBusy("email");
     setProblem(null);
+    setMailProblem(null);
     try {
-      await act();
-      return true;
-    } catch {
-      setProblem(failed);
-      return false;
-    } finally {
-      setBusy(null);
+      await onEmail?.(email.trim());
+      setSent(true);
+    } catch (thrown) {
+      setMailProblem(describeError(thrown) ?? "The mail could not be sent. Try again in a moment.");
     }
+    setBusy(null);
   }
 
-  async function submit(event: FormEvent) {
-    event.preventDefault();
-    const went = await run("email", () => onEmail(email.trim()), "The mail could not be sent. Try again in a moment.");
-    if (went) setSent(true);
+  async function enterAs(person: DemoPerson) {
+    setBusy(person.email);
+    setProblem(null);
+    try {
+      await onDemoPerson?.(person.email);
+    } catch (thrown) {
+      setProblem(describeError(thrown) ?? "That did not work. Try again in a moment.");
+    }
+    setBusy(null);
   }
 
   if (sent) {
     return (
       <div role="status" className="grid gap-1 border-l-2 border-accent bg-accent-tint px-4 py-3">
-        <p className="font-medium">Look into your mail</p>
+        <p className="font-medium">Check your mail</p>
         <p className="text-sm text-ink-2">
-          A sign-in link is on its way to {email}. It works once and ends in an hour.{" "}
+          A sign-in link is on its way to {email || "you"}. It works once and ends in an hour.{" "}
           <TextButton onClick={() => setSent(false)}>Use another address</TextButton>
         </p>
+        {afterSent ? <p className="text-sm text-ink-2">{afterSent}</p> : null}
       </div>
     );
   }
 
+  const demo = demoPersons.length > 0;
   return (
     <div className="grid gap-5">
-      {demoPersons.length > 0 ? (
+      {problem ? (
+        <p role="alert" className="border-l-2 border-danger bg-danger-tint px-4 py-3 text-sm">
+          {problem}
+        </p>
+      ) : null}
+      {demo ? (
         <section aria-labelledby="demo-persons">
           <h2 id="demo-persons" className="mb-2 text-sm">
             Sign in to the demo as
@@ -92,9 +115,7 @@ export function SignInForm({
                   type="button"
                   aria-busy={busy === person.email || undefined}
                   disabled={busy !== null}
-                  onClick={() =>
-                    run(person.email, () => onDemoPerson?.(person.email), "That did not work. Try again in a moment.")
-                  }
+                  onClick={() => enterAs(person)}
                   className="flex min-h-13 w-full items-center gap-3 px-3 py-2 text-left text-sm hover:bg-sunken focus-visible:-outline-offset-2 disabled:text-ink-3"
                 >
                   <Avatar name={person.name} className="max-sm:!size-7" />
@@ -114,31 +135,30 @@ export function SignInForm({
           </ul>
         </section>
       ) : null}
-      {demoPersons.length > 0 ? <Or /> : null}
-      <form onSubmit={submit} className="grid gap-3">
-        <Field label="Email" error={problem}>
-          <Input
-            name="email"
-            type="email"
-            required
-            autoComplete="email"
-            placeholder="name@company.com"
-            value={email}
-            onChange={(event) => setEmail(event.target.value)}
-          />
-        </Field>
-        <Button
-          type="submit"
-          variant={demoPersons.length > 0 ? "secondary" : "primary"}
-          wide
-          loading={busy === "email"}
-        >
-          Email me a sign-in link
-        </Button>
-      </form>
+      {onEmail ? (
+        <>
+          {demo ? <Or /> : null}
+          <form onSubmit={mailLink} className="grid gap-3">
+            <Field label="Email" error={mailProblem}>
+              <Input
+                name="email"
+                type="email"
+                required
+                autoComplete="email"
+                placeholder="name@company.com"
+                value={email}
+                onChange={(event) => setEmail(event.target.value)}
+              />
+            </Field>
+            <Button type="submit" variant={demo ? "secondary" : "primary"} wide loading={busy === "email"}>
+              Email me a sign-in link
+            </Button>
+          </form>
+        </>
+      ) : null}
       {providers.length > 0 ? (
         <>
-          <Or />
+          {onEmail || demo ? <Or /> : null}
           <div className="grid gap-2">
             {providers.map((provider) => (
               <Button key={provider.id} wide onClick={() => onProvider?.(provider.id)}>
