@@ -1,0 +1,21 @@
+"use client";
+// The form that makes an organization, and the way on to its plans.
+import { useRouter } from "next/navigation";
+import { CreateOrganizationForm } from "~/components/billing/create-organization-form";
+import { failureWords } from "../_plans/failure-words";
+import { type PlanChoice, planQuery } from "../_plans/plan-query";
+import { trpc } from "../_trpc/react";
+
+export function NewOrganization({ choice }: { choice: PlanChoice }) {
+  const router = useRouter();
+  const create = trpc.organizations.create.useMutation();
+  return (
+    <CreateOrganizationForm
+      onCreate={async ({ name }) => {
+        const { slug } = await create.mutateAsync({ name });
+        router.push(`/${slug}/billing/plans${planQuery(choice)}`);
+      }}
+      describeError={failureWords}
+    />
+  );
+}
