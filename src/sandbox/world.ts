@@ -185,7 +185,9 @@ export class World {
     });
     this.sessionLines = store.collection("checkout_lines", { session: (line: SessionLine) => line.session });
     this.checkoutPlans = store.collection("checkout_plans");
-    this.portalSessions = store.collection("portal_sessions");
+    this.portalSessions = store.collection("portal_sessions", {
+      secret: (session: PortalSession) => session.url.slice(session.url.lastIndexOf("/") + 1),
+    });
     this.portalConfigurations = store.collection("portal_configurations");
     this.endpoints = store.collection("webhook_endpoints");
     this.endpointSecrets = store.collection("webhook_secrets");

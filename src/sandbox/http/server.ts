@@ -55,6 +55,11 @@ async function answer(
   const method = request.method ?? "GET";
   const [path = "/", query = ""] = (request.url ?? "/").split(/\?(.*)/s);
   const body = await readBody(request);
+  if (method !== "GET" && request.headers["sec-fetch-site"] === "cross-site") {
+    // A web page that happens to be open in the same browser has no business here.
+    send(response, 403, JSON_TYPE, JSON.stringify({ error: "Requests from other sites are refused." }));
+    return;
+  }
   if (path.startsWith("/_sandbox/")) {
     const json = parseJson(body);
     const answered = json

@@ -2,23 +2,20 @@
 
 export class Html {
   constructor(readonly text: string) {}
-  toString(): string {
-    return this.text;
-  }
 }
 
 type Part = Html | string | number | null | undefined | false | Part[];
 
 const ENTITIES: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
 
-export function escapeHtml(text: string): string {
+function escapeText(text: string): string {
   return text.replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? character);
 }
 
 function render(part: Part): string {
   if (part === null || part === undefined || part === false) return "";
   if (Array.isArray(part)) return part.map(render).join("");
-  return part instanceof Html ? part.text : escapeHtml(String(part));
+  return part instanceof Html ? part.text : escapeText(String(part));
 }
 
 /** A piece of a page. */

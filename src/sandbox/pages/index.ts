@@ -1,27 +1,26 @@
 // Which page answers which address.
-import type { Deliverer } from "../delivery";
-import type { World } from "../world";
-import { html } from "./html";
-import { layout } from "./layout";
+import { checkoutPage } from "./checkout";
+import type { PageContext } from "./context";
+import { homePage, redeliverEvent } from "./home";
+import { authenticatePage, invoicePage, receiptPage } from "./invoice";
+import { message, type PageAnswer } from "./layout";
+import { mailboxPage, mailPage } from "./mailbox";
+import { portalPage } from "./portal";
 
-export interface PageContext {
-  world: World;
-  deliverer: Deliverer;
-  query: URLSearchParams;
-  form: URLSearchParams;
-}
-
-export interface PageAnswer {
-  status: number;
-  headers: Record<string, string>;
-  body: string | Buffer;
-}
+export type { PageContext } from "./context";
 
 /** Answers a request for a page. */
-export function answerPage(_context: PageContext, _method: string, path: string): PageAnswer {
-  return {
-    status: 404,
-    headers: { "content-type": "text/html; charset=utf-8" },
-    body: layout({ title: "Not found", body: html`<h1>Nothing here</h1><p>${path}</p>` }),
-  };
+export function answerPage(context: PageContext, method: string, path: string): PageAnswer {
+  if (method !== "GET" && method !== "POST") return message("Not here", "Pages take GET and POST only.", 405);
+  const [first, ...rest] = path.split("/").filter((part) => part !== "");
+  const [second = "", third] = rest;
+  if (first === undefined && method === "GET") return homePage(context);
+  if (first === "c" && second === "pay") return checkoutPage(context, method, rest.slice(1));
+  if (first === "p" && second === "session") return portalPage(context, method, rest);
+  if (first === "i") return invoicePage(context, method, rest);
+  if (first === "receipts") return receiptPage(context, rest);
+  if (first === "authenticate") return authenticatePage(context, method, rest);
+  if (first === "mailbox" && method === "GET") return second ? mailPage(context, second) : mailboxPage(context);
+  if (first === "events" && third === "redeliver" && method === "POST") return redeliverEvent(context, second);
+  return message("Nothing here", "The sandbox has no such page.", 404);
 }

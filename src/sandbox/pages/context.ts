@@ -1,0 +1,10 @@
+// What a page gets to work with.
+import type { Deliverer } from "../delivery";
+import type { World } from "../world";
+
+export interface PageContext {
+  world: World;
+  deliverer: Deliverer;
+  query: URLSearchParams;
+  form: URLSearchParams;
+}

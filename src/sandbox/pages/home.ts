@@ -1,0 +1,67 @@
+// The first page: what this is, who its customers are, what it has told the app and whether the app took it.
+import { formatMoney } from "../money";
+import type { StoredEvent } from "../types";
+import type { World } from "../world";
+import type { PageContext } from "./context";
+import { type Html, html } from "./html";
+import { formatTime, message, type PageAnswer, page, seeOther } from "./layout";
+
+const SHOWN = 50;
+
+function newest<T>(items: Iterable<T>): T[] {
+  return [...items].reverse().slice(0, SHOWN);
+}
+
+function deliveryOf(world: World, event: StoredEvent): Html {
+  const deliveries = world.events.deliveries.by("event", event.id);
+  if (deliveries.length === 0) return html`<span class="quiet">no endpoint</span>`;
+  const words = deliveries.map(({ state, attempts, lastError }) =>
+    state === "delivered"
+      ? html`<div>delivered</div>`
+      : html`<div class="${state === "failed" ? "now" : "soon"}">${state}${attempts > 0 && `, ${attempts} tried: ${lastError}`}</div>`,
+  );
+  return html`${words}`;
+}
+
+function customerRows(world: World): Html[] {
+  return newest(world.customers.values()).map((customer) => {
+    const subscription = world.subscriptions.by("customer", customer.id).at(-1);
+    const paid = world.charges
+      .by("customer", customer.id)
+      .reduce((sum, charge) => sum + charge.amount_captured - charge.amount_refunded, 0);
+    return html`<tr><td>${customer.name ?? customer.email ?? "(no name)"}<br><code class="quiet">${customer.id}</code></td><td>${customer.email}</td><td>${subscription?.status ?? "no subscription"}</td><td class="num">${formatMoney(paid, customer.currency ?? "usd")}</td></tr>`;
+  });
+}
+
+function eventRows(world: World): Html[] {
+  return newest(world.events.all.values()).map(
+    (event) =>
+      html`<tr><td>${event.type}<br><code class="quiet">${event.id}</code></td><td>${formatTime(event.created)}</td><td>${deliveryOf(world, event)}</td><td class="num"><form method="post" action="/events/${event.id}/redeliver"><button class="link" type="submit" aria-label="Redeliver ${event.type}">Redeliver</button></form></td></tr>`,
+  );
+}
+
+/** `/` */
+export function homePage({ world, deliverer }: PageContext): PageAnswer {
+  const frozen = world.clock.frozenAt() !== null;
+  const customers = customerRows(world);
+  const events = eventRows(world);
+  return page({
+    title: "Home",
+    body: html`<h1>Stripe sandbox</h1>
+<p>This stands in for Stripe on this machine: the API, hosted Checkout, the customer portal, invoices, webhooks and time. Nothing here is Stripe, no card is charged, and nothing leaves the machine.</p>
+<p><a href="/mailbox">Mailbox (${world.mails.size})</a></p>
+<p class="small quiet">Its clock shows ${formatTime(world.clock.global())}${frozen ? ", and stands still" : ", real time"}. ${deliverer.paused && "Webhooks are paused."}</p>
+<h2>Customers</h2>
+${customers.length > 0 ? html`<div class="scroll"><table><thead><tr><th scope="col">Customer</th><th scope="col">Email</th><th scope="col">Subscription</th><th scope="col" class="num">Paid</th></tr></thead><tbody>${customers}</tbody></table></div>` : html`<p class="quiet">None yet.</p>`}
+<h2>Latest events</h2>
+${events.length > 0 ? html`<div class="scroll"><table><thead><tr><th scope="col">Event</th><th scope="col">When</th><th scope="col">Delivery</th><th scope="col" class="num">Again</th></tr></thead><tbody>${events}</tbody></table></div>` : html`<p class="quiet">None yet.</p>`}`,
+  });
+}
+
+/** `/events/:id/redeliver` */
+export function redeliverEvent({ world }: PageContext, id: string): PageAnswer {
+  const event = world.events.all.get(id);
+  if (!event) return message("Nothing here", "There is no such event.", 404);
+  for (const endpoint of world.endpoints.values()) world.events.enqueue(event, endpoint.id);
+  return seeOther("/");
+}
