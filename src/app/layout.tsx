@@ -1,10 +1,15 @@
-// The document around every page: language, font, theme before the first paint, and where toasts appear.
+// The document around every page: language, font, theme before the first paint, who looks, the way to the procedures,
+// and where toasts appear.
 import { GeistSans } from "geist/font/sans";
 import type { Metadata, Viewport } from "next";
+import { cookies, headers } from "next/headers";
 import type { ReactNode } from "react";
+import { ViewerProvider } from "~/components/billing/viewer";
 import { SkipLink } from "~/components/ui/page";
 import { ThemeScript } from "~/components/ui/theme-script";
 import { Toaster } from "~/components/ui/toaster";
+import { TRPCProvider } from "./_trpc/react";
+import { viewerOf } from "./_viewer/request-viewer";
 import "./globals.css";
 
 export const metadata: Metadata = {
@@ -24,7 +29,11 @@ export const viewport: Viewport = {
   ],
 };
 
-export default function RootLayout({ children }: { children: ReactNode }) {
+export default async function RootLayout({ children }: { children: ReactNode }) {
+  const viewer = viewerOf({
+    acceptLanguage: (await headers()).get("accept-language"),
+    timeZoneCookie: (await cookies()).get("time-zone")?.value,
+  });
   return (
     <html lang="en" className={GeistSans.variable} suppressHydrationWarning>
       <head>
@@ -32,7 +41,9 @@ export default function RootLayout({ children }: { children: ReactNode }) {
       </head>
       <body>
         <SkipLink />
-        {children}
+        <ViewerProvider {...viewer}>
+          <TRPCProvider>{children}</TRPCProvider>
+        </ViewerProvider>
         <Toaster />
       </body>
     </html>

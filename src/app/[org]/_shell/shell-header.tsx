@@ -1,0 +1,26 @@
+"use client";
+// The header of an organization's pages, with what needs the browser: signing out.
+import { signOut } from "next-auth/react";
+import type { Account } from "~/components/billing/account-menu";
+import { AppHeader, billingTabs } from "~/components/billing/app-header";
+import type { OrganizationLink } from "~/components/billing/organization-switcher";
+
+export interface ShellHeaderProps {
+  organization: { id: string; name: string; slug: string };
+  organizations: readonly OrganizationLink[];
+  account: Account;
+}
+
+export function ShellHeader({ organization, organizations, account }: ShellHeaderProps) {
+  const base = `/${organization.slug}/billing`;
+  return (
+    <AppHeader
+      homeHref={base}
+      switcher={{ current: organization, organizations, createHref: "/new" }}
+      // Usage stands on the overview; a page of its own joins the tabs when there is one.
+      tabs={billingTabs(base).filter((tab) => tab.href !== `${base}/usage`)}
+      account={account}
+      onSignOut={() => signOut({ callbackUrl: "/" })}
+    />
+  );
+}
