@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { actorFromHeaders } from "~/server/auth/session";
 import { authenticateApiKey, createApiKey, listApiKeys, revokeApiKey } from "~/server/billing/api-keys";
 import { asPlatform } from "~/server/db";
-import { codeOf, createTenant, minutesLater, NOW, openApp, outcomes } from "../setup/tenancy";
+import { callerFor, serviceOf } from "../setup/callers";
+import { codeOf, createMember, createTenant, minutesLater, NOW, openApp, outcomes } from "../setup/tenancy";
 
 let app: Awaited<ReturnType<typeof openApp>>;
 beforeAll(async () => {
@@ -139,12 +140,46 @@ describe("the list of keys", () => {
   });
 });
 
-describe("another organization's key", () => {
-  it("cannot be revoked", async () => {
-    const { key } = await tenantWithKey();
-    const stranger = await createTenant();
-    const attempt = revokeApiKey({ organizationId: stranger.id, apiKeyId: key.id, now: NOW });
-    await expect(attempt).rejects.toMatchObject({ code: "NOT_FOUND" });
+describe("the procedures", () => {
+  it("show the key once, say who made it, and end it", async () => {
+    const { id: organizationId, owner } = await createTenant();
+    const { apiKeys } = callerFor(owner);
+    const created = await apiKeys.create({ organizationId, name: " production " });
+    expect(created).toEqual({ id: created.id, name: "production", key: created.key, hint: created.hint });
+    const listed = await apiKeys.list({ organizationId });
+    expect(listed).toMatchObject([{ id: created.id, name: "production", createdBy: owner.name, lastUsedAt: null }]);
+    expect(JSON.stringify(listed)).not.toContain(created.key);
+    expect(await authenticateApiKey(created.key, NOW)).toMatchObject({ organizationId });
+    await apiKeys.revoke({ organizationId, apiKeyId: created.id });
+    expect(await authenticateApiKey(created.key, NOW).catch(codeOf)).toBe("UNAUTHENTICATED");
+  });
+
+  it("are for owners, admins and the platform; a key cannot make another key", async () => {
+    const { id: organizationId } = await createTenant();
+    const create = (actor: Parameters<typeof callerFor>[0]) =>
+      callerFor(actor).apiKeys.create({ organizationId, name: "key" }).catch(codeOf);
+    expect(await create(serviceOf(organizationId))).toBe("FORBIDDEN");
+    expect(await create(await createMember(organizationId, "member"))).toBe("FORBIDDEN");
+    expect(await create(await createMember(organizationId, "billing"))).toBe("FORBIDDEN");
+    expect(await create(await createMember(organizationId, "admin"))).toMatchObject({ name: "key" });
+    expect(await create(serviceOf(null))).toMatchObject({ name: "key" });
+  });
+
+  it("keep another organization's keys out of reach, whichever ids are mixed", async () => {
+    const { tenant, key } = await tenantWithKey();
+    const { id: ownId, owner } = await createTenant();
+    const { apiKeys } = callerFor(owner);
+    expect(await apiKeys.list({ organizationId: tenant.id }).catch(codeOf)).toBe("NOT_FOUND");
+    expect(await apiKeys.revoke({ organizationId: tenant.id, apiKeyId: key.id }).catch(codeOf)).toBe("NOT_FOUND");
+    expect(await apiKeys.revoke({ organizationId: ownId, apiKeyId: key.id }).catch(codeOf)).toBe("NOT_FOUND");
     expect(await authenticateApiKey(key.key, NOW)).toMatchObject({ id: key.id });
+  });
+
+  it("never touch a platform key through an organization", async () => {
+    const { id: organizationId, owner } = await createTenant();
+    const platform = await createApiKey({ organizationId: null, name: "platform", createdById: null, now: NOW });
+    const revoke = callerFor(owner).apiKeys.revoke({ organizationId, apiKeyId: platform.id });
+    expect(await revoke.catch(codeOf)).toBe("NOT_FOUND");
+    expect(await authenticateApiKey(platform.key, NOW)).toMatchObject({ organizationId: null });
   });
 });

@@ -317,6 +317,25 @@ describe("GitHub", () => {
   });
 });
 
+describe("Google", () => {
+  const signInWith = (profile: object | undefined) =>
+    authOptions().callbacks?.signIn?.({
+      user: { id: "google-user", email: "target@example.com" },
+      account: { type: "oauth", provider: "google", providerAccountId: "google-user" },
+      profile,
+    });
+
+  it("is believed where it says, as a fact, that the address is verified", async () => {
+    const profile = { email: "target@example.com", email_verified: true };
+    expect(await signInWith(profile)).toBe(true);
+    for (const doubt of [{ email_verified: false }, { email_verified: "true" }, { email_verified: undefined }]) {
+      expect(await signInWith({ ...profile, ...doubt })).toBe(`${origin}/signin?error=EmailNotVerified`);
+    }
+    expect(await signInWith({ email_verified: true })).toBe(`${origin}/signin?error=EmailNotVerified`);
+    expect(await signInWith(undefined)).toBe(`${origin}/signin?error=EmailNotVerified`);
+  });
+});
+
 describe("the demo's one click", () => {
   const [person] = DEMO_PEOPLE;
   const email = person?.email ?? "";

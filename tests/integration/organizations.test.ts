@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createOrganization, getOrganizationBySlug, listOrganizations } from "~/server/billing/organizations";
 import { slugFromName } from "~/server/billing/slugs";
 import { asPlatform } from "~/server/db";
-import { createMember, createPerson, createTenant, NOW, openApp } from "../setup/tenancy";
+import { callerFor, serviceOf } from "../setup/callers";
+import { codeOf, createMember, createPerson, createTenant, NOW, openApp, rolesIn } from "../setup/tenancy";
 
 let app: Awaited<ReturnType<typeof openApp>>;
 beforeAll(async () => {
@@ -101,5 +102,79 @@ describe("a person", () => {
     await asPlatform((tx) => tx.organization.update({ where: { id: tenant.id }, data: { deletedAt: NOW } }));
     expect(await listOrganizations(tenant.owner.userId)).toEqual([]);
     await expect(getOrganizationBySlug(tenant.slug, tenant.owner)).rejects.toMatchObject({ code: "NOT_FOUND" });
+  });
+});
+
+describe("the procedures", () => {
+  it("make a person the owner of what they create, and let a platform key create for nobody yet", async () => {
+    const person = await createPerson();
+    const mine = await callerFor(person).organizations.create({ name: "  Mine  " });
+    expect(mine).toEqual({ id: expect.any(String), slug: "mine" });
+    expect(await rolesIn(mine.id)).toEqual({ [person.userId]: "owner" });
+    const provisioned = await callerFor(serviceOf(null)).organizations.create({ name: "Provisioned" });
+    expect(await rolesIn(provisioned.id)).toEqual({});
+  });
+
+  it("create nothing for an organization's own key, or for nobody", async () => {
+    const tenant = await createTenant();
+    const create = (actor: Parameters<typeof callerFor>[0]) =>
+      callerFor(actor).organizations.create({ name: "Another" }).catch(codeOf);
+    expect(await create(serviceOf(tenant.id))).toBe("FORBIDDEN");
+    expect(await create(null)).toBe("UNAUTHENTICATED");
+  });
+
+  it("tell each caller what the organization is and what they may do there", async () => {
+    const tenant = await createTenant("Facts");
+    const read = (actor: Parameters<typeof callerFor>[0]) =>
+      callerFor(actor).organizations.get({ organizationId: tenant.id }).catch(codeOf);
+    expect(await read(await createMember(tenant.id, "member"))).toEqual({
+      id: tenant.id,
+      name: "Facts",
+      slug: tenant.slug,
+      burnOrder: "purchased_first",
+      role: "member",
+      capabilities: ["billing:view", "credits:consume", "members:view"],
+    });
+    expect(await read(serviceOf(tenant.id))).toMatchObject({ role: "service" });
+    expect(await read(serviceOf(null))).toMatchObject({ role: "platform" });
+    expect(await read(await createPerson({ isPlatformAdmin: true }))).toMatchObject({ role: "platform" });
+    expect(await read(await createPerson())).toBe("NOT_FOUND");
+    expect(await read(serviceOf((await createTenant()).id))).toBe("FORBIDDEN");
+  });
+
+  it("change the name for who manages members, the burn order for who manages credits, and all or nothing", async () => {
+    const tenant = await createTenant("Before");
+    const update = async (role: "admin" | "billing" | "member" | "service", change: object) => {
+      const actor = role === "service" ? serviceOf(tenant.id) : await createMember(tenant.id, role);
+      return callerFor(actor)
+        .organizations.update({ organizationId: tenant.id, ...change })
+        .catch(codeOf);
+    };
+    expect(await update("billing", { name: "After", burnOrder: "expiring_first" })).toBe("FORBIDDEN");
+    expect(await update("billing", { burnOrder: "expiring_first" })).toMatchObject({
+      name: "Before",
+      burnOrder: "expiring_first",
+    });
+    expect(await update("member", { name: "After" })).toBe("FORBIDDEN");
+    expect(await update("service", { name: "After" })).toBe("FORBIDDEN");
+    expect(await update("admin", { name: "After" })).toMatchObject({ name: "After", slug: tenant.slug });
+    const stranger = callerFor(await createPerson()).organizations;
+    expect(await stranger.update({ organizationId: tenant.id, name: "Mine" }).catch(codeOf)).toBe("NOT_FOUND");
+  });
+
+  it.each(["", "   ", "x".repeat(81), "a\u0000b", "a\nb", "\u202Eevil", "\u200B", "\uD800"])(
+    "take no name that cannot be shown (%#)",
+    async (name) => {
+      const person = await createPerson();
+      await expect(callerFor(person).organizations.create({ name })).rejects.toMatchObject({ code: "BAD_REQUEST" });
+    },
+  );
+
+  it("take names in every script, and families of emoji", async () => {
+    const { organizations } = callerFor(await createPerson());
+    for (const name of ["株式会社", "شركة", "👩‍👩‍👧 & Co.", "!"]) await organizations.create({ name });
+    expect((await organizations.list()).map(({ name }) => name).sort()).toEqual(
+      ["株式会社", "شركة", "👩‍👩‍👧 & Co.", "!"].sort(),
+    );
   });
 });
