@@ -76,8 +76,10 @@ class Demo {
     this.port = parsePort(process.env.PORT, DEFAULT_PORT);
     console.log(`\n${bold("Billfold demo")} ${dim(`on Node ${process.versions.node}`)}\n`);
     this.refuseSecond();
+    // Before the port is looked at: it may be an earlier demo's app that holds it.
+    await this.endLeftovers();
     await this.refuseTakenPort();
-    await this.cleanUp();
+    await this.openState();
     // The build needs neither the database nor Stripe, and takes as long as all the rest.
     await Promise.all([this.buildApp(), this.prepareServices()]);
     await this.startApp();
@@ -99,27 +101,34 @@ class Demo {
     });
   }
 
-  /** Ends what a killed demo left running, and forgets the data where asked to, or where its seeding never ended. */
-  private async cleanUp(): Promise<void> {
+  /** Ends what a killed demo has left running. */
+  private async endLeftovers(): Promise<void> {
     const before = readJson<RunRecord>(paths.run);
     if (before) {
       const ended = await endRecorded(before.children);
       if (ended.length) this.progress.line(dim(`  Ended what an earlier demo had left: ${names(ended)}.`));
       await rm(paths.run, { force: true });
     }
+    await stopLeftover(await this.dataDir());
+  }
+
+  /** Takes up the kept state, or begins anew: where asked to, and where the seeding before never came to its end. */
+  private async openState(): Promise<void> {
     this.recording = true;
     this.record([]);
     // Whoever waits for this file may take it for the sign that everything is ready.
     await rm(paths.demo, { force: true });
-    const { dataDir } = locateDataDir(paths.postgres, await serverIdentity());
-    await stopLeftover(dataDir);
     const kept = this.fresh ? null : readState();
     if (kept) {
       this.state = kept;
       return;
     }
     forgetState();
-    await removeCluster(dataDir);
+    await removeCluster(await this.dataDir());
+  }
+
+  private async dataDir(): Promise<string> {
+    return locateDataDir(paths.postgres, await serverIdentity()).dataDir;
   }
 
   private async buildApp(): Promise<void> {
@@ -218,6 +227,7 @@ class Demo {
       await Promise.all(WARM_UP_PATHS.map((path) => visit(`http://127.0.0.1:${this.port}${path}`)));
       note(`port ${this.port}`);
     });
+    if (this.children.isStopping) return;
     const urls = { url: this.url, databaseUrl: this.databaseUrl, stripeApiBase: this.sandboxUrl };
     writeJson(paths.demo, demoFileOf(this.state, urls));
   }

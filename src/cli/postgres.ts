@@ -111,7 +111,9 @@ export async function stopLeftover(dataDir: string): Promise<void> {
 /** Stops whatever runs on the data directory and deletes it, with the file that keeps its port and passwords. */
 export async function removeCluster(dataDir: string): Promise<void> {
   await stopLeftover(dataDir);
-  for (const path of [dataDir, `${dataDir}.json`]) await rm(path, { recursive: true, force: true, maxRetries: 3 });
+  for (const suffix of ["", ".json", "-new", "-password"]) {
+    await rm(`${dataDir}${suffix}`, { recursive: true, force: true, maxRetries: 3 });
+  }
 }
 
 /**

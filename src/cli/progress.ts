@@ -34,6 +34,7 @@ export class Progress {
   private readonly running = new Set<Step>();
   private timer: NodeJS.Timeout | undefined;
   private frame = 0;
+  private silent = false;
 
   /** Runs one step. The text that `work` returns, if any, is shown behind its name. */
   async step<T>(name: string, work: (note: (text: string) => void) => Promise<T>): Promise<T> {
@@ -52,21 +53,22 @@ export class Progress {
   }
 
   line(text = ""): void {
+    if (this.silent) return;
     this.clear();
     process.stdout.write(`${text}\n`);
     this.draw();
   }
 
-  /** Stops the moving line, for good: what still runs will not be reported. */
+  /** Ends the showing, for good: what still runs will not be reported. */
   silence(): void {
     this.clear();
+    this.silent = true;
     clearInterval(this.timer);
-    this.timer = undefined;
-    this.running.clear();
   }
 
   private begin(step: Step): void {
     this.running.add(step);
+    if (this.silent) return;
     this.timer ??= terminal
       ? setInterval(() => this.draw(), FRAME_MS)
       : setInterval(() => this.heartbeat(), HEARTBEAT_MS);
@@ -92,7 +94,7 @@ export class Progress {
   }
 
   private draw(): void {
-    if (!terminal || !this.running.size) return;
+    if (this.silent || !terminal || !this.running.size) return;
     this.frame = (this.frame + 1) % FRAMES.length;
     const steps = [...this.running].map((step) => `${step.name} ${Math.round((Date.now() - step.startedAt) / 1000)} s`);
     const text = `  ${FRAMES[this.frame]} ${steps.join(", ")}`;
