@@ -92,7 +92,7 @@ export function PublicPlans({
           choosingId={leaving ? chosenId : null}
           suggestedPlanId={plans[Math.floor(plans.length / 2)]?.id ?? null}
         />
-        <PanelFoot className="border-t border-line">
+        <PanelFoot>
           <p>
             Enterprise: own rates for events and a plan agreed by hand. Make an organization first; both are then set
             for it.
@@ -118,7 +118,7 @@ export function PublicPlans({
                 <p className="text-sm text-ink-2">No packs are sold in {currency}.</p>
               </PanelBody>
             )}
-            <PanelFoot className="border-t border-line">
+            <PanelFoot>
               <p>
                 Packs are bought on an organization’s page Credits, with or without a plan. They are spent before the
                 credits of a plan.

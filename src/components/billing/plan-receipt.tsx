@@ -26,7 +26,7 @@ export interface PlanReceipt {
     totalLabel: string;
     total: Money;
   };
-  then: {
+  onwards: {
     /** "Each month, first on 1 February" */
     label: string;
     note?: string;
@@ -48,12 +48,12 @@ export interface PlanReceiptPanelProps {
   receipt?: PlanReceipt;
   /** Stands in place of it: "Choose another plan to see what it would cost." */
   message?: ReactNode;
-  /** What the button does: "Change to Scale and pay $33.47". */
+  /** What the button does: "Change to Scale and pay $33.47". Absent: this person may look but not do it. */
   confirm?: string;
   onConfirm?: () => void;
   confirming?: boolean;
   error?: ReactNode;
-  /** Under the button: how long the price holds, how to go back. */
+  /** Under the button, or in its place: how long the price holds, how to go back, who may do it. */
   terms?: ReactNode;
 }
 
@@ -109,16 +109,16 @@ export function PlanReceiptPanel({
           </Fact>
         </Facts>
       </PanelBody>
-      {receipt.then ? (
+      {receipt.onwards ? (
         <PanelBody>
           <h3 className="mb-3">From then on</h3>
           <Facts>
             <Fact
-              label={receipt.then.label}
-              labelNote={receipt.then.note}
-              note={receipt.then.now ? `now ${money(receipt.then.now)}` : undefined}
+              label={receipt.onwards.label}
+              labelNote={receipt.onwards.note}
+              note={receipt.onwards.now ? `now ${money(receipt.onwards.now)}` : undefined}
             >
-              <b>{money(receipt.then.amount)}</b>
+              <b>{money(receipt.onwards.amount)}</b>
             </Fact>
           </Facts>
         </PanelBody>
@@ -147,17 +147,19 @@ export function PlanReceiptPanel({
           {receipt.credits.note ? <p className="mt-3 text-sm text-ink-2">{receipt.credits.note}</p> : null}
         </PanelBody>
       ) : null}
-      {confirm ? (
+      {confirm || terms ? (
         <PanelBody>
           {error ? (
             <p role="alert" className="mb-3 text-sm font-medium text-danger">
               {error}
             </p>
           ) : null}
-          <Button variant="primary" wide loading={confirming} onClick={onConfirm} className="whitespace-normal">
-            {confirm}
-          </Button>
-          {terms ? <p className="mt-3 text-xs text-ink-3">{terms}</p> : null}
+          {confirm ? (
+            <Button variant="primary" wide loading={confirming} onClick={onConfirm} className="whitespace-normal">
+              {confirm}
+            </Button>
+          ) : null}
+          {terms ? <p className={cn(confirm ? "mt-3 text-xs text-ink-3" : "text-sm text-ink-2")}>{terms}</p> : null}
         </PanelBody>
       ) : null}
     </Panel>
