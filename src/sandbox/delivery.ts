@@ -57,7 +57,7 @@ export class Deliverer {
     if (this.closed || this.paused) return;
     const now = Date.now();
     let next = Number.POSITIVE_INFINITY;
-    for (const delivery of this.world.events.deliveries.by("state", "pending")) {
+    for (const delivery of this.world.events.deliveries.each("state", "pending")) {
       if (this.inFlight.has(delivery.id)) continue;
       if (delivery.nextAt > now) {
         next = Math.min(next, delivery.nextAt);

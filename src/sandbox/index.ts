@@ -4,6 +4,7 @@ import { Deliverer } from "./delivery";
 import { expireSession } from "./engine/checkout";
 import { advanceInvoice } from "./engine/invoicing";
 import { advanceSubscription, expireIncomplete, warnOfTrialEnd } from "./engine/subscription";
+import { KEY_LIFE_SECONDS } from "./http/api";
 import { makeServer } from "./http/server";
 import { startMailServer } from "./mailbox";
 import { World } from "./world";
@@ -48,6 +49,14 @@ function nameJobs(world: World): void {
   scheduler.on("session.expire", (id) => void expireSession(world, id));
 }
 
+/** Idempotency keys live for a day. */
+function forgetOldAnswers(world: World): void {
+  const oldest = Math.floor(Date.now() / 1000) - KEY_LIFE_SECONDS;
+  world.store.transaction(() => {
+    for (const { id, created } of [...world.answers.values()]) if (created <= oldest) world.answers.remove(id);
+  });
+}
+
 /** Starts a sandbox on 127.0.0.1. Rejects when a port is taken. */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   if (!options.secretKey.startsWith("sk_test_"))
@@ -58,6 +67,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     retryDays: options.retryDays ?? [3, 5, 7],
   });
   nameJobs(world);
+  forgetOldAnswers(world);
   if (options.now !== undefined && world.clock.frozenAt() === null) world.clock.freeze(options.now);
   const deliverer = new Deliverer(world);
   const server = makeServer({ world, deliverer, secretKey: options.secretKey });

@@ -66,6 +66,14 @@ export class Collection<T extends Item> {
     return found.sort((a, b) => (a.created ?? 0) - (b.created ?? 0));
   }
 
+  /** All of one index value, in no order that matters; cheap to begin, whatever their number. */
+  *each(index: string, value: string): Generator<T> {
+    for (const id of this.buckets.get(index)?.get(value) ?? []) {
+      const object = this.objects.get(id);
+      if (object) yield object;
+    }
+  }
+
   /** Sets without reporting: for loading and for undoing. */
   set(id: string, object: T | undefined): void {
     const before = this.objects.get(id);
@@ -124,8 +132,14 @@ export class Store {
   /** Declares a collection. All are declared before `load`. */
   collection<T extends Item>(name: string, indexes: Indexes<T> = {}): Collection<T> {
     const collection = new Collection<T>(name, indexes, (id, before, after) => {
-      this.undo?.push(() => collection.set(id, before));
-      if (this.journal) this.pending.set(`${name}/${id}`, [name, id, after ?? null]);
+      const report = (value: T | undefined) => {
+        if (this.journal) this.pending.set(`${name}/${id}`, [name, id, value ?? null]);
+      };
+      this.undo?.push(() => {
+        collection.set(id, before);
+        report(before);
+      });
+      report(after);
       if (!this.undo) this.flush();
     });
     this.collections.set(name, collection as unknown as Collection<Item>);
@@ -140,22 +154,23 @@ export class Store {
     this.journal.rewrite(this.snapshot());
   }
 
-  /** Runs a unit of work: all of it is kept, or none, unless `keeps` says that this failure is an answer. */
+  /**
+   * Runs a unit of work: all of it is kept, or none, unless `keeps` says that this failure is an answer.
+   * A unit inside another is undone alone.
+   */
   transaction<R>(work: () => R, keeps: (error: unknown) => boolean = () => false): R {
-    if (this.undo) return work();
-    const undo: Array<() => void> = [];
+    const outer = this.undo;
+    const undo = outer ?? [];
+    const mark = undo.length;
     this.undo = undo;
     try {
       return work();
     } catch (error) {
-      if (!keeps(error)) {
-        for (const step of undo.reverse()) step();
-        this.pending.clear();
-      }
+      if (!keeps(error)) for (const step of undo.splice(mark).reverse()) step();
       throw error;
     } finally {
-      this.undo = null;
-      this.flush();
+      this.undo = outer;
+      if (!outer) this.flush();
     }
   }
 

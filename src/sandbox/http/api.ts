@@ -23,7 +23,8 @@ export interface ApiAnswer {
   body: string;
 }
 
-const KEY_LIFE_SECONDS = 24 * 60 * 60;
+/** How long an answer is handed out again. */
+export const KEY_LIFE_SECONDS = 24 * 60 * 60;
 
 function header(request: ApiRequest, name: string): string {
   const value = request.headers[name];
@@ -102,7 +103,8 @@ function runOnce(
   world.events.request = { id: requestId, idempotency_key: key || null };
   try {
     return world.store.transaction(
-      () => keep(run(world, route, ids, raw)),
+      // One request happens at one instant, also when a second passes while it runs.
+      () => world.clock.at(world.clock.global(), () => keep(run(world, route, ids, raw))),
       (error) => error instanceof StripeError && error.keepsWrites,
     );
   } catch (error) {

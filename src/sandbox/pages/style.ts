@@ -38,12 +38,12 @@ th:last-child,td:last-child{padding-right:0}
 tr.total td{font-weight:600;border-bottom:0}
 .field{margin:0 0 16px}
 label{display:block;font-weight:500;margin:0 0 4px}
-input,select{width:100%;height:40px;padding:0 12px;border:1px solid var(--control);border-radius:4px;background:var(--surface);color:var(--ink);font:16px/24px inherit;font-family:inherit;font-size:16px}
+input,select{width:100%;height:40px;padding:0 12px;border:1px solid var(--control);border-radius:4px;background:var(--surface);color:var(--ink);font-family:inherit;font-size:16px;line-height:24px}
 input[aria-invalid=true]{border-color:var(--danger)}
 .pair{display:grid;grid-template-columns:1fr 1fr;gap:12px}
 .wrong{color:var(--danger);font-size:13px;line-height:20px;margin:4px 0 0}
 .alert{background:var(--dangertint);color:var(--danger);border:1px solid var(--danger);border-radius:4px;padding:10px 12px;margin:0 0 16px}
-button,.button{display:inline-block;min-height:40px;padding:8px 16px;border:1px solid var(--control);border-radius:4px;background:var(--surface);color:var(--ink);font:500 14px/22px inherit;font-family:inherit;cursor:pointer;text-decoration:none;text-align:center}
+button,.button{display:inline-block;min-height:40px;padding:8px 16px;border:1px solid var(--control);border-radius:4px;background:var(--surface);color:var(--ink);font-family:inherit;font-size:14px;line-height:22px;font-weight:500;cursor:pointer;text-decoration:none;text-align:center}
 button.primary{background:var(--accent);border-color:var(--accent);color:var(--onaccent)}
 button.primary:hover{background:var(--accent2);border-color:var(--accent2)}
 button.wide{width:100%;min-height:44px}
