@@ -27,7 +27,7 @@ export interface BalanceAnswersProps {
   held: number;
   /** Credits taken beyond what was there, after a refund or lost dispute. */
   owed?: number;
-  /** null: nothing was used yet, so there is no pace to go by. */
+  /** null: too little was used to go by a pace; the question is then left out. */
   runway: Runway | null;
   /** null: nothing will be charged. */
   nextCharge: NextCharge | null;
@@ -52,7 +52,7 @@ export function BalanceAnswers({ available, held, owed = 0, runway, nextCharge, 
           : "all to spend now",
   };
 
-  const lasts: Answer = runway
+  const lasts: Answer | null = runway
     ? {
         label: runway.until ? "Lasts until about" : "Lasts",
         value: runway.until ? formatTime(runway.until, viewer, { style: "longDay" }) : "beyond a year",
@@ -62,11 +62,11 @@ export function BalanceAnswers({ available, held, owed = 0, runway, nextCharge, 
           runway.perRenewal ? ` Counts the ${credits(runway.perRenewal)} that come with each renewal.` : "",
         ].join(""),
       }
-    : { label: "Lasts until", value: "—", why: "Nothing was used yet, so there is no pace to go by." };
+    : null;
 
   const charge: Answer = nextCharge
     ? { label: `Next charge, ${date(nextCharge.at)}`, value: formatMoney(nextCharge, { locale }), why: nextCharge.why }
     : { label: "Next charge", value: "none", why: noChargeWhy };
 
-  return <Answers items={[left, lasts, charge]} />;
+  return <Answers items={lasts ? [left, lasts, charge] : [left, charge]} />;
 }

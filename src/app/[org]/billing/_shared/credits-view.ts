@@ -1,0 +1,46 @@
+// The credits of an organization as the strip, its key and the tables show them.
+
+import type { CreditKind } from "~/components/billing/credit-kind";
+import type { StripLot } from "~/components/billing/credit-strip";
+import type { RouterOutputs } from "~/server/api/root";
+
+export type Lot = RouterOutputs["credits"]["grants"][number];
+
+export function kindOf(source: Lot["source"]): CreditKind {
+  if (source === "purchase") return "purchased";
+  return source === "subscription" ? "subscription" : "other";
+}
+
+export interface FreeLot extends Lot {
+  /** Credits that can be spent now. */
+  free: number;
+  /** Credits that running work has set aside. */
+  held: number;
+}
+
+/** What of each lot can be spent now: what is held is taken off in the order in which lots are spent. */
+export function freeLots(lots: readonly Lot[], held: number): FreeLot[] {
+  let aside = held;
+  return lots.map((lot) => {
+    const kept = Math.min(aside, lot.remaining);
+    aside -= kept;
+    return { ...lot, free: lot.remaining - kept, held: kept };
+  });
+}
+
+export function stripOf(lots: readonly FreeLot[]): StripLot[] {
+  return lots.map(({ id, source, label, free, expiresAt }) => ({
+    id,
+    kind: kindOf(source),
+    label,
+    amount: free,
+    expiresAt,
+  }));
+}
+
+/** Credits to spend now by kind; the numbers of the key add up to the notes of the strip. */
+export function amountsOf(lots: readonly FreeLot[]): Record<CreditKind, number> {
+  const amounts: Record<CreditKind, number> = { purchased: 0, subscription: 0, other: 0 };
+  for (const lot of lots) amounts[kindOf(lot.source)] += lot.free;
+  return amounts;
+}

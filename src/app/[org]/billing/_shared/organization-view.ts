@@ -1,0 +1,22 @@
+// What the billing pages know of the organization they show, and of what the person may do there.
+import { can } from "~/domain/capabilities";
+import type { BurnOrder } from "~/domain/credits";
+import type { requireOrganization } from "../../../_trpc/server";
+
+export interface OrganizationView {
+  id: string;
+  name: string;
+  slug: string;
+  burnOrder: BurnOrder;
+  /** May subscribe, buy credits, open Stripe's portal. */
+  mayManage: boolean;
+  /** May choose the order in which credits are spent. */
+  mayConfigure: boolean;
+}
+
+type Found = Awaited<ReturnType<typeof requireOrganization>>["organization"];
+
+export function organizationView({ id, name, slug, burnOrder, role }: Found): OrganizationView {
+  const mayManage = can(role, "billing:manage");
+  return { id, name, slug, burnOrder, mayManage, mayConfigure: can(role, "credits:configure") };
+}
