@@ -70,19 +70,19 @@ export async function ensureCustomer(
   email: string | null,
 ): Promise<string> {
   if (organization.stripeCustomerId) return organization.stripeCustomerId;
-  const customer = await callStripe(async () =>
-    expectObject(
-      "customer",
-      await stripeForPages().customers.create(
-        {
-          name: organization.name,
-          metadata: { organizationId: organization.id },
-          ...(email ? { email } : {}),
-        },
-        { idempotencyKey: `billfold:customer:${organization.id}` },
-      ),
-    ),
-  );
-  await attachCustomer(lock, customer.id);
-  return customer.id;
+  const stripe = stripeForPages();
+  const id = await callStripe(async () => {
+    // Idempotency keys are forgotten after a day; a customer that we lost before then is found by its metadata.
+    const lost = await stripe.customers.search({ query: `metadata['organizationId']:'${organization.id}'`, limit: 1 });
+    if (lost.data[0]) return lost.data[0].id;
+    // Nothing in it that can change between two tries: the same key with another body would be refused.
+    const created = await stripe.customers.create(
+      { metadata: { organizationId: organization.id } },
+      { idempotencyKey: `billfold:customer:${organization.id}` },
+    );
+    return expectObject("customer", created).id;
+  });
+  await callStripe(() => stripe.customers.update(id, { name: organization.name, ...(email ? { email } : {}) }));
+  await attachCustomer(lock, id);
+  return id;
 }
