@@ -30,12 +30,15 @@ export interface ApiKeysTableProps {
   now: Date;
   /** Absent: this person may look but not revoke. */
   onRevoke?: (id: string) => Promise<void> | void;
+  /** Turns what `onRevoke` threw into a sentence. */
+  describeError?: (error: unknown) => string;
+  caption?: string;
 }
 
-export function ApiKeysTable({ keys, now, onRevoke }: ApiKeysTableProps) {
+export function ApiKeysTable({ keys, now, onRevoke, describeError, caption = "API keys" }: ApiKeysTableProps) {
   const viewer = useViewer();
   return (
-    <Table caption="API keys">
+    <Table caption={caption}>
       <THead>
         <TH>Name</TH>
         <TH wide>Key</TH>
@@ -83,6 +86,7 @@ export function ApiKeysTable({ keys, now, onRevoke }: ApiKeysTableProps) {
                       confirm="Revoke key"
                       cancel="Keep key"
                       onConfirm={() => onRevoke(key.id)}
+                      describeError={describeError}
                     >
                       <p>
                         Every request that uses {key.hint} is refused from the next second on. A revoked key cannot be

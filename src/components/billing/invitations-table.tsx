@@ -27,9 +27,11 @@ export interface InvitationsTableProps {
   now: Date;
   onResend?: (id: string) => void;
   onRevoke?: (id: string) => Promise<void> | void;
+  /** Turns what `onRevoke` threw into a sentence. */
+  describeError?: (error: unknown) => string;
 }
 
-export function InvitationsTable({ invitations, now, onResend, onRevoke }: InvitationsTableProps) {
+export function InvitationsTable({ invitations, now, onResend, onRevoke, describeError }: InvitationsTableProps) {
   const viewer = useViewer();
   return (
     <Table caption="Invitations that were not accepted yet">
@@ -78,6 +80,7 @@ export function InvitationsTable({ invitations, now, onResend, onRevoke }: Invit
                       title={`Revoke the invitation of ${invitation.email}?`}
                       confirm="Revoke invitation"
                       onConfirm={() => onRevoke(invitation.id)}
+                      describeError={describeError}
                     >
                       <p>The link in the mail stops working at once. You can invite them again.</p>
                     </ConfirmDialog>

@@ -27,6 +27,10 @@ export interface MembersTableProps {
   /** Absent: this person may look but not change. */
   onRoleChange?: (memberId: string, role: string) => void;
   onRemove?: (memberId: string) => Promise<void> | void;
+  /** Whoever looks leaves by themselves. Absent: not offered here. */
+  onLeave?: () => Promise<void> | void;
+  /** Turns what `onRemove` or `onLeave` threw into a sentence. */
+  describeError?: (error: unknown) => string;
 }
 
 export function MembersTable({
@@ -35,8 +39,10 @@ export function MembersTable({
   roles = roleOptions,
   onRoleChange,
   onRemove,
+  onLeave,
+  describeError,
 }: MembersTableProps) {
-  const acts = onRemove !== undefined;
+  const acts = onRemove !== undefined || onLeave !== undefined;
   return (
     <Table caption="Members">
       <THead>
@@ -54,9 +60,16 @@ export function MembersTable({
       <TBody>
         {members.map((member) => {
           const called = member.name ?? member.email;
+          const remove = member.isYou ? onLeave : onRemove;
           const leaving =
-            member.locked || !onRemove ? null : (
-              <RemoveMember member={member} called={called} organizationName={organizationName} onRemove={onRemove} />
+            member.locked || !remove ? null : (
+              <RemoveMember
+                member={member}
+                called={called}
+                organizationName={organizationName}
+                onRemove={() => remove(member.id)}
+                describeError={describeError}
+              />
             );
           return (
             <TR key={member.id} className="[&>*]:!align-middle">
@@ -111,11 +124,13 @@ function RemoveMember({
   called,
   organizationName,
   onRemove,
+  describeError,
 }: {
   member: Member;
   called: string;
   organizationName: string;
-  onRemove: (memberId: string) => Promise<void> | void;
+  onRemove: () => Promise<void> | void;
+  describeError?: (error: unknown) => string;
 }) {
   const you = member.isYou;
   return (
@@ -127,7 +142,8 @@ function RemoveMember({
       title={you ? `Leave ${organizationName}?` : `Remove ${called} from ${organizationName}?`}
       confirm={you ? "Leave organization" : "Remove member"}
       cancel={you ? "Stay" : "Keep member"}
-      onConfirm={() => onRemove(member.id)}
+      onConfirm={onRemove}
+      describeError={describeError}
     >
       <p>
         {you ? "You lose" : "They lose"} access at once. What {you ? "you" : "they"} did stays in the ledger, and API

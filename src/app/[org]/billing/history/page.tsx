@@ -1,0 +1,27 @@
+// What the organization was charged and refunded.
+import type { Metadata } from "next";
+import { Page, PageHead } from "~/components/ui/page";
+import { can } from "~/domain/capabilities";
+import { caller, requireOrganization } from "../../../_trpc/server";
+import { HistoryPanel } from "./history-panel";
+import { HISTORY_PAGE_SIZE } from "./page-size";
+
+export const metadata: Metadata = { title: "History" };
+
+export default async function HistoryPage({ params }: { params: Promise<{ org: string }> }) {
+  const { org } = await params;
+  const { organization } = await requireOrganization(org, `/${org}/billing/history`);
+  const api = await caller();
+  const firstPage = await api.billing.history({ organizationId: organization.id, limit: HISTORY_PAGE_SIZE });
+  return (
+    <Page>
+      <PageHead title="History" />
+      <HistoryPanel
+        organizationId={organization.id}
+        slug={organization.slug}
+        firstPage={firstPage}
+        canManage={can(organization.role, "billing:manage")}
+      />
+    </Page>
+  );
+}

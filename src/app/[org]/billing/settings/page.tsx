@@ -1,0 +1,54 @@
+// Settings of an organization: its name, its people, its API keys; each shown to whoever may see it, changed by whoever may.
+import type { Metadata } from "next";
+import { NoPermissionState } from "~/components/ui/empty-state";
+import { Page, PageHead, Stack } from "~/components/ui/page";
+import { Panel } from "~/components/ui/panel";
+import { can } from "~/domain/capabilities";
+import { now } from "~/server/clock";
+import { caller, requireOrganization } from "../../../_trpc/server";
+import { ApiKeysPanel } from "./api-keys-panel";
+import { InvitationsPanel } from "./invitations-panel";
+import { MembersPanel } from "./members-panel";
+import { NamePanel } from "./name-panel";
+
+export const metadata: Metadata = { title: "Settings" };
+
+export default async function SettingsPage({ params }: { params: Promise<{ org: string }> }) {
+  const { org } = await params;
+  const { organization, person } = await requireOrganization(org, `/${org}/billing/settings`);
+  const { id: organizationId, name, role } = organization;
+  const managesMembers = can(role, "members:manage");
+  const managesKeys = can(role, "api-keys:manage");
+  const api = await caller();
+  const [members, invitations, keys] = await Promise.all([
+    api.members.list({ organizationId }),
+    managesMembers ? api.invitations.list({ organizationId }) : null,
+    managesKeys ? api.apiKeys.list({ organizationId }) : null,
+  ]);
+  const at = now();
+  return (
+    <Page>
+      <PageHead title="Settings" />
+      <Stack>
+        <NamePanel organizationId={organizationId} name={name} canChange={managesMembers} />
+        <MembersPanel
+          organizationId={organizationId}
+          organizationName={name}
+          initialMembers={members}
+          userId={person.userId}
+          role={role}
+        />
+        {invitations ? (
+          <InvitationsPanel organizationId={organizationId} initialInvitations={invitations} role={role} now={at} />
+        ) : null}
+        {keys ? (
+          <ApiKeysPanel organizationId={organizationId} initialKeys={keys} now={at} />
+        ) : (
+          <Panel title="API keys">
+            <NoPermissionState what="API keys" />
+          </Panel>
+        )}
+      </Stack>
+    </Page>
+  );
+}
