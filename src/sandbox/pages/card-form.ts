@@ -90,7 +90,8 @@ export function testCards(): Html {
     ([number, { note }]) =>
       html`<tr><td><code>${number.replaceAll(/(\d{4})(?=\d)/g, "$1 ")}</code></td><td>${note}</td></tr>`,
   );
-  return html`<details><summary>Test cards</summary>
+  return html`<p class="small quiet" style="margin:16px 0 0">Try <code>4242 4242 4242 4242</code> to succeed, <code>4000 0000 0000 0002</code> to be declined.</p>
+<details style="margin-top:4px"><summary>All test cards</summary>
 <p class="quiet">Any expiration in the future, any CVC, any name.</p>
 <table><thead><tr><th scope="col">Number</th><th scope="col">The card</th></tr></thead><tbody>${rows}</tbody></table></details>`;
 }

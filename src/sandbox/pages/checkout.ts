@@ -28,7 +28,6 @@ interface Shown {
   values: CardValues;
   problems: Problems;
   alert?: string;
-  status?: number;
 }
 
 function onClock<R>(world: World, session: CheckoutSession, work: () => R): R {
@@ -72,7 +71,6 @@ function show(world: World, session: CheckoutSession, shown: Shown): PageAnswer 
   const cancel = withId(session.cancel_url, session.id);
   return page({
     title: "Checkout",
-    status: shown.status,
     script: CARD_SCRIPT,
     body: html`<h1>Checkout</h1><div class="split">
 ${summary(world, session, trialEnd)}
@@ -123,7 +121,7 @@ function after(world: World, sessionId: string, outcome: CheckoutOutcome, shown:
     case "requires_action":
       return seeOther(`/c/pay/${sessionId}/authenticate`);
     case "declined":
-      return show(world, session, { ...shown, alert: outcome.failure.message, status: 402 });
+      return show(world, session, { ...shown, alert: outcome.failure.message });
     case "expired":
       return closed(session);
   }
@@ -135,13 +133,13 @@ function submit(world: World, session: CheckoutSession, form: URLSearchParams): 
   const problems: Problems = /^[^\s@]+@[^\s@]+$/.test(email) ? {} : { email: "Your email is invalid." };
   const shown: Shown = { email, values, problems };
   if (!asksForCard(session)) {
-    if (problems.email) return show(world, session, { ...shown, status: 400 });
+    if (problems.email) return show(world, session, { ...shown });
     const outcome = world.store.transaction(() => submitCheckout(world, session.id, { email, name: null }));
     return after(world, session.id, outcome, shown);
   }
   const read = onClock(world, session, () => readCard(values, world.now()));
   if ("problems" in read) Object.assign(problems, read.problems);
-  if ("problems" in read || problems.email) return show(world, session, { ...shown, status: 400 });
+  if ("problems" in read || problems.email) return show(world, session, { ...shown });
   const { name, ...card } = read.card;
   const outcome = world.store.transaction(() => submitCheckout(world, session.id, { email, name, card }));
   return after(world, session.id, outcome, shown);

@@ -25,7 +25,6 @@ interface Shown {
   values: CardValues;
   problems: Problems;
   alert?: string;
-  status?: number;
 }
 
 function show(world: World, invoice: Invoice, path: string, shown: Shown): PageAnswer {
@@ -39,7 +38,6 @@ function show(world: World, invoice: Invoice, path: string, shown: Shown): PageA
   const balance = invoice.amount_due - Math.max(0, invoice.total);
   return page({
     title: `Invoice ${invoice.number}`,
-    status: shown.status,
     script: CARD_SCRIPT,
     body: html`<h1>Invoice ${invoice.number}</h1><div class="split"><section aria-label="Invoice">
 <p class="amount">${money(invoice.amount_due)}</p>
@@ -63,7 +61,7 @@ ${shown.alert && html`<div class="alert" role="alert">${shown.alert}</div>`}
 function after(world: World, invoice: Invoice, path: string, outcome: PayOutcome, values: CardValues): PageAnswer {
   if (outcome.kind === "requires_action") return seeOther(`${path}/authenticate`);
   if (outcome.kind === "failed") {
-    return show(world, invoice, path, { values, problems: {}, alert: outcome.failure.message, status: 402 });
+    return show(world, invoice, path, { values, problems: {}, alert: outcome.failure.message });
   }
   return seeOther(path);
 }
@@ -72,7 +70,7 @@ function pay(world: World, invoice: Invoice, path: string, form: URLSearchParams
   const values = valuesOf(form);
   return world.onClockOf(invoice.customer, () => {
     const read = readCard(values, world.now());
-    if ("problems" in read) return show(world, invoice, path, { values, problems: read.problems, status: 400 });
+    if ("problems" in read) return show(world, invoice, path, { values, problems: read.problems });
     const outcome = world.store.transaction(() => {
       const method = newPaymentMethod(world, read.card, { name: read.card.name, email: invoice.customer_email });
       return attemptPayment(world, invoice.id, { paymentMethod: method });

@@ -7,8 +7,11 @@ import {
   lastPeriodEnd,
   paymentMethodOf,
 } from "../engine/subscription-state";
+import { endTrialNow } from "../engine/subscription";
+import { updateItems } from "../engine/subscription-update";
+import { StripeError } from "../errors";
 import { formatInterval, formatMoney, unitAmountOf } from "../money";
-import type { Customer, PaymentMethod, PortalConfiguration, PortalSession, Subscription } from "../types";
+import type { Customer, PaymentMethod, PortalConfiguration, PortalSession, Price, Subscription } from "../types";
 import type { World } from "../world";
 import { CARD_SCRIPT, type CardValues, cardFields, type Problems, readCard, testCards, valuesOf } from "./card-form";
 import type { PageContext } from "./context";
@@ -56,12 +59,30 @@ function stateOf(subscription: Subscription): Html {
   }
 }
 
+/** A first payment that nobody made is no subscription to manage. */
+function isShown(subscription: Subscription): boolean {
+  return isLive(subscription) && subscription.status !== "incomplete";
+}
+
+/** The prices that the configuration offers in place of the current one. */
+function choicesOf({ world, features }: Door, subscription: Subscription): Price[] {
+  const { enabled, products } = features.subscription_update;
+  if (!enabled || subscription.cancel_at !== null) return [];
+  const taken = new Set(subscription.items.data.map((item) => item.price.id));
+  return (products ?? [])
+    .flatMap((product) => product.prices)
+    .map((id) => world.prices.get(id))
+    .filter((price) => price !== undefined)
+    .filter((price) => price.active && price.recurring !== null && !taken.has(price.id));
+}
+
 function cardText(method: PaymentMethod | null): string {
   const card = method?.card;
   return card ? `${card.brand} ···· ${card.last4}, expires ${card.exp_month}/${card.exp_year}` : "No card is saved.";
 }
 
-function subscriptionPanel({ world, features, path }: Door, subscription: Subscription): Html {
+function subscriptionPanel(door: Door, subscription: Subscription): Html {
+  const { world, features, path } = door;
   const method = paymentMethodOf(world, subscription);
   const cancel = features.subscription_cancel.enabled && subscription.cancel_at === null;
   return html`<section class="panel" style="margin-bottom:16px" aria-label="Subscription">
@@ -69,6 +90,7 @@ function subscriptionPanel({ world, features, path }: Door, subscription: Subscr
 ${stateOf(subscription)}
 <p class="small quiet">${cardText(method)}</p>
 <div class="row">
+${choicesOf(door, subscription).length > 0 && html`<a class="button" href="${path}/change/${subscription.id}">Change plan</a>`}
 ${cancel && html`<a class="button" href="${path}/cancel/${subscription.id}">Cancel plan</a>`}
 ${subscription.cancel_at !== null && html`<form method="post" action="${path}/renew/${subscription.id}"><button type="submit">Don’t cancel plan</button></form>`}
 </div></section>`;
@@ -93,7 +115,7 @@ function back({ session }: Door): Html | null {
 
 function home(door: Door): PageAnswer {
   const { world, customer, features, path } = door;
-  const subscriptions = world.subscriptions.by("customer", customer.id).filter(isLive).reverse();
+  const subscriptions = world.subscriptions.by("customer", customer.id).filter(isShown).reverse();
   const id = customer.invoice_settings.default_payment_method;
   const saved = (id && world.paymentMethods.get(id)) || world.paymentMethods.by("customer", customer.id).at(-1) || null;
   return page({
@@ -164,18 +186,65 @@ function renew({ world, path }: Door, subscription: Subscription): PageAnswer {
   return seeOther(path);
 }
 
+function changePage(door: Door, subscription: Subscription, alert?: string): PageAnswer {
+  const { world, path } = door;
+  const { currency } = subscription;
+  const rows = choicesOf(door, subscription).map((price) => {
+    const each = formatMoney(Number(unitAmountOf(price, currency)), currency);
+    const words = `${world.products.get(price.product)?.name ?? price.product}, ${each} per ${formatInterval(price.recurring)}`;
+    return html`<p><label><input type="radio" name="price" value="${price.id}" required>${words}</label></p>`;
+  });
+  return page({
+    title: "Change plan",
+    narrow: true,
+    body: html`<h1>Change your plan</h1>
+${alert && html`<div class="alert" role="alert">${alert}</div>`}
+<p class="quiet">Now: ${productsOf(world, subscription)}</p>
+<form method="post" action="${path}/change/${subscription.id}"><fieldset style="border:0;padding:0;margin:0 0 16px"><legend class="quiet small">Change to</legend>${rows}</fieldset>
+<div class="row"><button class="primary" type="submit">Change plan</button><a class="button" href="${path}">Go back</a></div></form>`,
+  });
+}
+
+function change(door: Door, subscription: Subscription, form: URLSearchParams): PageAnswer {
+  const { world, features, path } = door;
+  const price = choicesOf(door, subscription).find(({ id }) => id === form.get("price"));
+  if (!price) return changePage(door, subscription, "Choose a plan.");
+  const { products, proration_behavior: proration, trial_update_behavior: trial } = features.subscription_update;
+  const offered = new Set(products?.map(({ product }) => product));
+  const item = subscription.items.data.find((each) => offered.has(each.price.product)) ?? subscription.items.data[0];
+  try {
+    world.store.transaction(() => {
+      updateItems(
+        world,
+        subscription.id,
+        [{ id: item?.id, price }],
+        {},
+        {
+          proration: proration as "always_invoice" | "create_prorations" | "none",
+          payment: "error_if_incomplete",
+          at: world.now(),
+          resetAnchor: false,
+        },
+      );
+      if (subscription.status === "trialing" && trial === "end_trial") endTrialNow(world, subscription.id);
+    });
+    return seeOther(path);
+  } catch (error) {
+    if (error instanceof StripeError) return changePage(door, subscription, error.message);
+    throw error;
+  }
+}
+
 interface Shown {
   values: CardValues;
   problems: Problems;
   alert?: string;
-  status?: number;
 }
 
 function methodPage(door: Door, shown: Shown): PageAnswer {
   return page({
     title: "Update payment method",
     narrow: true,
-    status: shown.status,
     script: CARD_SCRIPT,
     body: html`<h1>Update payment method</h1>
 ${shown.alert && html`<div class="alert" role="alert">${shown.alert}</div>`}
@@ -188,11 +257,11 @@ function saveMethod(door: Door, form: URLSearchParams): PageAnswer {
   const { world, customer, path } = door;
   const values = valuesOf(form);
   const read = readCard(values, world.now());
-  if ("problems" in read) return methodPage(door, { values, problems: read.problems, status: 400 });
+  if ("problems" in read) return methodPage(door, { values, problems: read.problems });
   return world.store.transaction(() => {
     const method = newPaymentMethod(world, read.card, { name: read.card.name, email: customer.email });
     const failure = cardBehind(world, method.id).declines;
-    if (failure) return methodPage(door, { values, problems: {}, alert: failure.message, status: 402 });
+    if (failure) return methodPage(door, { values, problems: {}, alert: failure.message });
     attach(world, method.id, customer, true);
     const settings = { ...customer.invoice_settings, default_payment_method: method.id };
     world.change(world.customers, customer.id, { invoice_settings: settings }, "customer.updated");
@@ -202,6 +271,15 @@ function saveMethod(door: Door, form: URLSearchParams): PageAnswer {
     return seeOther(path);
   });
 }
+
+type Flow = NonNullable<PortalSession["flow"]>;
+
+/** Where a session begins that was opened for one thing. */
+const FLOWS: Record<string, (flow: Flow) => string> = {
+  payment_method_update: () => "payment-method",
+  subscription_cancel: (flow) => `cancel/${flow.subscription_cancel?.subscription}`,
+  subscription_update: (flow) => `change/${flow.subscription_update?.subscription}`,
+};
 
 function act(door: Door, method: string, step: string | undefined, target: string, form: URLSearchParams): PageAnswer {
   const { features, path, world } = door;
@@ -214,17 +292,17 @@ function act(door: Door, method: string, step: string | undefined, target: strin
   if (step === "cancel" && subscription && features.subscription_cancel.enabled) {
     return method === "POST" ? cancel(door, subscription, form) : cancelPage(door, subscription);
   }
+  if (step === "change" && subscription && choicesOf(door, subscription).length > 0) {
+    return method === "POST" ? change(door, subscription, form) : changePage(door, subscription);
+  }
   if (step === "renew" && subscription && method === "POST") return renew(door, subscription);
   if (step !== undefined) return seeOther(path);
   const { flow } = door.session;
-  if (flow?.type === "payment_method_update" && world.portalSessions.get(door.session.id)?.flow) {
+  const start = flow && FLOWS[flow.type]?.(flow);
+  if (start) {
     // A flow opens once; afterwards the session shows the portal.
     world.portalSessions.patch(door.session.id, { flow: null });
-    return seeOther(`${path}/payment-method`);
-  }
-  if (flow?.subscription_cancel) {
-    world.portalSessions.patch(door.session.id, { flow: null });
-    return seeOther(`${path}/cancel/${flow.subscription_cancel.subscription}`);
+    return seeOther(`${path}/${start}`);
   }
   return home(door);
 }

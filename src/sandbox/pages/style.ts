@@ -37,6 +37,7 @@ th,td{padding:9px 12px 9px 0;border-bottom:1px solid var(--line);vertical-align:
 th:last-child,td:last-child{padding-right:0}
 tr.total td{font-weight:600;border-bottom:0}
 .field{margin:0 0 16px}
+input[type=radio]{width:auto;height:auto;margin:0 8px 0 0}
 label{display:block;font-weight:500;margin:0 0 4px}
 input,select{width:100%;height:40px;padding:0 12px;border:1px solid var(--control);border-radius:4px;background:var(--surface);color:var(--ink);font-family:inherit;font-size:16px;line-height:24px}
 input[aria-invalid=true]{border-color:var(--danger)}
@@ -56,6 +57,6 @@ code{font:13px/20px ui-monospace,Menlo,monospace}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;font:13px/20px ui-monospace,Menlo,monospace;background:var(--sunken);padding:16px;border-radius:4px}
 iframe{width:100%;height:420px;border:1px solid var(--line);border-radius:4px;background:#fff}
 ul.plain{list-style:none;margin:0;padding:0}ul.plain li{padding:6px 0;border-bottom:1px solid var(--line);overflow-wrap:anywhere}
-.scroll{overflow-x:auto}
-@media (max-width:720px){main{padding:24px 16px 48px}.split{grid-template-columns:1fr;gap:24px}}
+th{white-space:nowrap}.scroll{overflow-x:auto}
+@media (max-width:720px){.scroll table{min-width:36rem}main{padding:24px 16px 48px}.split{grid-template-columns:1fr;gap:24px}}
 `;

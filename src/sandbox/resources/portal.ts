@@ -187,8 +187,9 @@ export const portal: Route[] = [
       return_url: p.url(),
       locale: p.string(),
       flow_data: p.object({
-        type: p.required(p.oneOf("payment_method_update", "subscription_cancel")),
+        type: p.required(p.oneOf("payment_method_update", "subscription_cancel", "subscription_update")),
         subscription_cancel: p.object({ subscription: p.required(p.string()) }),
+        subscription_update: p.object({ subscription: p.required(p.string()) }),
         after_completion: p.accepted(),
       }),
     },
@@ -199,7 +200,9 @@ export const portal: Route[] = [
         : defaultConfiguration(world);
       if (!configuration.active) throw invalidRequest("The portal configuration is inactive.", "configuration");
       const canceled = given.flow_data?.subscription_cancel?.subscription;
+      const updated = given.flow_data?.subscription_update?.subscription;
       if (canceled) find(world.subscriptions, "subscription", canceled, "flow_data[subscription_cancel][subscription]");
+      if (updated) find(world.subscriptions, "subscription", updated, "flow_data[subscription_update][subscription]");
       return world.portalSessions.put({
         id: newId("bps"),
         object: "billing_portal.session",
@@ -213,7 +216,7 @@ export const portal: Route[] = [
               customer_update: null,
               subscription_cancel: canceled ? { retention: null, subscription: canceled } : null,
               subscription_pause: null,
-              subscription_update: null,
+              subscription_update: updated ? { subscription: updated } : null,
               subscription_update_confirm: null,
               type: given.flow_data.type,
             }

@@ -1,7 +1,7 @@
 // /v1/subscriptions and /v1/subscription_items
 
 import { declined } from "../engine/invoicing";
-import { createSubscription, current, endTrial, renew } from "../engine/subscription";
+import { createSubscription, current, endTrialNow, renew } from "../engine/subscription";
 import { changeSubscription, endSubscription, isLive, lastPeriodEnd } from "../engine/subscription-state";
 import { updateItems } from "../engine/subscription-update";
 import { invalidRequest } from "../errors";
@@ -238,13 +238,11 @@ function update(world: World, id: string, given: Update): Subscription {
     });
   }
   if (given.trial_end !== undefined && before.status === "trialing") {
-    const end = given.trial_end === "now" ? world.now() : given.trial_end;
+    const end = given.trial_end;
+    if (end === "now" || end <= world.now()) return endTrialNow(world, id, changes);
     const data = before.items.data.map((item) => ({ ...item, current_period_end: end }));
     const moved = { trial_end: end, billing_cycle_anchor: end, items: { ...before.items, data } };
-    if (end > world.now()) return changeSubscription(world, id, { ...changes, ...moved });
-    world.subscriptions.patch(id, { ...changes, ...moved });
-    endTrial(world, current(world, id));
-    return current(world, id);
+    return changeSubscription(world, id, { ...changes, ...moved });
   }
   if (given.billing_cycle_anchor === "now" && before.status !== "trialing") {
     const now = world.now();
