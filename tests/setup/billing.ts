@@ -1,0 +1,335 @@
+// The whole of billing for a test file: a database with the catalogue, Stripe's stand-in behind a line that can be cut,
+// and the law that every ledger must keep.
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import pg from "pg";
+import Stripe from "stripe";
+import { expect } from "vitest";
+import { startSandbox } from "~/sandbox/index";
+import { createCaller } from "~/server/api/root";
+import type { Actor } from "~/server/auth/actor";
+import { pushCatalogue } from "~/server/billing/stripe-catalogue";
+import { asPlatform } from "~/server/db";
+import { newId } from "~/server/db/keys";
+import { processEvent } from "~/server/webhooks/process";
+import { type Answer, receiveEvent } from "~/server/webhooks/receive";
+import { seedCatalogue } from "../../prisma/seed/catalogue";
+import { NOW, openApp } from "./tenancy";
+
+export const STRIPE_KEY = "sk_test_of_the_billing_tests";
+export const WEBHOOK_SECRET = "whsec_of_the_billing_tests";
+export const DAY_MS = 86_400_000;
+
+export const daysLater = (days: number, from: Date = NOW): Date => new Date(from.getTime() + days * DAY_MS);
+const seconds = (at: Date): number => Math.floor(at.getTime() / 1000);
+
+export type Sql = <Row extends pg.QueryResultRow = Record<string, unknown>>(
+  text: string,
+  values?: unknown[],
+) => Promise<Row[]>;
+
+/** A database with the catalogue, and a superuser's eyes on it, which no row-level security blinds. */
+export async function openLedger(extra: Record<string, string> = {}) {
+  const app = await openApp(extra);
+  const pool = new pg.Pool({ connectionString: app.database.superuserUrl, max: 4 });
+  await seedCatalogue(NOW);
+  const sql: Sql = async (text, values = []) => (await pool.query(text, values)).rows;
+  return {
+    ...app,
+    sql,
+    async close() {
+      await pool.end();
+      await app.close();
+    },
+  };
+}
+
+/** Calls procedures as somebody, at an instant. */
+export function callAs(actor: Actor | null, now: Date = NOW) {
+  return createCaller({ actor, now });
+}
+
+export const PLATFORM: Actor = {
+  kind: "service",
+  apiKeyId: "00000000-0000-7000-8000-000000000000",
+  keyName: "tests",
+  organizationId: null,
+};
+
+// ── The ledger's laws ──────────────────────────────────────────────────────────────────────────────────────
+
+interface LedgerFacts {
+  balance: number;
+  lastSeq: number;
+  held: number;
+  rows: { seq: number; type: string; amount: number; balanceAfter: number; availableAfter: number; entries: number }[];
+  lots: { id: string; amount: number; remaining: number; open: boolean; entries: number }[];
+}
+
+export async function readLedger(sql: Sql, organizationId: string): Promise<LedgerFacts> {
+  const [account] = await sql<{ balance: number; last: number; held: number }>(
+    "SELECT balance::float8 AS balance, last_seq::float8 AS last, held::float8 AS held FROM credit_accounts WHERE organization_id = $1",
+    [organizationId],
+  );
+  const rows = await sql<LedgerFacts["rows"][number]>(
+    `SELECT seq::float8 AS seq, type::text AS type, amount::float8 AS amount, balance_after::float8 AS "balanceAfter",
+            available_after::float8 AS "availableAfter",
+            (SELECT coalesce(sum(e.amount), 0)::float8 FROM credit_entries e
+             WHERE e.organization_id = t.organization_id AND e.transaction_seq = t.seq) AS entries
+     FROM credit_transactions t WHERE organization_id = $1 ORDER BY seq`,
+    [organizationId],
+  );
+  const lots = await sql<LedgerFacts["lots"][number]>(
+    `SELECT id, amount::float8 AS amount, remaining::float8 AS remaining, open,
+            (SELECT coalesce(sum(e.amount), 0)::float8 FROM credit_entries e
+             WHERE e.organization_id = g.organization_id AND e.grant_id = g.id) AS entries
+     FROM credit_grants g WHERE organization_id = $1 ORDER BY id`,
+    [organizationId],
+  );
+  return {
+    balance: account?.balance ?? Number.NaN,
+    lastSeq: account?.last ?? -1,
+    held: account?.held ?? -1,
+    rows,
+    lots,
+  };
+}
+
+/** Fails unless Σ ledger = Σ lots = balance, the running total has no gap, and entries say what rows and lots say. */
+export async function expectLawfulLedger(sql: Sql, organizationId: string): Promise<LedgerFacts> {
+  const ledger = await readLedger(sql, organizationId);
+  let running = 0;
+  for (const [index, row] of ledger.rows.entries()) {
+    running += row.amount;
+    expect(row.seq, "sequence without a gap").toBe(index + 1);
+    expect(row.balanceAfter, `running total at ${row.seq}`).toBe(running);
+    expect(row.entries, `entries of row ${row.seq}`).toBe(row.amount);
+    expect(row.balanceAfter).toBeGreaterThanOrEqual(0);
+    expect(row.availableAfter).toBeLessThanOrEqual(row.balanceAfter);
+  }
+  for (const lot of ledger.lots) {
+    expect(lot.entries, `entries of lot ${lot.id}`).toBe(lot.remaining);
+    expect(lot.remaining).toBeGreaterThanOrEqual(0);
+    expect(lot.remaining).toBeLessThanOrEqual(lot.amount);
+    expect(lot.open).toBe(lot.remaining > 0);
+  }
+  expect(ledger.lastSeq).toBe(ledger.rows.length);
+  expect(ledger.balance, "cached balance = Σ ledger").toBe(running);
+  expect(
+    ledger.lots.reduce((sum, lot) => sum + lot.remaining, 0),
+    "Σ lots = Σ ledger",
+  ).toBe(running);
+  const lotsAfter = await sql(
+    `SELECT 1 FROM (
+       SELECT lot_after, sum(amount) OVER (PARTITION BY grant_id ORDER BY transaction_seq, position) AS running
+       FROM credit_entries WHERE organization_id = $1) chain
+     WHERE lot_after <> running`,
+    [organizationId],
+  );
+  expect(lotsAfter, "each entry says what its lot held after it").toEqual([]);
+  return ledger;
+}
+
+/** A lot of any source, made by the platform through the ledger's own functions. */
+export async function addLot(lot: {
+  organizationId: string;
+  amount: number;
+  source?: "subscription" | "purchase" | "promotion" | "adjustment";
+  expiresAt?: Date | null;
+  at?: Date;
+}): Promise<string> {
+  const { grantOnce } = await import("~/server/billing/credits");
+  const { toCredits } = await import("~/domain/credits");
+  const { organizationId, amount, source = "purchase", expiresAt = null, at = NOW } = lot;
+  const businessKey = `test:${newId(at)}`;
+  await asPlatform((tx) =>
+    grantOnce(tx, {
+      organizationId,
+      businessKey,
+      type: source === "purchase" ? "purchase" : "grant",
+      lot: { source, amount: toCredits(amount), expiresAt, label: `${source} ${amount}` },
+      reason: "for a test",
+      now: at,
+    }),
+  );
+  return asPlatform(async (tx) => {
+    const row = await tx.creditTransaction.findFirstOrThrow({ where: { organizationId, idempotencyKey: businessKey } });
+    const entry = await tx.creditEntry.findFirstOrThrow({ where: { organizationId, transactionSeq: row.seq } });
+    return entry.grantId;
+  });
+}
+
+// ── Stripe ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The line between the app and the sandbox: it can be cut, be slow to answer, or bend an answer, as networks do. */
+export interface StripeLine {
+  url: string;
+  mode: "up" | "fails" | "silent" | "limited";
+  /** `POST /v1/customers`, in order. */
+  calls: string[];
+  /** Changes an answer on its way. */
+  bend: ((path: string, answer: Record<string, unknown>) => unknown) | null;
+  close(): Promise<void>;
+}
+
+const FAILURES = {
+  fails: { status: 500, error: { type: "api_error", message: "An unknown error occurred." } },
+  limited: { status: 429, error: { type: "invalid_request_error", code: "rate_limit", message: "Too many requests." } },
+};
+
+async function openLine(target: string): Promise<StripeLine> {
+  const server = createServer(async (request, response) => {
+    const path = request.url ?? "/";
+    line.calls.push(`${request.method} ${path.split("?")[0]}`);
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    if (line.mode === "silent") return;
+    if (line.mode !== "up") {
+      const { status, error } = FAILURES[line.mode];
+      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify({ error }));
+      return;
+    }
+    const headers = new Headers();
+    for (const name of ["authorization", "content-type", "idempotency-key", "stripe-version"]) {
+      const value = request.headers[name];
+      if (typeof value === "string") headers.set(name, value);
+    }
+    const answer = await fetch(target + path, {
+      method: request.method ?? "GET",
+      headers,
+      ...(chunks.length > 0 ? { body: Buffer.concat(chunks) } : {}),
+    });
+    const text = await answer.text();
+    const body = line.bend ? JSON.stringify(line.bend(path, JSON.parse(text))) : text;
+    response.writeHead(answer.status, { "content-type": "application/json" }).end(body);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const line: StripeLine = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    mode: "up",
+    calls: [],
+    bend: null,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+  return line;
+}
+
+/** Everything: database, catalogue, sandbox with its clock at `NOW`, and what happens there on its way to us. */
+export async function openBilling(extra: Record<string, string> = {}) {
+  const sandbox = await startSandbox({ port: 0, secretKey: STRIPE_KEY, now: seconds(NOW) });
+  const line = await openLine(sandbox.url);
+  const app = await openLedger({
+    STRIPE_SECRET_KEY: STRIPE_KEY,
+    STRIPE_API_BASE: line.url,
+    STRIPE_WEBHOOK_SECRET: WEBHOOK_SECRET,
+    ...extra,
+  });
+  await pushCatalogue();
+  // Whoever works in Stripe's own dashboard: past the line.
+  const { hostname, port } = new URL(sandbox.url);
+  const stripe = new Stripe(STRIPE_KEY, { host: hostname, port, protocol: "http", telemetry: false });
+
+  async function control(path: string, body: unknown): Promise<Record<string, unknown>> {
+    const response = await fetch(`${sandbox.url}/_sandbox/${path}`, { method: "POST", body: JSON.stringify(body) });
+    if (!response.ok) throw new Error(`the sandbox refused ${path}: ${response.status} ${await response.text()}`);
+    return (await response.json()) as Record<string, unknown>;
+  }
+
+  const seen = new Set<string>();
+  /** Events that happened at Stripe since the last call, in their order there. */
+  async function freshEvents(): Promise<Stripe.Event[]> {
+    const fresh: Stripe.Event[] = [];
+    for await (const event of stripe.events.list({ limit: 100 })) {
+      if (seen.has(event.id)) break;
+      fresh.push(event);
+    }
+    for (const { id } of fresh) seen.add(id);
+    return fresh.reverse();
+  }
+  await freshEvents();
+
+  async function settle(events?: Stripe.Event[], at?: Date): Promise<(string | null)[]> {
+    const sentences: (string | null)[] = [];
+    for (const event of events ?? (await freshEvents())) {
+      const now = at ?? new Date(event.created * 1000);
+      const answer = await deliver(event, now);
+      if (answer.status !== 200) throw new Error(`event ${event.type} was answered ${answer.status}`);
+      sentences.push(await processEvent(event.id, now));
+    }
+    return sentences;
+  }
+
+  return {
+    ...app,
+    sandbox,
+    line,
+    stripe,
+    freshEvents,
+    /** Hands over events, signed, and processes each at once. @returns what each did; null where nothing was left to do */
+    settle,
+    /** Moves Stripe's clock; what falls due on the way happens there. */
+    setClock: (at: Date) => control("clock", { now: seconds(at) }),
+    /** Submits a checkout's page with a card. */
+    pay: (url: string, card = "4242424242424242") => control(`checkout/${sessionOf(url)}/complete`, { card }),
+    async close() {
+      line.mode = "up";
+      await app.close();
+      await line.close();
+      await sandbox.close();
+    },
+  };
+}
+
+export type Billing = Awaited<ReturnType<typeof openBilling>>;
+
+/** The checkout session in a checkout's address. */
+export function sessionOf(url: string): string {
+  const id = /cs_[A-Za-z0-9_]+/.exec(url)?.[0];
+  if (!id) throw new Error(`no checkout session in ${url}`);
+  return id;
+}
+
+/** A delivery as Stripe makes it: the bytes and a signature over them. */
+export function delivery(
+  body: string,
+  options: { secret?: string; signedAt?: Date; signature?: string | null } = {},
+): Request {
+  const { secret = WEBHOOK_SECRET, signedAt = new Date() } = options;
+  const signature =
+    options.signature === undefined
+      ? Stripe.webhooks.generateTestHeaderString({ payload: body, secret, timestamp: seconds(signedAt) })
+      : options.signature;
+  return new Request("http://localhost/api/billing/webhook/stripe", {
+    method: "POST",
+    headers: { "content-type": "application/json", ...(signature === null ? {} : { "stripe-signature": signature }) },
+    body,
+  });
+}
+
+export function deliver(event: Stripe.Event, now: Date): Promise<Answer> {
+  return receiveEvent(delivery(JSON.stringify(event)), now);
+}
+
+/** An event around an object, as Stripe would send it. */
+export function makeEvent(
+  type: string,
+  object: Record<string, unknown>,
+  change: Record<string, unknown> = {},
+): Stripe.Event {
+  return {
+    id: `evt_${newId(new Date()).replaceAll("-", "")}`,
+    object: "event",
+    api_version: "2026-10-28.endive",
+    created: seconds(NOW),
+    livemode: false,
+    pending_webhooks: 1,
+    request: null,
+    type,
+    data: { object },
+    ...change,
+  } as unknown as Stripe.Event;
+}
