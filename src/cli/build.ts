@@ -29,6 +29,7 @@ const NOT_BUILT = new Set(["src/cli", "src/sandbox", "src/server/db/generated"])
 const NOTE = join(STATE_DIR, "build.json");
 const LOCK = join(STATE_DIR, "build.lock");
 const LOG = join(STATE_DIR, "logs", "build.log");
+const TYPE_CACHE = join(ROOT, ".next", "cache", ".tsbuildinfo");
 const BUILD_ID = join(ROOT, ".next", "BUILD_ID");
 
 type Note = { hash: string; buildId: string };
@@ -74,6 +75,8 @@ async function build(launch: (options: SpawnOptions) => Promise<Child>): Promise
   await rm(LOG, { force: true });
   // A build that breaks off must not pass for the one before.
   await rm(NOTE, { force: true });
+  // TypeScript 7's incremental check keeps reporting errors of files whose imports were repaired.
+  await rm(TYPE_CACHE, { force: true });
   const child = await launch({
     name: "build",
     command: process.execPath,

@@ -8,6 +8,7 @@ import { ROOT } from "~/cli/demo-state";
 import { untilAnswers } from "~/cli/http";
 import { findFreePort } from "~/cli/ports";
 import { endGroup, signalGroup, spawnLogged } from "~/cli/processes";
+import { StepError } from "~/cli/progress";
 import { recordRunChild } from "~/cli/test-postgres";
 import { startSandbox } from "~/sandbox/index";
 
@@ -16,7 +17,7 @@ const STOP_GRACE_MS = 10_000;
 export type AppOptions = {
   databaseUrl: string;
   stripe: { secretKey: string; webhookSecret: string; apiBase: string };
-  smtpUrl?: string;
+  smtpUrl?: string | null;
   /** A free one when left out. An app that is started again after `kill()` wants the same one. */
   port?: number;
   /** On top of everything else; undefined takes a variable away. */
@@ -38,9 +39,9 @@ export type App = {
 
 /** Starts the app on a free port with only the given environment. Builds it first unless this content is built already. */
 export async function startApp(options: AppOptions): Promise<App> {
-  await ensureBuild();
+  await ensureBuild().catch(withLog);
   const port = options.port ?? (await findFreePort());
-  const directory = mkdtempSync(join(tmpdir(), "billfold-app-"));
+  const directory = mkdtempSync(join(process.env.BILLFOLD_TEST_RUN_DIR ?? tmpdir(), "billfold-app-"));
   const logFile = join(directory, "app.log");
   const child = await spawnLogged({
     name: "app",
@@ -83,6 +84,12 @@ export async function startApp(options: AppOptions): Promise<App> {
     }
   };
   return { url, port, webhookUrl: `${url}/api/billing/webhook/stripe`, pid: child.pid, log, stop, kill };
+}
+
+/** A test runner shows an error's message only. */
+function withLog(error: unknown): never {
+  if (error instanceof StepError) throw new Error(`${error.message}\n${error.details.log ?? ""}`);
+  throw error;
 }
 
 /** The environment that the app would have in production, of which nothing comes from the developer's own. */
