@@ -47,7 +47,8 @@ async function grantDue(tx: Transaction, row: AllowanceRow, now: Date): Promise<
   let granted = 0;
   let done = row.slicesGranted;
   for (const slice of slices.slice(row.slicesGranted)) {
-    if (slice.start > now || row.stoppedAt !== null) break;
+    // What is paid has begun by Stripe's clock, which may be ahead of ours; only later slices wait for their time.
+    if ((slice.index > 0 && slice.start > now) || row.stoppedAt !== null) break;
     if (row.credits > 0n) {
       const label = row.trial ? `${row.planName}, trial` : `${row.planName}, ${MONTH.format(slice.start)}`;
       const fresh = await grantOnce(tx, {
