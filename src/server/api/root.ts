@@ -1,6 +1,6 @@
 // All routers, and the types that pages and clients take from them.
 import type { inferRouterInputs, inferRouterOutputs } from "@trpc/server";
-import { apiKeysRouter } from "./routers/apiKeys";
+import { apiKeysRouter } from "./routers/api-keys";
 import { billingRouter } from "./routers/billing";
 import { creditEventsRouter } from "./routers/credit-events";
 import { creditProductsRouter } from "./routers/credit-products";
@@ -9,6 +9,7 @@ import { invitationsRouter } from "./routers/invitations";
 import { membersRouter } from "./routers/members";
 import { organizationsRouter } from "./routers/organizations";
 import { plansRouter } from "./routers/plans";
+import { platformApiKeysRouter } from "./routers/platform-api-keys";
 import { subscriptionRouter } from "./routers/subscription";
 import { createCallerFactory, router } from "./trpc";
 
@@ -23,6 +24,7 @@ export const appRouter = router({
   members: membersRouter,
   invitations: invitationsRouter,
   apiKeys: apiKeysRouter,
+  platformApiKeys: platformApiKeysRouter,
 });
 
 export type AppRouter = typeof appRouter;
