@@ -1,11 +1,12 @@
 // Stripe on your own machine: one call starts it, one call stops it.
+import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Deliverer } from "./delivery";
 import { expireSession } from "./engine/checkout";
 import { advanceInvoice } from "./engine/invoicing";
 import { advanceSubscription, expireIncomplete, warnOfTrialEnd } from "./engine/subscription";
 import { KEY_LIFE_SECONDS } from "./http/api";
-import { makeServer } from "./http/server";
+import { serve } from "./http/server";
 import { startMailServer } from "./mailbox";
 import { World } from "./world";
 
@@ -49,6 +50,42 @@ function nameJobs(world: World): void {
   scheduler.on("session.expire", (id) => void expireSession(world, id));
 }
 
+function openWorld(options: SandboxOptions, url: string): World {
+  const world = new World({
+    dataDir: options.dataDir,
+    draftSeconds: options.draftSeconds ?? 3600,
+    retryDays: options.retryDays ?? [3, 5, 7],
+  });
+  moveLinks(world, url);
+  nameJobs(world);
+  forgetOldAnswers(world);
+  if (options.now !== undefined && world.clock.frozenAt() === null) world.clock.freeze(options.now);
+  return world;
+}
+
+/** Links that were handed out before lead here, also when the sandbox has moved to another port. */
+function moveLinks(world: World, url: string): void {
+  const before = world.settings.get("url")?.value;
+  world.url = url;
+  if (before === url) return;
+  const moved = (link: string | null | undefined) =>
+    typeof before === "string" && link?.startsWith(before) ? url + link.slice(before.length) : (link ?? null);
+  world.store.transaction(() => {
+    world.settings.put({ id: "url", value: url });
+    for (const each of [...world.sessions.values()]) world.sessions.put({ ...each, url: moved(each.url) });
+    for (const each of [...world.portalSessions.values()]) {
+      world.portalSessions.put({ ...each, url: moved(each.url) ?? each.url });
+    }
+    for (const each of [...world.charges.values()]) {
+      world.charges.put({ ...each, receipt_url: moved(each.receipt_url) });
+    }
+    for (const each of [...world.invoices.values()]) {
+      const links = { hosted_invoice_url: moved(each.hosted_invoice_url), invoice_pdf: moved(each.invoice_pdf) };
+      world.invoices.put({ ...each, ...links });
+    }
+  });
+}
+
 /** Idempotency keys live for a day. */
 function forgetOldAnswers(world: World): void {
   const oldest = Math.floor(Date.now() / 1000) - KEY_LIFE_SECONDS;
@@ -57,32 +94,28 @@ function forgetOldAnswers(world: World): void {
   });
 }
 
+async function listen(port: number): Promise<Server> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, "127.0.0.1", () => resolve());
+  });
+  return server;
+}
+
 /** Starts a sandbox on 127.0.0.1. Rejects when a port is taken. */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
-  if (!options.secretKey.startsWith("sk_test_"))
+  if (!options.secretKey.startsWith("sk_test_")) {
     throw new Error("The sandbox only takes a key that starts with sk_test_");
-  const world = new World({
-    dataDir: options.dataDir,
-    draftSeconds: options.draftSeconds ?? 3600,
-    retryDays: options.retryDays ?? [3, 5, 7],
-  });
-  nameJobs(world);
-  forgetOldAnswers(world);
-  if (options.now !== undefined && world.clock.frozenAt() === null) world.clock.freeze(options.now);
-  const deliverer = new Deliverer(world);
-  const server = makeServer({ world, deliverer, secretKey: options.secretKey });
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(options.port, "127.0.0.1", () => resolve());
-    });
-  } catch (error) {
-    await deliverer.close();
-    world.store.close();
-    throw error;
   }
+  // The port first: whoever holds it also writes the data directory, and two must never do so.
+  const server = await listen(options.port);
   const { port } = server.address() as AddressInfo;
-  world.url = options.publicUrl?.replace(/\/$/, "") ?? `http://127.0.0.1:${port}`;
+  const url = options.publicUrl?.replace(/\/$/, "") ?? `http://127.0.0.1:${port}`;
+  const world = openWorld(options, url);
+  const deliverer = new Deliverer(world);
+  serve(server, { world, deliverer, secretKey: options.secretKey });
+  const ticking = setInterval(() => world.scheduler.runDue(null, world.clock.global()), TICK_MS);
   const stop = async () => {
     clearInterval(ticking);
     await deliverer.close();
@@ -92,11 +125,10 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     });
     world.store.close();
   };
-  const ticking = setInterval(() => world.scheduler.runDue(null, world.clock.global()), TICK_MS);
   try {
     const mail = options.smtpPort === undefined ? null : await startMailServer(world, options.smtpPort);
     return {
-      url: world.url,
+      url,
       port,
       smtpPort: mail?.port ?? null,
       smtpUrl: mail && `smtp://127.0.0.1:${mail.port}`,

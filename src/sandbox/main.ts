@@ -22,7 +22,6 @@ try {
     dataDir: process.env.SANDBOX_DATA_DIR || undefined,
     secretKey: process.env.STRIPE_SECRET_KEY || "sk_test_sandbox",
   });
-  console.log(`Stripe sandbox ready at ${sandbox.url} (mail: ${sandbox.smtpUrl})`);
   const stop = () => {
     sandbox.close().then(
       () => process.exit(0),
@@ -31,6 +30,8 @@ try {
   };
   process.once("SIGTERM", stop);
   process.once("SIGINT", stop);
+  // Last, so that whoever waits for this line can already stop it.
+  console.log(`Stripe sandbox ready at ${sandbox.url} (mail: ${sandbox.smtpUrl})`);
 } catch (error) {
   console.error(explain(error as NodeJS.ErrnoException));
   process.exit(1);

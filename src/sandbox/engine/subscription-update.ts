@@ -135,7 +135,8 @@ export function updateItems(
   });
   changeSubscription(world, id, { ...apply, latest_invoice: invoice.id });
   const open = finalizeInvoice(world, invoice.id);
-  if (open.status !== "open" || rules.payment === "default_incomplete") return current(world, id);
+  if (open.status !== "open") return current(world, id);
+  if (rules.payment === "default_incomplete") return changeSubscription(world, id, { status: "past_due" });
   const outcome = attemptPayment(world, invoice.id, { scheduled: true });
   if (rules.payment === "error_if_incomplete" && outcome.kind !== "succeeded") {
     if (outcome.kind === "failed") throw Object.assign(declined(outcome.failure), { keepsWrites: false });

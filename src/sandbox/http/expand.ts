@@ -96,25 +96,28 @@ function findAny(world: World, id: string): AnyObject | null {
   return null;
 }
 
-function expandField(world: World, node: Json, nodeKey: string, key: string, path: string): unknown {
+function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function refuse(path: string): Error {
+  return invalidRequest(`This property cannot be expanded (${path}).`, "expand");
+}
+
+/** What stands under a key once it is expanded; `last`: the path ends here, so it must be something expandable. */
+function expanded(world: World, node: Json, nodeKey: string, key: string, path: string, last: boolean): unknown {
   const kind = typeof node.object === "string" ? node.object : "";
-  const adds = ADDED[kind]?.[key];
-  if (adds) {
-    node[key] ??= adds(world, node as never);
-    return node[key];
-  }
-  const references = kind ? REFERENCES[kind] : NESTED[nodeKey];
   const value = node[key];
-  if (references?.includes(key)) {
-    if (typeof value === "string") {
-      const found = findAny(world, value);
-      if (found) node[key] = viewOf(world, found);
-    }
-    return node[key] ?? null;
+  const adds = ADDED[kind]?.[key];
+  if (adds) return value ?? adds(world, node as never);
+  const references = kind ? REFERENCES[kind] : NESTED[nodeKey];
+  if (references?.includes(key) && typeof value === "string") {
+    const found = findAny(world, value);
+    return found ? viewOf(world, found) : value;
   }
-  if (typeof value === "object" && value !== null) return value;
-  if (value === null) return null;
-  throw invalidRequest(`This property cannot be expanded (${path}).`, "expand");
+  const traversable = value === null || (typeof value === "object" && (!last || "object" in value));
+  if (traversable || references?.includes(key)) return value ?? null;
+  throw refuse(path);
 }
 
 function walk(world: World, node: unknown, nodeKey: string, keys: string[], path: string): void {
@@ -124,27 +127,12 @@ function walk(world: World, node: unknown, nodeKey: string, keys: string[], path
     for (const each of node) walk(world, each, nodeKey, keys, path);
     return;
   }
-  if (typeof node !== "object") throw invalidRequest(`This property cannot be expanded (${path}).`, "expand");
-  const parent = node as Json;
-  if (rest.length === 0 && typeof parent[key] === "object" && parent[key] !== null && !isExpandableNow(parent, key)) {
-    if (!("object" in (parent[key] as Json)))
-      throw invalidRequest(`This property cannot be expanded (${path}).`, "expand");
-  }
-  // A node's own copy: kept objects are shared and must not be changed.
-  const child = expandField(world, parent, nodeKey, key, path);
-  if (child !== null && typeof child === "object" && parent[key] === child) {
-    parent[key] = Array.isArray(child) ? child.map((each) => (isObject(each) ? { ...each } : each)) : { ...child };
-  }
-  walk(world, parent[key], key, rest, path);
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isExpandableNow(node: Json, key: string): boolean {
-  const kind = typeof node.object === "string" ? node.object : "";
-  return Boolean(ADDED[kind]?.[key] ?? REFERENCES[kind]?.includes(key));
+  if (!isObject(node)) throw refuse(path);
+  const child = expanded(world, node, nodeKey, key, path, rest.length === 0);
+  // Copied on the way down: kept objects are shared and must not change.
+  if (Array.isArray(child)) node[key] = child.map((each) => (isObject(each) ? { ...each } : each));
+  else node[key] = isObject(child) ? { ...child } : child;
+  walk(world, node[key], key, rest, path);
 }
 
 /** Serves an answer: as it is seen from outside, with everything expanded that was asked for. */

@@ -1,5 +1,5 @@
 // The HTTP server: reads a bounded body, and hands the request to the API, the controls or the pages.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { answerControl } from "../control";
 import type { Deliverer } from "../delivery";
 import { answerPage } from "../pages/index";
@@ -76,9 +76,9 @@ async function answer(
   }
 }
 
-/** Makes the server; it does not listen yet. */
-export function makeServer(parts: Parts): Server {
-  return createServer((request, response) => {
+/** Lets a listening server answer. */
+export function serve(server: Server, parts: Parts): void {
+  server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     answer(parts, request, response).catch((error: unknown) => {
       if (response.headersSent) return response.destroy();
       const large = error instanceof TooLarge;

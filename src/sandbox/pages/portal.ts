@@ -1,5 +1,6 @@
 // The customer portal: the subscription and its end, the card that pays, the invoices.
 import { attach, cardBehind, newPaymentMethod } from "../engine/cards";
+import { endTrialNow } from "../engine/subscription";
 import {
   changeSubscription,
   endSubscription,
@@ -7,7 +8,6 @@ import {
   lastPeriodEnd,
   paymentMethodOf,
 } from "../engine/subscription-state";
-import { endTrialNow } from "../engine/subscription";
 import { updateItems } from "../engine/subscription-update";
 import { StripeError } from "../errors";
 import { formatInterval, formatMoney, unitAmountOf } from "../money";

@@ -137,7 +137,7 @@ export const customers: Route[] = [
         (customer) =>
           (!given.created || p.inRange(customer.created, given.created)) &&
           // Customers of a test clock are only listed when it is named.
-          (given.test_clock ? customer.test_clock === given.test_clock : true),
+          (given.test_clock ? customer.test_clock === given.test_clock : !customer.test_clock),
       );
       return page(found, "/v1/customers", "customer", given);
     },

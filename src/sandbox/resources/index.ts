@@ -1,29 +1,43 @@
 // Every route of the API. A new resource is a new file and a line here.
 import type { Route } from "../http/route";
 import { accounts } from "./account";
+import { charges } from "./charges";
 import { checkoutSessions } from "./checkout-sessions";
 import { customers } from "./customers";
+import { events } from "./events";
+import { invoicePayments } from "./invoice-payments";
 import { invoices } from "./invoices";
+import { paymentIntents } from "./payment-intents";
 import { paymentMethods } from "./payment-methods";
-import { payments } from "./payments";
-import { portal } from "./portal";
+import { portalConfigurations } from "./portal-configurations";
+import { portalSessions } from "./portal-sessions";
 import { prices } from "./prices";
 import { products } from "./products";
+import { refunds } from "./refunds";
+import { setupIntents } from "./setup-intents";
+import { subscriptionItems } from "./subscription-items";
 import { subscriptions } from "./subscriptions";
 import { testClocks } from "./test-clocks";
-import { webhooks } from "./webhooks";
+import { webhookEndpoints } from "./webhook-endpoints";
 
 export const routes: Route[] = [
   ...accounts,
+  ...charges,
   ...checkoutSessions,
   ...customers,
+  ...events,
+  ...invoicePayments,
   ...invoices,
+  ...paymentIntents,
   ...paymentMethods,
-  ...payments,
-  ...portal,
+  ...portalConfigurations,
+  ...portalSessions,
   ...prices,
   ...products,
+  ...refunds,
+  ...setupIntents,
+  ...subscriptionItems,
   ...subscriptions,
   ...testClocks,
-  ...webhooks,
+  ...webhookEndpoints,
 ];

@@ -1,4 +1,4 @@
-// /v1/invoices and /v1/invoice_payments
+// /v1/invoices
 
 import { findPaymentMethod } from "../engine/cards";
 import { attemptPayment, declined, finalizeInvoice, markPaid, type PayOutcome, voidInvoice } from "../engine/invoicing";
@@ -186,33 +186,6 @@ export const invoices: Route[] = [
           (!given.status || invoice.status === given.status),
       );
       return page(found, "/v1/invoices", "invoice", given);
-    },
-  ),
-  route("GET", "/v1/invoice_payments/:id", {}, (world, _, [id]) => find(world.invoicePayments, "invoice_payment", id)),
-  route(
-    "GET",
-    "/v1/invoice_payments",
-    {
-      ...p.pagination,
-      created: p.range(),
-      invoice: p.string(),
-      payment: p.object({ type: p.required(p.oneOf("payment_intent", "payment_record")), payment_intent: p.string() }),
-      status: p.oneOf("canceled", "open", "paid"),
-    },
-    (world, given) => {
-      const among = given.invoice
-        ? world.invoicePayments.by("invoice", given.invoice)
-        : given.payment?.payment_intent
-          ? world.invoicePayments.by("payment_intent", given.payment.payment_intent)
-          : [...world.invoicePayments.values()];
-      const found = among.filter(
-        (payment) =>
-          (!given.created || p.inRange(payment.created, given.created)) &&
-          (!given.payment || payment.payment.type === given.payment.type) &&
-          (!given.payment?.payment_intent || payment.payment.payment_intent === given.payment.payment_intent) &&
-          (!given.status || payment.status === given.status),
-      );
-      return page(found, "/v1/invoice_payments", "invoice_payment", given);
     },
   ),
 ];

@@ -1,14 +1,14 @@
-// /v1/subscriptions and /v1/subscription_items
+// /v1/subscriptions
 
 import { declined } from "../engine/invoicing";
 import { createSubscription, current, endTrialNow, renew } from "../engine/subscription";
 import { changeSubscription, endSubscription, isLive, lastPeriodEnd } from "../engine/subscription-state";
 import { updateItems } from "../engine/subscription-update";
 import { invalidRequest } from "../errors";
-import { page, pageInOrder } from "../http/listing";
+import { page } from "../http/listing";
 import { type Route, route } from "../http/route";
 import * as p from "../params";
-import type { Customer, Price, Subscription, SubscriptionItem } from "../types";
+import type { Customer, Price, Subscription } from "../types";
 import type { World } from "../world";
 import { find } from "./find";
 
@@ -254,15 +254,6 @@ function update(world: World, id: string, given: Update): Subscription {
   return changeSubscription(world, id, changes);
 }
 
-function itemOf(world: World, id: string): { item: SubscriptionItem; subscription: Subscription } {
-  for (const subscription of world.subscriptions.values()) {
-    const item = subscription.items.data.find((each) => each.id === id);
-    if (item) return { item, subscription };
-  }
-  find(world.subscriptionSecrets, "subscription_item", id);
-  throw invalidRequest(`No such subscription_item: '${id}'`, "id", "resource_missing");
-}
-
 export const subscriptions: Route[] = [
   route("POST", "/v1/subscriptions", createShape, (world, given) =>
     world.onClockOf(given.customer, () => create(world, given)),
@@ -309,7 +300,7 @@ export const subscriptions: Route[] = [
           (!given.collection_method || subscription.collection_method === given.collection_method) &&
           (!given.created || p.inRange(created, given.created)) &&
           (!given.price || data.some((item) => item.price.id === given.price)) &&
-          (!given.test_clock || subscription.test_clock === given.test_clock) &&
+          (given.test_clock || !given.customer ? subscription.test_clock === (given.test_clock ?? null) : true) &&
           data.some(
             (item) =>
               (!given.current_period_end || p.inRange(item.current_period_end, given.current_period_end)) &&
@@ -362,9 +353,4 @@ export const subscriptions: Route[] = [
       });
     },
   ),
-  route("GET", "/v1/subscription_items", { ...p.pagination, subscription: p.required(p.string()) }, (world, given) => {
-    const subscription = find(world.subscriptions, "subscription", given.subscription, "subscription");
-    return pageInOrder(subscription.items.data, "/v1/subscription_items", "subscription_item", given);
-  }),
-  route("GET", "/v1/subscription_items/:id", {}, (world, _, [id]) => itemOf(world, id).item),
 ];

@@ -1,9 +1,8 @@
-// /v1/payment_intents, /v1/charges, /v1/refunds, /v1/setup_intents
+// /v1/payment_intents
 
 import { attach, findPaymentMethod } from "../engine/cards";
 import { declined, settle } from "../engine/invoicing";
 import { cancelIntent, confirmIntent, createIntent } from "../engine/payment";
-import { refundCharge } from "../engine/refund";
 import { invalidRequest, missingResource } from "../errors";
 import { page } from "../http/listing";
 import { type Route, route } from "../http/route";
@@ -47,7 +46,7 @@ const confirmable = {
   return_url: p.url(),
 } satisfies p.Shape;
 
-export const payments: Route[] = [
+export const paymentIntents: Route[] = [
   route(
     "POST",
     "/v1/payment_intents",
@@ -124,114 +123,4 @@ export const payments: Route[] = [
     const found = among.filter((intent) => !given.created || p.inRange(intent.created, given.created));
     return page(found, "/v1/payment_intents", "payment_intent", given);
   }),
-  route("GET", "/v1/charges/:id", {}, (world, _, [id]) => find(world.charges, "charge", id)),
-  route(
-    "POST",
-    "/v1/charges/:id",
-    { description: p.emptyable(p.string()), metadata: p.metadata(), receipt_email: p.emptyable(p.email()) },
-    (world, given, [id]) => {
-      const { metadata } = find(world.charges, "charge", id);
-      return world.change(
-        world.charges,
-        id,
-        { ...given, metadata: p.mergeMetadata(metadata, given.metadata) },
-        "charge.updated",
-      );
-    },
-  ),
-  route("GET", "/v1/charges/:id/refunds", p.pagination, (world, given, [id]) => {
-    find(world.charges, "charge", id);
-    return page(world.refunds.by("charge", id), `/v1/charges/${id}/refunds`, "refund", given);
-  }),
-  route(
-    "GET",
-    "/v1/charges",
-    { ...p.pagination, created: p.range(), customer: p.string(), payment_intent: p.string() },
-    (world, given) => {
-      const among = given.payment_intent
-        ? world.charges.by("payment_intent", given.payment_intent)
-        : given.customer
-          ? world.charges.by("customer", given.customer)
-          : [...world.charges.values()];
-      const found = among.filter(
-        (charge) =>
-          (!given.created || p.inRange(charge.created, given.created)) &&
-          (!given.customer || charge.customer === given.customer),
-      );
-      return page(found, "/v1/charges", "charge", given);
-    },
-  ),
-  route(
-    "POST",
-    "/v1/refunds",
-    {
-      amount: p.integer({ min: 1 }),
-      charge: p.string(),
-      currency: p.string(),
-      instructions_email: p.string(),
-      metadata: p.metadata(),
-      payment_intent: p.string(),
-      reason: p.oneOf("duplicate", "fraudulent", "requested_by_customer"),
-    },
-    (world, given) => {
-      const intent = given.payment_intent
-        ? find(world.paymentIntents, "payment_intent", given.payment_intent, "payment_intent")
-        : null;
-      if (intent && !intent.latest_charge) {
-        throw invalidRequest(
-          `This PaymentIntent (${intent.id}) does not have a successful charge to refund.`,
-          "payment_intent",
-        );
-      }
-      const chargeId = given.charge ?? intent?.latest_charge;
-      if (!chargeId) {
-        throw invalidRequest(
-          "One of the following params should be provided for this request: payment_intent or charge.",
-          "charge",
-          "parameter_missing",
-        );
-      }
-      const charge = find(world.charges, "charge", chargeId, "charge");
-      const metadata = p.mergeMetadata(null, given.metadata);
-      return world.onClockOf(charge.customer, () =>
-        refundCharge(world, charge, { amount: given.amount, reason: given.reason, metadata }),
-      );
-    },
-  ),
-  route("GET", "/v1/refunds/:id", {}, (world, _, [id]) => find(world.refunds, "refund", id)),
-  route("POST", "/v1/refunds/:id", { metadata: p.metadata() }, (world, given, [id]) => {
-    const { metadata } = find(world.refunds, "refund", id);
-    return world.change(world.refunds, id, { metadata: p.mergeMetadata(metadata, given.metadata) }, "refund.updated");
-  }),
-  route(
-    "GET",
-    "/v1/refunds",
-    { ...p.pagination, charge: p.string(), created: p.range(), payment_intent: p.string() },
-    (world, given) => {
-      const among = given.charge
-        ? world.refunds.by("charge", given.charge)
-        : given.payment_intent
-          ? world.refunds.by("payment_intent", given.payment_intent)
-          : [...world.refunds.values()];
-      const found = among.filter((refund) => !given.created || p.inRange(refund.created, given.created));
-      return page(found, "/v1/refunds", "refund", given);
-    },
-  ),
-  route("GET", "/v1/setup_intents/:id", { client_secret: p.string() }, (world, _, [id]) =>
-    find(world.setupIntents, "setup_intent", id),
-  ),
-  route(
-    "GET",
-    "/v1/setup_intents",
-    { ...p.pagination, created: p.range(), customer: p.string(), payment_method: p.string() },
-    (world, given) => {
-      const found = [...world.setupIntents.values()].filter(
-        (intent) =>
-          (!given.created || p.inRange(intent.created, given.created)) &&
-          (!given.customer || intent.customer === given.customer) &&
-          (!given.payment_method || intent.payment_method === given.payment_method),
-      );
-      return page(found, "/v1/setup_intents", "setup_intent", given);
-    },
-  ),
 ];
