@@ -9,6 +9,9 @@ export interface CheckoutResultProps {
   state: CheckoutState;
   /** What it was for: "10,000 credits", "Pro, monthly". */
   what: string;
+  /** In place of the words for the state. */
+  title?: string;
+  text?: string;
   /** Details of what was paid: Facts. */
   children?: ReactNode;
   backHref: string;
@@ -33,14 +36,15 @@ const words: Record<CheckoutState, { title: string; text: (what: string) => stri
 export function CheckoutResult({
   state,
   what,
+  title = words[state].title,
+  text = words[state].text(what),
   children,
   backHref,
   backLabel = "Back to billing",
   retryHref,
 }: CheckoutResultProps) {
-  const { title, text } = words[state];
   return (
-    <NarrowPage title={title} text={<p aria-live="polite">{text(what)}</p>}>
+    <NarrowPage title={title} text={<p role="status">{text}</p>}>
       {state === "processing" ? (
         <div role="progressbar" aria-label="Waiting for the payment" className="mb-5 h-0.5 overflow-hidden bg-line">
           <span className="skeleton h-full !bg-accent" />

@@ -17,7 +17,7 @@ export interface OpenLot {
   label: string;
   /** "bought 12 Jan by Maya Okafor" */
   origin?: string;
-  /** The invoice that paid for it. */
+  /** The invoice that paid for it; null: nobody paid. Left out for all, the column is not shown. */
   paidBy?: { number: string; href?: string } | null;
   expiresAt: Date | null;
   granted: number;
@@ -37,12 +37,13 @@ export function LotsTable({ lots, now, warnDays = 14 }: LotsTableProps) {
   const viewer = useViewer();
   const { locale } = viewer;
   const credits = (amount: number) => formatCredits(amount, { locale });
+  const payers = lots.some((lot) => lot.paidBy !== undefined);
   return (
     <Table caption="Lots in the order they will be spent">
       <THead>
         <TH>Order</TH>
         <TH>Lot</TH>
-        <TH wide>Paid by</TH>
+        {payers ? <TH wide>Paid by</TH> : null}
         <TH wide>Expires</TH>
         <TH wide className="w-[18%]">
           Left of granted
@@ -69,9 +70,11 @@ export function LotsTable({ lots, now, warnDays = 14 }: LotsTableProps) {
                   {lot.expiresAt ? `expires ${expiry}` : "never expires"}
                 </Sub>
               </TD>
-              <TD wide>
-                <PaidBy paidBy={lot.paidBy} />
-              </TD>
+              {payers ? (
+                <TD wide>
+                  <PaidBy paidBy={lot.paidBy} />
+                </TD>
+              ) : null}
               <TD wide className="whitespace-nowrap">
                 {soon ? <State tone="warn">{expiry}</State> : expiry}
               </TD>

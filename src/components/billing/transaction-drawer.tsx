@@ -30,7 +30,8 @@ export interface TransactionDetail extends Named {
   /** Every lot that could have paid, in burn order. */
   queue?: readonly QueuedLot[];
   burnOrder?: BurnOrder;
-  /** Replaces the sentence made from the queue. */
+  /** Replaces the words made from the queue, where lots were touched but nothing was paid: an expiry, a refund. */
+  queueTitle?: string;
   why?: string;
   eventCategory?: string | null;
   unitCost?: number | null;
@@ -57,7 +58,8 @@ export interface TransactionDrawerProps {
   onOpenChange: (open: boolean) => void;
   /** Undefined while it is on its way. */
   transaction?: TransactionDetail | null;
-  error?: { onRetry: () => void } | null;
+  /** Why there is none to show; without `onRetry` another try would not help. */
+  error?: { title?: string; text?: string; onRetry?: () => void } | null;
   /** Address of this entry, to pass on. */
   shareUrl?: string;
   /** Buttons beside "Copy link". */
@@ -78,7 +80,7 @@ export function TransactionDrawer({
   return (
     <Drawer open={openId !== null} onOpenChange={onOpenChange} title={openId ? `Transaction ${openId}` : "Transaction"}>
       {error ? (
-        <ErrorState onRetry={error.onRetry} />
+        <ErrorState title={error.title} text={error.text} onRetry={error.onRetry} />
       ) : transaction ? (
         <>
           <Summary transaction={transaction} />
@@ -126,7 +128,7 @@ function Payment({ transaction, orderAction }: { transaction: TransactionDetail;
   if (!queue || queue.length === 0) return null;
   const credits = (amount: number) => formatCredits(amount, { locale });
   return (
-    <DrawerSection title={payersInWords(queue)}>
+    <DrawerSection title={transaction.queueTitle ?? payersInWords(queue)}>
       <p className="border-l-2 border-accent bg-accent-tint px-4 py-3 text-sm leading-[1.375rem]">
         {transaction.why ?? explainPayment(queue, transaction.burnOrder ?? "never_expiring_first", locale)}
       </p>

@@ -124,6 +124,8 @@ export interface FilterOption {
 export interface TransactionsToolbarProps {
   search?: string;
   onSearch?: (text: string) => void;
+  /** What the search looks at. */
+  searchHint?: string;
   type: string;
   onType: (type: string) => void;
   types?: readonly FilterOption[];
@@ -146,6 +148,7 @@ export const transactionTypes: readonly FilterOption[] = [
 export function TransactionsToolbar({
   search,
   onSearch,
+  searchHint = "Event, key, id or metadata",
   type,
   onType,
   types = transactionTypes,
@@ -160,7 +163,7 @@ export function TransactionsToolbar({
         <Input
           type="search"
           aria-label="Search transactions"
-          placeholder="Event, key, id or metadata"
+          placeholder={searchHint}
           value={search ?? ""}
           onChange={(event) => onSearch(event.target.value)}
           className="flex-[1_1_10rem] max-sm:basis-full"
