@@ -1,7 +1,8 @@
 // Consuming: what is taken from where, once, by however many callers; and everything that takes nothing.
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { consumeCredits, expireLots, getTransaction } from "~/server/billing/credits";
+import { consumeCredits, expireLots } from "~/server/billing/credits";
 import { setBurnOrder } from "~/server/billing/organizations";
+import { getTransaction } from "~/server/billing/transactions";
 import { asPlatform, disconnect } from "~/server/db";
 import { newId } from "~/server/db/keys";
 import { addLot, callAs, expectLawfulLedger, openLedger, PLATFORM, readLedger } from "../setup/billing";

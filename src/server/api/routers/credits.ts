@@ -1,14 +1,9 @@
 // credits: spend, see what is left and why, give.
 import { z } from "zod";
 import { actorName } from "~/server/auth/actor";
-import {
-  consumeCredits,
-  getBalance,
-  getTransaction,
-  grantCredits,
-  listGrants,
-  listTransactions,
-} from "~/server/billing/credits";
+import { consumeCredits, getBalance, grantCredits } from "~/server/billing/credits";
+import { listGrants } from "~/server/billing/grants";
+import { getTransaction, listTransactions } from "~/server/billing/transactions";
 import { idempotencyKey, line, metadata, pageLimit, positiveCredits } from "../inputs";
 import { organizationInput, organizationProcedure, platformProcedure, router } from "../trpc";
 

@@ -1,0 +1,192 @@
+// Reading the ledger: its rows page by page, and one row with the lots that it touched and those that it did not reach.
+import { type BurnOrder, burnQueue, type GrantSource, toCredits } from "~/domain/credits";
+import { BillingError } from "~/domain/errors";
+import { asOrganization, type Transaction } from "../db";
+import type { OpenLot, TransactionType } from "./ledger";
+
+export interface TransactionRow {
+  id: string;
+  /** Number of the row in the organization's ledger. */
+  seq: number;
+  type: TransactionType;
+  amount: number;
+  balanceAfter: number;
+  eventName: string | null;
+  quantity: number | null;
+  unitCost: number | null;
+  reason: string | null;
+  apiKeyName: string | null;
+  /** How many lots it touched. */
+  lots: number;
+  createdAt: Date;
+}
+
+/** A page of the ledger, newest first. The cursor is the `seq` of the last row of the page before. */
+export function listTransactions(query: {
+  organizationId: string;
+  cursor: number | null;
+  limit: number;
+  type: TransactionType | null;
+  search: string | null;
+  from: Date | null;
+  to: Date | null;
+}): Promise<{ items: TransactionRow[]; nextCursor: number | null }> {
+  const { organizationId, limit } = query;
+  return asOrganization(organizationId, async (tx) => {
+    const createdAt = { ...(query.from ? { gte: query.from } : {}), ...(query.to ? { lt: query.to } : {}) };
+    const rows = await tx.creditTransaction.findMany({
+      where: {
+        organizationId,
+        ...(query.cursor === null ? {} : { seq: { lt: BigInt(query.cursor) } }),
+        ...(query.type === null ? {} : { type: query.type }),
+        ...(query.from || query.to ? { createdAt } : {}),
+        ...(query.search === null
+          ? {}
+          : {
+              OR: [
+                { eventName: { contains: query.search, mode: "insensitive" } },
+                { reason: { contains: query.search, mode: "insensitive" } },
+                { idempotencyKey: query.search },
+              ],
+            }),
+      },
+      orderBy: { seq: "desc" },
+      take: limit + 1,
+    });
+    const page = rows.slice(0, limit);
+    const seqs = page.map((row) => row.seq);
+    const counts = await tx.creditEntry.groupBy({
+      by: ["transactionSeq"],
+      where: { organizationId, transactionSeq: { in: seqs } },
+      _count: true,
+    });
+    const names = await apiKeyNames(
+      tx,
+      page.map((row) => row.apiKeyId),
+    );
+    const lots = new Map(counts.map((count) => [count.transactionSeq, count._count]));
+    return {
+      items: page.map((row) => toTransactionRow(row, names, lots.get(row.seq) ?? 0)),
+      nextCursor: rows.length > limit ? Number(page.at(-1)?.seq) : null,
+    };
+  });
+}
+
+type StoredTransaction = NonNullable<Awaited<ReturnType<Transaction["creditTransaction"]["findFirst"]>>>;
+
+function toTransactionRow(row: StoredTransaction, keyNames: Map<string, string>, lots: number): TransactionRow {
+  return {
+    id: row.id,
+    seq: Number(row.seq),
+    type: row.type,
+    amount: toCredits(row.amount),
+    balanceAfter: toCredits(row.balanceAfter),
+    eventName: row.eventName,
+    quantity: row.quantity === null ? null : Number(row.quantity),
+    unitCost: row.unitCost === null ? null : Number(row.unitCost),
+    reason: row.reason,
+    apiKeyName: row.apiKeyId === null ? null : (keyNames.get(row.apiKeyId) ?? null),
+    lots,
+    createdAt: row.createdAt,
+  };
+}
+
+async function apiKeyNames(tx: Transaction, ids: (string | null)[]): Promise<Map<string, string>> {
+  const known = [...new Set(ids.filter((id) => id !== null))];
+  if (known.length === 0) return new Map();
+  const keys = await tx.apiKey.findMany({ where: { id: { in: known } }, select: { id: true, name: true } });
+  return new Map(keys.map((key) => [key.id, key.name]));
+}
+
+export interface TransactionDetail extends TransactionRow {
+  actor: string;
+  idempotencyKey: string | null;
+  metadata: Record<string, unknown> | null;
+  burnOrder: BurnOrder;
+  /** Every lot that could have paid, in burn order, with what it had before and what was taken (0: not reached). */
+  queue: {
+    grantId: string;
+    label: string;
+    source: GrantSource;
+    expiresAt: Date | null;
+    before: number;
+    moved: number;
+  }[];
+}
+
+/** One row of the ledger with the lots it touched and those that it did not reach. @throws BillingError NOT_FOUND */
+export function getTransaction(organizationId: string, transactionId: string): Promise<TransactionDetail> {
+  return asOrganization(organizationId, async (tx) => {
+    const row = await tx.creditTransaction.findFirst({ where: { organizationId, id: transactionId } });
+    const organization = await tx.organization.findUnique({
+      where: { id: organizationId },
+      select: { burnOrder: true },
+    });
+    if (!row || !organization) throw new BillingError("NOT_FOUND", "There is no such transaction.", { transactionId });
+    const lots = await lotsBefore(tx, organizationId, row.seq);
+    const touched = lots.filter((lot) => lot.moved !== 0);
+    const waiting = burnQueue(
+      lots.filter((lot) => lot.moved === 0),
+      organization.burnOrder,
+      row.createdAt,
+    );
+    const names = await apiKeyNames(tx, [row.apiKeyId]);
+    return {
+      ...toTransactionRow(row, names, touched.length),
+      actor: row.actor,
+      idempotencyKey: row.keySpace === "caller" ? row.idempotencyKey : null,
+      metadata: row.metadata as Record<string, unknown> | null,
+      burnOrder: organization.burnOrder,
+      queue: [...touched.sort((a, b) => a.position - b.position), ...(row.type === "consume" ? waiting : [])].map(
+        (lot) => ({
+          grantId: lot.id,
+          label: lot.label,
+          source: lot.source,
+          expiresAt: lot.expiresAt,
+          before: lot.remaining,
+          moved: lot.moved,
+        }),
+      ),
+    };
+  });
+}
+
+/** The lots as they stood just before a ledger row, with what that row moved in each. */
+async function lotsBefore(
+  tx: Transaction,
+  organizationId: string,
+  seq: bigint,
+): Promise<(OpenLot & { moved: number; position: number })[]> {
+  const rows = await tx.$queryRaw<
+    {
+      id: string;
+      source: GrantSource;
+      label: string;
+      expires_at: Date | null;
+      created_at: Date;
+      before: bigint;
+      moved: bigint | null;
+      position: number | null;
+    }[]
+  >`
+    SELECT g.id, g.source::text AS source, g.label, g.expires_at, g.created_at,
+           coalesce(last.lot_after, 0) AS before, mine.amount AS moved, mine.position
+    FROM credit_grants g
+    LEFT JOIN credit_entries mine ON mine.organization_id = g.organization_id AND mine.grant_id = g.id AND mine.transaction_seq = ${seq}::bigint
+    LEFT JOIN LATERAL (
+      SELECT e.lot_after FROM credit_entries e
+      WHERE e.organization_id = g.organization_id AND e.grant_id = g.id AND e.transaction_seq < ${seq}::bigint
+      ORDER BY e.transaction_seq DESC LIMIT 1
+    ) last ON true
+    WHERE g.organization_id = ${organizationId}::uuid AND (mine.amount IS NOT NULL OR last.lot_after > 0)`;
+  return rows.map((row) => ({
+    id: row.id,
+    source: row.source,
+    label: row.label,
+    remaining: toCredits(row.before),
+    expiresAt: row.expires_at,
+    createdAt: row.created_at,
+    moved: Number(row.moved ?? 0n),
+    position: row.position ?? 0,
+  }));
+}
