@@ -62,10 +62,10 @@ export function PublicPlans({
     <>
       <div className="mb-6 flex flex-wrap items-end justify-between gap-x-8 gap-y-5">
         <div className="max-w-[44rem]">
-          <h1 className="text-xl font-strong tracking-tight max-sm:text-lg">
+          <h1 className="text-xl font-strong tracking-tight text-balance max-sm:text-lg">
             Credits every month, packs when you need more
           </h1>
-          <p className="mt-2 text-ink-2">
+          <p className="mt-2 text-pretty text-ink-2">
             A plan brings credits with each period. A pack adds credits that never run out. What one call costs stands
             on the rate card below.
             {best > 0

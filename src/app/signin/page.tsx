@@ -34,7 +34,7 @@ export default async function SignInPage({ searchParams }: { searchParams: Searc
             "No way to sign in is set up here yet: neither mail nor GitHub nor Google. Tell whoever runs this Billfold."
           ) : (
             <>
-              New here? Signing in makes your account. <Link href="/">See the plans</Link> first.
+              New here? Signing in makes an account. <Link href="/">See the plans</Link>
             </>
           )
         }

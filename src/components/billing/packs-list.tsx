@@ -1,6 +1,7 @@
 "use client";
 // Packs of credits to buy: how many, for how much, and what that is in days.
 import { Button } from "../ui/button";
+import { cn } from "../ui/cn";
 import { creditsInWords, formatCredits, formatMoney } from "./format";
 import { useViewer } from "./viewer";
 
@@ -28,7 +29,10 @@ export function PacksList({ packs, onBuy, buyingId }: PacksListProps) {
       {packs.map((pack) => (
         <li
           key={pack.id}
-          className="grid grid-cols-[minmax(0,1fr)_auto_auto] items-center gap-4 px-(--pad) py-3 text-sm max-sm:gap-3"
+          className={cn(
+            "grid items-center gap-4 px-(--pad) py-3 text-sm max-sm:gap-3",
+            onBuy ? "grid-cols-[minmax(0,1fr)_auto_auto]" : "grid-cols-[minmax(0,1fr)_auto]",
+          )}
         >
           <span>
             <b>{formatCredits(pack.credits, { locale })}</b> credits{" "}

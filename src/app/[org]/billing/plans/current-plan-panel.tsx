@@ -34,11 +34,7 @@ export function CurrentPlanPanel({
   const another =
     chosen && (chosen.plan.id !== subscription.planId || chosen.price.interval !== interval) ? chosen : null;
   return (
-    <Panel
-      title={another && another.plan.id !== subscription.planId ? `${planName} to ${another.plan.name}` : planName}
-      note={<SubscriptionState status={subscription.status} />}
-      live="polite"
-    >
+    <Panel title="Your plan" note={<SubscriptionState status={subscription.status} />} live="polite">
       <PanelBody>
         <h3 className="mb-3">What you have</h3>
         <Facts>
@@ -53,7 +49,11 @@ export function CurrentPlanPanel({
       </PanelBody>
       {another ? (
         <PanelBody>
-          <h3 className="mb-3">What you look at</h3>
+          <h3 className="mb-3">
+            {another.plan.id === subscription.planId
+              ? `Paid by the ${another.price.interval} instead`
+              : `${another.plan.name} instead`}
+          </h3>
           <Facts>
             <Fact
               label={`${another.plan.name}, ${another.price.interval === "year" ? "yearly" : "monthly"}`}
