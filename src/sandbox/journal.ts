@@ -12,6 +12,8 @@ export class Journal {
   private readonly file: string;
   private fd: number | null = null;
   private bytes = 0;
+  /** What was true at the last rewrite took this much: below twice that, rewriting gains little. */
+  private snapshotBytes = 0;
 
   constructor(directory: string) {
     mkdirSync(directory, { recursive: true });
@@ -45,6 +47,7 @@ export class Journal {
     const fd = openSync(temporary, "w");
     this.bytes = 0;
     for (const write of writes) this.bytes += writeSync(fd, `${JSON.stringify([write])}\n`);
+    this.snapshotBytes = this.bytes;
     fsyncSync(fd);
     closeSync(fd);
     renameSync(temporary, this.file);
@@ -55,7 +58,7 @@ export class Journal {
   append(writes: Write[]): boolean {
     this.fd ??= openSync(this.file, "a");
     this.bytes += writeSync(this.fd, `${JSON.stringify(writes)}\n`);
-    return this.bytes > COMPACT_ABOVE_BYTES;
+    return this.bytes > Math.max(COMPACT_ABOVE_BYTES, 2 * this.snapshotBytes);
   }
 
   close(): void {

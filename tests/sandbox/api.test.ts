@@ -219,8 +219,9 @@ describe("customers", () => {
     await stripe.customers.del(customer.id);
     expect(await stripe.customers.retrieve(customer.id)).toMatchObject({ id: customer.id, deleted: true });
     expect((await stripe.subscriptions.retrieve(subscription.id)).status).toBe("canceled");
-    const expanded = await stripe.subscriptions.retrieve(subscription.id, { expand: ["customer"] });
-    expect(expanded.customer).toMatchObject({ deleted: true });
+    const expand = ["customer.invoice_settings.default_payment_method", "default_payment_method"];
+    const expanded = await stripe.subscriptions.retrieve(subscription.id, { expand });
+    expect(expanded.customer).toEqual({ id: customer.id, object: "customer", deleted: true });
   });
 
   it("take ready-made cards, and refuse one that is declined", async () => {

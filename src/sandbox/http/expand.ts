@@ -117,6 +117,8 @@ function expanded(world: World, node: Json, nodeKey: string, key: string, path: 
   }
   const traversable = value === null || (typeof value === "object" && (!last || "object" in value));
   if (traversable || references?.includes(key)) return value ?? null;
+  // What is left of a deleted object has none of its fields.
+  if (value === undefined && node.deleted === true) return undefined;
   throw refuse(path);
 }
 
@@ -129,6 +131,7 @@ function walk(world: World, node: unknown, nodeKey: string, keys: string[], path
   }
   if (!isObject(node)) throw refuse(path);
   const child = expanded(world, node, nodeKey, key, path, rest.length === 0);
+  if (child === undefined) return;
   // Copied on the way down: kept objects are shared and must not change.
   if (Array.isArray(child)) node[key] = child.map((each) => (isObject(each) ? { ...each } : each));
   else node[key] = isObject(child) ? { ...child } : child;

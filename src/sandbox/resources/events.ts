@@ -7,9 +7,6 @@ import type { StoredEvent } from "../types";
 import type { World } from "../world";
 import { find } from "./find";
 
-/** Stripe lists the events of the last thirty days. */
-const LISTED_SECONDS = 30 * 86_400;
-
 function served(world: World, event: StoredEvent): StoredEvent {
   return { ...event, pending_webhooks: world.events.pendingOf(event.id) };
 }
@@ -39,11 +36,9 @@ export const events: Route[] = [
           "parameters_exclusive",
         );
       }
-      const oldest = world.clock.global() - LISTED_SECONDS;
       const wanted = given.type ? [given.type] : given.types;
       const found = [...world.events.all.values()].filter(
         (event) =>
-          event.created >= oldest &&
           (!given.created || p.inRange(event.created, given.created)) &&
           (!wanted || wanted.some((name) => matches(event.type, name))) &&
           (given.delivery_success === undefined || given.delivery_success === (world.events.pendingOf(event.id) === 0)),
