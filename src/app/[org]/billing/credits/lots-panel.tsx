@@ -1,0 +1,120 @@
+"use client";
+// The lots: as a strip, as a table in the order in which they go, and those that are over folded below.
+import { CreditKeyRow, CreditStrip } from "~/components/billing/credit-strip";
+import { creditsInWords, formatCredits, formatTime } from "~/components/billing/format";
+import { LocalDate } from "~/components/billing/local-time";
+import { LotsTable } from "~/components/billing/lots-table";
+import { useViewer } from "~/components/billing/viewer";
+import { EmptyState } from "~/components/ui/empty-state";
+import { Numbers, Panel, PanelBody } from "~/components/ui/panel";
+import { Sub, Table, TBody, TD, TH, THead, TR } from "~/components/ui/table";
+import type { Runway } from "~/domain/forecast";
+import type { RouterOutputs } from "~/server/api/root";
+import { amountsOf, freeLots, kindOf, type Lot, stripOf } from "../_shared/credits-view";
+
+export interface LotsPanelProps {
+  balance: RouterOutputs["credits"]["balance"];
+  open: readonly Lot[];
+  closed: readonly Lot[];
+  runway: Runway | null;
+  now: Date;
+}
+
+const ORIGINS: Record<Lot["source"], (date: string) => string> = {
+  purchase: (date) => `bought ${date}`,
+  subscription: (date) => `came with the subscription ${date}`,
+  promotion: (date) => `given ${date}`,
+  adjustment: (date) => `adjusted ${date}`,
+  transfer: (date) => `transferred ${date}`,
+};
+
+export function LotsPanel({ balance, open, closed, runway, now }: LotsPanelProps) {
+  const viewer = useViewer();
+  const { locale } = viewer;
+  const lots = freeLots(open, balance.held);
+  const left = balance.available + balance.held;
+  const origin = (lot: Lot) => ORIGINS[lot.source](formatTime(lot.createdAt, viewer, { style: "day" }));
+  const spendNow = balance.held > 0 ? `, ${formatCredits(balance.available, { locale })} to spend now` : "";
+
+  if (lots.length === 0) {
+    return (
+      <Panel title="No credits">
+        <EmptyState
+          title={closed.length > 0 ? "All credits are used up" : "There are no credits yet"}
+          text="Credits come with a plan at the start of each period, and from packs, which never expire."
+        />
+        <ClosedLots lots={closed} origin={origin} />
+      </Panel>
+    );
+  }
+  return (
+    <Panel
+      title={
+        <>
+          {creditsInWords(left, locale)}{" "}
+          <span className="font-normal">
+            in {lots.length} {lots.length === 1 ? "lot" : "lots"}
+            {spendNow}
+          </span>
+        </>
+      }
+      note={
+        runway ? (
+          <span suppressHydrationWarning>
+            {runway.until
+              ? `lasts until about ${formatTime(runway.until, viewer, { style: "longDay" })}`
+              : "lasts beyond a year"}
+          </span>
+        ) : null
+      }
+    >
+      <PanelBody className="border-b border-line">
+        <CreditStrip slim lots={stripOf(lots)} held={balance.held} />
+        <CreditKeyRow {...amountsOf(lots)} held={balance.held} />
+      </PanelBody>
+      <LotsTable
+        now={now}
+        lots={lots.map((lot) => ({
+          id: lot.id,
+          kind: kindOf(lot.source),
+          label: lot.label,
+          origin: origin(lot),
+          expiresAt: lot.expiresAt,
+          granted: lot.amount,
+          left: lot.remaining,
+          held: lot.held,
+        }))}
+      />
+      <ClosedLots lots={closed} origin={origin} />
+    </Panel>
+  );
+}
+
+/** Lots that nothing can be spent of any more, latest first. */
+function ClosedLots({ lots, origin }: { lots: readonly Lot[]; origin: (lot: Lot) => string }) {
+  const { locale } = useViewer();
+  if (lots.length === 0) return null;
+  return (
+    <Numbers summary={`Spent and expired lots (the latest ${lots.length})`}>
+      <Table caption="Spent and expired lots, latest first">
+        <THead>
+          <TH>Lot</TH>
+          <TH>Good until</TH>
+          <TH num>Granted</TH>
+        </THead>
+        <TBody tight>
+          {lots.map((lot) => (
+            <TR key={lot.id}>
+              <TH scope="row">
+                {lot.label}
+                <Sub>{origin(lot)}</Sub>
+              </TH>
+              <TD className="text-ink-2">{lot.expiresAt ? <LocalDate value={lot.expiresAt} /> : "used up"}</TD>
+              <TD num>{formatCredits(lot.amount, { locale })}</TD>
+            </TR>
+          ))}
+        </TBody>
+      </Table>
+    </Numbers>
+  );
+}

@@ -1,0 +1,107 @@
+"use client";
+// The entry that the address names, in its drawer: what it was, which lots it touched and why those, what asked for it.
+import { useSyncExternalStore } from "react";
+import type { TransactionDetail as Shown } from "~/components/billing/transaction-drawer";
+import { TransactionDrawer } from "~/components/billing/transaction-drawer";
+import type { RouterOutputs } from "~/server/api/root";
+import { failureOf, trpc } from "../../../_trpc/react";
+
+type Detail = RouterOutputs["credits"]["transaction"];
+type Members = RouterOutputs["members"]["list"];
+
+export interface OpenTransactionProps {
+  organizationId: string;
+  /** null: none stands open. */
+  transactionId: string | null;
+  onClose: () => void;
+}
+
+export function OpenTransaction({ organizationId, transactionId, onClose }: OpenTransactionProps) {
+  const alive = useAlive();
+  const detail = trpc.credits.transaction.useQuery(
+    { organizationId, transactionId: transactionId ?? "" },
+    // An entry never changes; only the lots behind it that were not reached could be told anew.
+    { enabled: transactionId !== null, staleTime: 60_000 },
+  );
+  const byPerson = detail.data?.actor.startsWith("user:") ?? false;
+  const members = trpc.members.list.useQuery({ organizationId }, { enabled: byPerson, staleTime: 60_000 });
+  const missing = ["NOT_FOUND", "INVALID_INPUT"].includes(failureOf(detail.error)?.code ?? "");
+  const error = missing
+    ? { title: "There is no such transaction", text: "The link may be of another organization, or cut short." }
+    : { onRetry: () => void detail.refetch() };
+
+  return (
+    <TransactionDrawer
+      openId={alive ? transactionId : null}
+      onOpenChange={(open) => {
+        if (!open) onClose();
+      }}
+      transaction={detail.data ? show(detail.data, members.data) : undefined}
+      error={detail.isError ? error : null}
+      shareUrl={alive ? window.location.href : undefined}
+    />
+  );
+}
+
+// A drawer is of the browser: on the server there is no place to put it.
+const never = () => () => {};
+function useAlive(): boolean {
+  return useSyncExternalStore(
+    never,
+    () => true,
+    () => false,
+  );
+}
+
+function show(detail: Detail, members: Members | undefined): Shown {
+  return {
+    id: detail.id,
+    type: detail.type,
+    eventName: detail.eventName,
+    quantity: detail.quantity,
+    label: detail.reason,
+    amount: detail.amount,
+    balanceBefore: detail.balanceAfter - detail.amount,
+    balanceAfter: detail.balanceAfter,
+    createdAt: detail.createdAt,
+    burnOrder: detail.burnOrder === "purchased_first" ? "never_expiring_first" : "expiring_first",
+    ...lotsOf(detail),
+    unitCost: detail.unitCost,
+    apiKey: detail.apiKeyName ? { name: detail.apiKeyName } : null,
+    actor: detail.apiKeyName ? null : actorInWords(detail.actor, members),
+    reason: detail.reason,
+    idempotencyKey: detail.idempotencyKey,
+    metadata: detail.metadata,
+    ledgerNumber: detail.seq,
+  };
+}
+
+/** The lots of what took credits; the one lot that a grant made is the entry itself. */
+function lotsOf({ type, amount, queue }: Detail): Pick<Shown, "queue" | "queueTitle" | "why"> {
+  if (amount >= 0) return {};
+  const lots = queue.map((lot) => ({
+    id: lot.grantId,
+    label: lot.label,
+    expiresAt: lot.expiresAt,
+    before: lot.before,
+    took: -lot.moved,
+  }));
+  if (type === "consume") return { queue: lots };
+  if (type === "expiry") {
+    return {
+      queue: lots,
+      queueTitle: "What expired",
+      why: "These credits had not been spent when their time was over.",
+    };
+  }
+  return { queue: lots, queueTitle: "Taken back from", why: "Credits of these lots were taken back." };
+}
+
+function actorInWords(actor: string, members: Members | undefined): string | null {
+  if (actor === "billfold") return "Billfold";
+  const [kind, id] = actor.split(":");
+  if (kind === "key") return "a service";
+  if (kind !== "user") return actor;
+  const member = members?.find((one) => one.userId === id);
+  return member ? (member.name ?? member.email) : "a person";
+}
