@@ -62,7 +62,7 @@ class Demo {
 
   /** Comes back only when the demo could not be started or has failed; otherwise a signal ends the process. */
   async run(): Promise<number> {
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => this.end(0));
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => this.end(signal));
     try {
       await this.start();
       this.announce();
@@ -306,13 +306,14 @@ class Demo {
     return 1;
   }
 
-  private async end(code: number): Promise<void> {
+  /** Being stopped is how a demo ends, so it is a success. A repeated signal changes nothing: stopping is bounded in time. */
+  private async end(signal: NodeJS.Signals): Promise<void> {
     if (this.children.isStopping) return;
     this.progress.silence();
-    console.log("\nStopping…");
+    console.log(`\nStopping${signal === "SIGINT" ? "" : ` (${signal})`}…`);
     await this.stopAll();
     console.log("Everything is stopped.");
-    process.exit(code);
+    process.exit(0);
   }
 
   private async stopAll(): Promise<void> {
