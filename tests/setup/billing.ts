@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import pg from "pg";
 import Stripe from "stripe";
-import { expect } from "vitest";
+import { expect, vi } from "vitest";
 import { startSandbox } from "~/sandbox/index";
 import { createCaller } from "~/server/api/root";
 import type { Actor } from "~/server/auth/actor";
@@ -42,6 +42,20 @@ export async function openLedger(extra: Record<string, string> = {}) {
       await app.close();
     },
   };
+}
+
+/** Keeps the app's own log lines, which tests of failures call for, out of the report. */
+export function quietLogs(): void {
+  const say = console.log;
+  vi.spyOn(console, "log").mockImplementation((first, ...rest) => {
+    if (!String(first).startsWith("info: ")) say(first, ...rest);
+  });
+  for (const level of ["warn", "error"] as const) {
+    const shout = console[level];
+    vi.spyOn(console, level).mockImplementation((first, ...rest) => {
+      if (!/^(warn|error): /.test(String(first))) shout(first, ...rest);
+    });
+  }
 }
 
 /** Calls procedures as somebody, at an instant. */
