@@ -252,6 +252,27 @@ describe("sessions", () => {
     await expect(subscribeSession(sandbox, bought)).rejects.toThrow("inactive");
   });
 
+  it("refuse a second currency while a subscription lives in the first", async () => {
+    const { price, product, customer } = await catalogue(sandbox);
+    const recurring = { interval: "month" } as const;
+    const euros = await stripe.prices.create({ product: product.id, currency: "eur", unit_amount: 2500, recurring });
+    const open = await subscribeSession(sandbox, { price: euros.id, customer: customer.id });
+    const subscription = await subscribe(sandbox, { price: price.id, customer: customer.id });
+    const late = subscribeSession(sandbox, { price: euros.id, customer: customer.id });
+    await expect(late).rejects.toThrow("cannot combine currencies");
+    expect(await sandbox.pay(open.id)).toMatchObject({ error: expect.stringContaining("cannot combine currencies") });
+    await stripe.subscriptions.cancel(subscription.id);
+    expect(await sandbox.pay(open.id)).toEqual({ status: "complete" });
+  });
+
+  it("whose customer is gone make nothing", async () => {
+    const { price, customer } = await catalogue(sandbox);
+    const session = await subscribeSession(sandbox, { price: price.id, customer: customer.id });
+    await stripe.customers.del(customer.id);
+    expect(await sandbox.pay(session.id)).toMatchObject({ error: `No such customer: '${customer.id}'` });
+    expect((await stripe.checkout.sessions.retrieve(session.id)).status).toBe("open");
+  });
+
   it("can be expired by the seller, and then not be paid", async () => {
     const { price, customer } = await catalogue(sandbox);
     const session = await subscribeSession(sandbox, { price: price.id, customer: customer.id });

@@ -1,4 +1,5 @@
 // What a hosted Checkout page does when its customer submits it: pay, save the card, make what was bought.
+import { missingResource } from "../errors";
 import { newId, randomText } from "../ids";
 import type { CheckoutSession, Customer, PaymentIntent, PaymentMethod, SetupIntent } from "../types";
 import type { CheckoutPlan, World } from "../world";
@@ -58,7 +59,11 @@ export function asksForCard(session: CheckoutSession): boolean {
 }
 
 function ensureCustomer(world: World, session: CheckoutSession, given: Submission): Customer | null {
-  if (session.customer) return world.customers.get(session.customer) ?? null;
+  if (session.customer) {
+    const known = world.customers.get(session.customer);
+    if (!known) throw missingResource("customer", session.customer, "customer");
+    return known;
+  }
   if (session.mode === "payment" && session.customer_creation !== "always") return null;
   const customer = newCustomer(world, { email: given.email, name: given.name });
   world.sessions.patch(session.id, { customer: customer.id });

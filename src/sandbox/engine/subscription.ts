@@ -8,7 +8,7 @@ import { attemptPayment, createInvoice, finalizeInvoice, getInvoice, type PayOut
 import { periodLine, trialLine } from "./lines";
 import type { Outcome } from "./payment";
 import { periodEnd } from "./period";
-import { changeSubscription, endSubscription, paymentMethodOf, planAdvance } from "./subscription-state";
+import { changeSubscription, endSubscription, isLive, paymentMethodOf, planAdvance } from "./subscription-state";
 
 const DAY = 86_400;
 const INCOMPLETE_LIFE_SECONDS = 23 * 60 * 60;
@@ -153,14 +153,18 @@ function planTrialWarning(world: World, subscription: Subscription): void {
   world.scheduler.plan("subscription.trial_will_end", subscription.id, at, subscription.test_clock);
 }
 
-/** A customer has one currency for all of its subscriptions. */
+/** All subscriptions of a customer that live at the same time are in one currency. */
+export function checkCurrency(world: World, customer: string, currency: string): void {
+  const other = world.subscriptions.by("customer", customer).find((each) => isLive(each) && each.currency !== currency);
+  if (!other) return;
+  throw invalidRequest(
+    `You cannot combine currencies on a single customer. This customer has an active subscription, subscription schedule, discount, quote, or invoice item with currency ${other.currency}`,
+  );
+}
+
 function claimCurrency(world: World, customer: Customer, currency: string): void {
-  if (customer.currency && customer.currency !== currency) {
-    throw invalidRequest(
-      `You cannot combine currencies on a single customer. This customer has an active subscription, subscription schedule, discount, quote, or invoice item with currency ${customer.currency}`,
-    );
-  }
-  if (!customer.currency) world.change(world.customers, customer.id, { currency }, "customer.updated");
+  checkCurrency(world, customer.id, currency);
+  if (customer.currency !== currency) world.change(world.customers, customer.id, { currency }, "customer.updated");
 }
 
 /** Begins a subscription with its first invoice; says what became of the first payment. */

@@ -2,7 +2,9 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { answerControl } from "../control";
 import type { Deliverer } from "../delivery";
+import { StripeError } from "../errors";
 import { answerPage } from "../pages/index";
+import { message as pageMessage } from "../pages/layout";
 import { routes } from "../resources/index";
 import type { World } from "../world";
 import { answerApi } from "./api";
@@ -41,6 +43,21 @@ function parseJson(text: string): Record<string, unknown> | null {
   }
 }
 
+/** What the engine refuses is told in the manner of whoever asked. */
+function refusable<C, A>(work: (context: C, method: string, path: string) => A, refused: (error: StripeError) => A) {
+  return (context: C, method: string, path: string): A => {
+    try {
+      return work(context, method, path);
+    } catch (error) {
+      if (error instanceof StripeError) return refused(error);
+      throw error;
+    }
+  };
+}
+
+const control = refusable(answerControl, ({ status, message }) => ({ status, body: { error: message } }));
+const showPage = refusable(answerPage, ({ status, message }) => pageMessage("This did not work", message, status));
+
 interface Parts {
   world: World;
   deliverer: Deliverer;
@@ -63,7 +80,7 @@ async function answer(
   if (path.startsWith("/_sandbox/")) {
     const json = parseJson(body);
     const answered = json
-      ? answerControl({ world, deliverer, query: new URLSearchParams(query), body: json }, method, path)
+      ? control({ world, deliverer, query: new URLSearchParams(query), body: json }, method, path)
       : { status: 400, body: { error: "The body must be a JSON object." } };
     send(response, answered.status, JSON_TYPE, JSON.stringify(answered.body, null, 2));
   } else if (/^\/v\d+\//.test(path)) {
@@ -71,7 +88,7 @@ async function answer(
     send(response, answered.status, { ...JSON_TYPE, ...answered.headers }, answered.body);
   } else {
     const form = new URLSearchParams(body);
-    const page = answerPage({ world, deliverer, query: new URLSearchParams(query), form }, method, path);
+    const page = showPage({ world, deliverer, query: new URLSearchParams(query), form }, method, path);
     send(response, page.status, page.headers, page.body);
   }
 }

@@ -52,9 +52,9 @@ export function homePage({ world, deliverer }: PageContext): PageAnswer {
 <p><a href="/mailbox">Mailbox (${world.mails.size})</a></p>
 <p class="small quiet">Its clock shows ${formatTime(world.clock.global())}${frozen ? ", and stands still" : ", real time"}. ${deliverer.paused && "Webhooks are paused."}</p>
 <h2>Customers</h2>
-${customers.length > 0 ? html`<div class="scroll"><table><thead><tr><th scope="col">Customer</th><th scope="col">Email</th><th scope="col">Subscription</th><th scope="col" class="num">Paid</th></tr></thead><tbody>${customers}</tbody></table></div>` : html`<p class="quiet">None yet.</p>`}
+${customers.length > 0 ? html`<div class="scroll" tabindex="0" role="region" aria-label="Customers"><table><thead><tr><th scope="col">Customer</th><th scope="col">Email</th><th scope="col">Subscription</th><th scope="col" class="num">Paid</th></tr></thead><tbody>${customers}</tbody></table></div>` : html`<p class="quiet">None yet.</p>`}
 <h2>Latest events</h2>
-${events.length > 0 ? html`<div class="scroll"><table><thead><tr><th scope="col">Event</th><th scope="col">When</th><th scope="col">Delivery</th><th scope="col" class="num">Again</th></tr></thead><tbody>${events}</tbody></table></div>` : html`<p class="quiet">None yet.</p>`}`,
+${events.length > 0 ? html`<div class="scroll" tabindex="0" role="region" aria-label="Latest events"><table><thead><tr><th scope="col">Event</th><th scope="col">When</th><th scope="col">Delivery</th><th scope="col" class="num">Again</th></tr></thead><tbody>${events}</tbody></table></div>` : html`<p class="quiet">None yet.</p>`}`,
   });
 }
 

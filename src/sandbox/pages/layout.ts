@@ -32,7 +32,7 @@ export function page({ title, body, status = 200, narrow = false, script }: Page
 <style>${new Html(STYLE)}</style>
 </head>
 <body>
-<div class="notice" role="note"><strong>Stripe sandbox</strong>: a stand-in, no money moves. <a href="/">What is this?</a></div>
+<header class="notice"><strong>Stripe sandbox</strong>: a stand-in, no money moves. <a href="/">What is this?</a></header>
 <main class="${narrow ? "narrow" : ""}">${body}</main>
 ${script && html`<script nonce="${nonce}">${new Html(script)}</script>`}
 </body>

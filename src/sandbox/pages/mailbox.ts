@@ -12,7 +12,7 @@ export function mailboxPage({ world }: PageContext): PageAnswer {
     (mail) =>
       html`<tr><td><a href="/mailbox/${mail.id}">${mail.subject}</a></td><td>${mail.to.join(", ")}</td><td class="num">${formatTime(mail.created)}</td></tr>`,
   );
-  const table = html`<div class="scroll"><table><thead><tr><th scope="col">Subject</th><th scope="col">To</th><th scope="col" class="num">Received</th></tr></thead><tbody>${rows}</tbody></table></div>`;
+  const table = html`<div class="scroll" tabindex="0" role="region" aria-label="Mails"><table><thead><tr><th scope="col">Subject</th><th scope="col">To</th><th scope="col" class="num">Received</th></tr></thead><tbody>${rows}</tbody></table></div>`;
   return page({
     title: "Mailbox",
     body: html`<p><a href="/">← Sandbox</a></p><h1>Mailbox</h1>

@@ -106,7 +106,7 @@ function invoiceTable({ world, customer }: Door): Html {
       return html`<tr><td><a href="${invoice.hosted_invoice_url}">${invoice.number}</a></td><td>${formatDate(invoice.created)}</td><td>${words}</td><td class="num">${formatMoney(invoice.total, invoice.currency)}</td><td class="num"><a href="${invoice.invoice_pdf}">PDF</a></td></tr>`;
     });
   if (rows.length === 0) return html`<p class="quiet">No invoices yet.</p>`;
-  return html`<div class="scroll"><table><thead><tr><th scope="col">Invoice</th><th scope="col">Date</th><th scope="col">Status</th><th scope="col" class="num">Amount</th><th scope="col" class="num">File</th></tr></thead><tbody>${rows}</tbody></table></div>`;
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="Invoices"><table><thead><tr><th scope="col">Invoice</th><th scope="col">Date</th><th scope="col">Status</th><th scope="col" class="num">Amount</th><th scope="col" class="num">File</th></tr></thead><tbody>${rows}</tbody></table></div>`;
 }
 
 function back({ session }: Door): Html | null {

@@ -1,15 +1,17 @@
 // /v1/checkout/sessions
 
 import { expireSession } from "../engine/checkout";
+import { newProduct } from "../engine/product";
+import { checkCurrency } from "../engine/subscription";
 import { invalidRequest } from "../errors";
 import { page, pageInOrder } from "../http/listing";
 import { type Route, route } from "../http/route";
 import { newId, randomText } from "../ids";
 import { amountOf } from "../money";
 import * as p from "../params";
-import type { CheckoutSession, Price } from "../types";
+import type { CheckoutSession, Metadata, Price } from "../types";
 import { viewPrice } from "../view";
-import type { SessionLine, World } from "../world";
+import type { CheckoutPlan, SessionLine, World } from "../world";
 import { find } from "./find";
 import { createPrice, inlinePrice } from "./prices";
 
@@ -170,92 +172,72 @@ function linePriceOf(world: World, line: LineGiven, position: number): Price {
       `${at}[price_data][product]`,
       "parameter_missing",
     );
-  const now = world.now();
-  const made = world.products.put({
-    id: newId("prod", 14),
-    object: "product",
-    active: false,
-    created: now,
-    default_price: null,
-    description: data.description ?? null,
-    images: data.images ?? [],
-    livemode: false,
-    marketing_features: [],
-    metadata: p.mergeMetadata(null, data.metadata),
-    name: data.name,
-    package_dimensions: null,
-    shippable: null,
-    statement_descriptor: null,
-    tax_code: data.tax_code ?? null,
-    tax_details: null,
-    type: "service",
-    unit_label: data.unit_label ?? null,
-    updated: now,
-    url: null,
-  });
+  const made = newProduct(world, { ...data, metadata: p.mergeMetadata(null, data.metadata), active: false });
   return createPrice(world, { ...amount, product: made.id, active: false });
 }
 
-function createSession(world: World, given: Given): CheckoutSession {
-  checkMode(given);
-  const customer = given.customer ? find(world.customers, "customer", given.customer, "customer") : null;
+interface Bought {
+  price: Price;
+  quantity: number;
+  metadata: Metadata;
+}
+
+/** What only shows once prices, customer and time are known. */
+function checkPurchase(world: World, given: Given, bought: Bought[], currency: string | null, expiresAt: number): void {
   const now = world.now();
-  const expiresAt = given.expires_at ?? now + DAY;
   if (expiresAt < now + 30 * 60 || expiresAt > now + DAY) {
     throw invalidRequest(
       "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation.",
       "expires_at",
     );
   }
-  const bought = (given.line_items ?? []).map((line, position) => ({
-    price: linePriceOf(world, line, position),
-    quantity: line.quantity ?? 1,
-    metadata: p.mergeMetadata(null, line.metadata),
-  }));
-  const first = bought[0]?.price;
-  const currency = (given.currency ?? first?.currency ?? null)?.toLowerCase() ?? null;
-  if (given.mode === "subscription" && !bought.some(({ price }) => price.recurring)) {
+  const recurs = bought.some(({ price }) => price.recurring);
+  if (given.mode === "subscription" && !recurs) {
     throw invalidRequest(
       "You must provide at least one recurring price in `subscription` mode when using prices.",
       "line_items",
     );
   }
-  if (given.mode === "payment" && bought.some(({ price }) => price.recurring)) {
+  if (given.mode === "payment" && recurs) {
     throw invalidRequest(
       "You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or use only one-time prices.",
       "mode",
     );
   }
-  const data = given.subscription_data;
-  if (data?.trial_end !== undefined && data.trial_end < now + 2 * DAY) {
+  const { trial_end: trialEnd } = given.subscription_data ?? {};
+  if (trialEnd !== undefined && trialEnd < now + 2 * DAY) {
     throw invalidRequest(
       "The `trial_end` date has to be at least 2 days in the future.",
       "subscription_data[trial_end]",
     );
   }
-  const trial = data?.trial_end !== undefined || data?.trial_period_days !== undefined;
-  const id = newId("cs_test", 58);
-  const lines = bought.map(({ price, quantity, metadata }): SessionLine => {
-    const amount = trial && price.recurring ? 0 : amountOf(price, currency ?? price.currency, quantity);
-    return {
-      id: newId("li"),
-      object: "item",
-      adjustable_quantity: null,
-      amount_discount: 0,
-      amount_subtotal: amount,
-      amount_tax: 0,
-      amount_total: amount,
-      currency: currency ?? price.currency,
-      description: world.products.get(price.product)?.name ?? null,
-      metadata,
-      price: viewPrice(price),
-      quantity,
-      session: id,
-    };
-  });
-  const total = given.mode === "setup" ? null : lines.reduce((sum, line) => sum + line.amount_total, 0);
-  for (const line of lines) world.sessionLines.put(line);
-  world.checkoutPlans.put({
+  if (given.mode === "subscription" && given.customer && currency) checkCurrency(world, given.customer, currency);
+}
+
+function lineOf(world: World, session: string, currency: string, free: boolean, bought: Bought): SessionLine {
+  const { price, quantity, metadata } = bought;
+  const amount = free && price.recurring ? 0 : amountOf(price, currency, quantity);
+  return {
+    id: newId("li"),
+    object: "item",
+    adjustable_quantity: null,
+    amount_discount: 0,
+    amount_subtotal: amount,
+    amount_tax: 0,
+    amount_total: amount,
+    currency,
+    description: world.products.get(price.product)?.name ?? null,
+    metadata,
+    price: viewPrice(price),
+    quantity,
+    session,
+  };
+}
+
+/** What the session makes once it is paid. */
+function planOf(id: string, given: Given, bought: Bought[]): CheckoutPlan {
+  const data = given.subscription_data;
+  return {
     id,
     items: bought.map(({ price, quantity }) => ({ price: price.id, quantity })),
     subscriptionMetadata: p.mergeMetadata(null, data?.metadata),
@@ -275,7 +257,28 @@ function createSession(world: World, given: Given): CheckoutSession {
     setupMetadata: p.mergeMetadata(null, given.setup_intent_data?.metadata),
     paymentIntent: null,
     authenticating: null,
-  });
+  };
+}
+
+function createSession(world: World, given: Given): CheckoutSession {
+  checkMode(given);
+  const customer = given.customer ? find(world.customers, "customer", given.customer, "customer") : null;
+  const now = world.now();
+  const expiresAt = given.expires_at ?? now + DAY;
+  const bought = (given.line_items ?? []).map((line, position) => ({
+    price: linePriceOf(world, line, position),
+    quantity: line.quantity ?? 1,
+    metadata: p.mergeMetadata(null, line.metadata),
+  }));
+  const currency = (given.currency ?? bought[0]?.price.currency ?? null)?.toLowerCase() ?? null;
+  checkPurchase(world, given, bought, currency, expiresAt);
+  const data = given.subscription_data;
+  const trial = data?.trial_end !== undefined || data?.trial_period_days !== undefined;
+  const id = newId("cs_test", 58);
+  const lines = bought.map((each) => lineOf(world, id, currency ?? each.price.currency, trial, each));
+  const total = given.mode === "setup" ? null : lines.reduce((sum, line) => sum + line.amount_total, 0);
+  for (const line of lines) world.sessionLines.put(line);
+  world.checkoutPlans.put(planOf(id, given, bought));
   const collection = given.payment_method_collection ?? "always";
   const session = world.sessions.put({
     id,

@@ -1,4 +1,6 @@
 // /v1/prices. A price never changes its amount; a lookup key may move on to its successor.
+
+import { newProduct } from "../engine/product";
 import { invalidRequest } from "../errors";
 import { page } from "../http/listing";
 import { type Route, route } from "../http/route";
@@ -155,30 +157,7 @@ export const prices: Route[] = [
       }
       if (product) find(world.products, "product", product, "product");
       if (product || !data) return createPrice(world, { ...given, product: product ?? "" });
-      const now = world.now();
-      const made = world.products.put({
-        id: data.id ?? newId("prod", 14),
-        object: "product",
-        active: data.active ?? true,
-        created: now,
-        default_price: null,
-        description: null,
-        images: [],
-        livemode: false,
-        marketing_features: [],
-        metadata: p.mergeMetadata(null, data.metadata),
-        name: data.name,
-        package_dimensions: null,
-        shippable: null,
-        statement_descriptor: data.statement_descriptor ?? null,
-        tax_code: data.tax_code ?? null,
-        tax_details: null,
-        type: "service",
-        unit_label: data.unit_label ?? null,
-        updated: now,
-        url: null,
-      });
-      world.events.emit("product.created", made);
+      const made = newProduct(world, { ...data, metadata: p.mergeMetadata(null, data.metadata) });
       return createPrice(world, { ...given, product: made.id });
     },
   ),

@@ -1,10 +1,10 @@
 // /v1/products
+
+import { putProduct } from "../engine/product";
 import { invalidRequest } from "../errors";
 import { page } from "../http/listing";
 import { type Route, route } from "../http/route";
-import { newId } from "../ids";
 import * as p from "../params";
-import type { Product } from "../types";
 import { find } from "./find";
 import { createPrice, inlinePrice } from "./prices";
 
@@ -34,34 +34,13 @@ export const products: Route[] = [
       if (given.id && world.products.get(given.id)) {
         throw invalidRequest(`Product already exists.`, "id", "resource_already_exists");
       }
-      const now = world.now();
-      const product = world.products.put({
-        id: given.id ?? newId("prod", 14),
-        object: "product",
-        active: given.active ?? true,
-        created: now,
-        default_price: null,
-        description: given.description ?? null,
-        images: given.images ?? [],
-        livemode: false,
-        marketing_features: given.marketing_features ?? [],
-        metadata: p.mergeMetadata(null, given.metadata),
-        name: given.name,
-        package_dimensions: null,
-        shippable: given.shippable ?? null,
-        statement_descriptor: given.statement_descriptor ?? null,
-        tax_code: given.tax_code ?? null,
-        tax_details: null,
-        type: given.type ?? "service",
-        unit_label: given.unit_label ?? null,
-        updated: now,
-        url: given.url ?? null,
-      } satisfies Product);
-      if (!given.default_price_data) {
+      const { default_price_data: priceData, metadata, ...fields } = given;
+      const product = putProduct(world, { ...fields, metadata: p.mergeMetadata(null, metadata) });
+      if (!priceData) {
         world.events.emit("product.created", product);
         return product;
       }
-      const price = createPrice(world, { ...given.default_price_data, product: product.id });
+      const price = createPrice(world, { ...priceData, product: product.id });
       const complete = world.products.patch(product.id, { default_price: price.id });
       world.events.emit("product.created", complete);
       return complete;
