@@ -2,8 +2,8 @@
 import type { Metadata } from "next";
 import { EmptyState } from "~/components/ui/empty-state";
 import { Panel } from "~/components/ui/panel";
-import { can } from "~/domain/capabilities";
 import { currentPerson } from "~/server/auth/current-person";
+import { homeOrganization } from "./_plans/home-organization";
 import { currencyToShow, readPlanChoice, type SearchParams } from "./_plans/plan-query";
 import { PublicHeader } from "./_plans/public-header";
 import { PublicPlans } from "./_plans/public-plans";
@@ -23,8 +23,7 @@ export default async function PlansPage({ searchParams }: { searchParams: Search
     person ? api.organizations.list() : [],
   ]);
   const choice = readPlanChoice(query);
-  // Where somebody may subscribe, before where they may only look.
-  const home = organizations.find(({ role }) => can(role, "billing:manage")) ?? organizations[0] ?? null;
+  const home = homeOrganization(organizations);
   return (
     <>
       <PublicHeader account={person ? { name: person.name, email: person.email } : null} organization={home} />

@@ -6,6 +6,7 @@ import { NarrowPage } from "~/components/billing/narrow-page";
 import { currentPerson } from "~/server/auth/current-person";
 import { signInMethods } from "~/server/auth/providers";
 import { env } from "~/server/env";
+import { homeOrganization } from "../_plans/home-organization";
 import { parameter, type SearchParams } from "../_plans/plan-query";
 import { PublicHeader } from "../_plans/public-header";
 import { caller } from "../_trpc/server";
@@ -57,6 +58,6 @@ export default async function SignInPage({ searchParams }: { searchParams: Searc
 
 /** Where somebody who asked for no page in particular belongs. */
 async function home(): Promise<string> {
-  const [first] = await (await caller()).organizations.list();
-  return first ? `/${first.slug}/billing` : "/new";
+  const organization = homeOrganization(await (await caller()).organizations.list());
+  return organization ? `/${organization.slug}/billing` : "/new";
 }

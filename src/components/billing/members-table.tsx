@@ -42,7 +42,8 @@ export function MembersTable({
   onLeave,
   describeError,
 }: MembersTableProps) {
-  const acts = onRemove !== undefined || onLeave !== undefined;
+  const removalOf = (member: Member) => (member.locked ? undefined : member.isYou ? onLeave : onRemove);
+  const acts = members.some(removalOf);
   return (
     <Table caption="Members">
       <THead>
@@ -60,9 +61,9 @@ export function MembersTable({
       <TBody>
         {members.map((member) => {
           const called = member.name ?? member.email;
-          const remove = member.isYou ? onLeave : onRemove;
+          const remove = removalOf(member);
           const leaving =
-            member.locked || !remove ? null : (
+            remove === undefined ? null : (
               <RemoveMember
                 member={member}
                 called={called}

@@ -67,7 +67,7 @@ export function NoPermissionState({ what, who = "an owner or admin" }: { what: s
   return (
     <Message
       title={`You cannot see ${what}`}
-      text={`It is open to ${who} of this organization. Ask one of them for access.`}
+      text={`Only ${who} of this organization can. Ask one of them for access.`}
     />
   );
 }

@@ -79,9 +79,8 @@ function Offer({ invitation, signedInAs, token, signInHref }: OfferProps) {
   const hint = roleOptions.find((option) => option.value === role)?.hint;
   const about: ReactNode = (
     <>
-      {/* Read out whole, as one sentence. */}
-      <b className="text-ink">{email}</b> is invited as {roleWord(role)}
-      {hint ? ` (${hint.charAt(0).toLowerCase()}${hint.slice(1)})` : ""}.
+      <b className="text-ink">{email}</b> is invited with the role {roleWord(role)}
+      {hint ? `: ${hint.charAt(0).toLowerCase()}${hint.slice(1)}` : ""}.
     </>
   );
   return (

@@ -170,9 +170,9 @@ export function PlanChooser({
             }
             terms={
               canManage
-                ? `You pay on Stripe’s page; nothing is charged before you confirm there. You can cancel at any time, to the end of the ${
-                    trial ? "trial" : interval
-                  }.`
+                ? trial
+                  ? "Stripe asks for a card now and charges it when the trial ends. Cancel before, and nothing is charged."
+                  : "You pay on Stripe’s page; nothing is charged before you confirm there. You can cancel at any time; the plan then ends with the period that is paid."
                 : `An owner, an admin or a billing contact of ${organizationName} can subscribe. Ask one of them.`
             }
           />

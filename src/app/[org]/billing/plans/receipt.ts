@@ -74,7 +74,7 @@ export function receiptOf({ plan, price, trial, balance, now, viewer }: ReceiptR
       ],
       total: owned + granted,
       now: owned,
-      note: `On ${date(creditsEnd)} ${credits(plan.credits)} new ones arrive, and what is left of ${
+      note: `On ${date(creditsEnd)}, ${credits(plan.credits)} new credits arrive, and what is left of ${
         trial ? "the trial’s" : "these"
       } expires.`,
     },

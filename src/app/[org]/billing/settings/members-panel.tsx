@@ -97,11 +97,11 @@ export function MembersPanel({ organizationId, organizationName, initialMembers,
       />
       <PanelFoot>
         <p>
-          {owners === 1
-            ? "An organization always keeps an owner: the only one can leave, or take another role, after making somebody else an owner."
-            : manages
-              ? "Owners and admins manage members; only owners decide who the owners are."
-              : "An owner or admin can invite people and change roles."}
+          {!manages
+            ? "An owner or admin can invite people and change roles."
+            : owners === 1
+              ? "The only owner can leave or take another role after making somebody else an owner."
+              : "Owners and admins manage members; only owners decide who the owners are."}
         </p>
       </PanelFoot>
       <ConfirmDialog

@@ -54,7 +54,7 @@ export function NamePanel({ organizationId, name, canChange }: NamePanelProps) {
         <form onSubmit={submit} className="flex max-w-[36rem] flex-wrap items-start gap-x-2 gap-y-3">
           <Field
             label="Organization name"
-            hint="Stands on invoices made from now on. Links keep their address."
+            hint="What its members see. Links keep their address."
             error={update.error ? failureWords(update.error) : null}
             className="min-w-0 flex-[1_1_16rem]"
           >
