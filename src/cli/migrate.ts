@@ -1,6 +1,8 @@
 // `npm run db:migrate`: brings the database of DATABASE_URL up to date with prisma/migrations.
+// `-- --rolled-back <name>` first says of a failed migration that it is cleared away and may be tried again.
+import { parseArgs } from "node:util";
 import "./load-env";
-import { applyMigrations, MigrationError } from "./schema-engine";
+import { applyMigrations, MigrationError, markRolledBack } from "./schema-engine";
 
 async function main(): Promise<number> {
   const url = process.env.DATABASE_URL;
@@ -8,8 +10,10 @@ async function main(): Promise<number> {
     console.error("DATABASE_URL is not set. Set it, or put it into .env (see .env.example).");
     return 1;
   }
+  const { values } = parseArgs({ options: { "rolled-back": { type: "string" } } });
   const { host, pathname } = new URL(url);
   try {
+    if (values["rolled-back"]) await markRolledBack(url, values["rolled-back"]);
     const applied = await applyMigrations(url);
     for (const name of applied) console.log(`  ✔ ${name}`);
     const place = `${host}${pathname}`;
@@ -29,7 +33,7 @@ function explanation(error: unknown): string {
     error.message,
     "",
     "Repair what it says, then let it be tried again:",
-    `  npx prisma migrate resolve --rolled-back ${error.migration} && npm run db:migrate`,
+    `  npm run db:migrate -- --rolled-back ${error.migration}`,
   ].join("\n");
 }
 

@@ -57,6 +57,18 @@ export async function applyMigrations(url: string, { prismaDir = PRISMA_DIR }: O
   });
 }
 
+/** Lets a failed migration be tried again, as `prisma migrate resolve --rolled-back` does. Its row stays, as history. */
+export async function markRolledBack(
+  url: string,
+  migrationName: string,
+  { prismaDir = PRISMA_DIR }: Options = {},
+): Promise<void> {
+  const schema = await readSchema(prismaDir);
+  await withMigrationLock(url, () =>
+    withEngine(url, schema, (engine) => engine.markMigrationRolledBack({ migrationName })),
+  );
+}
+
 /**
  * The SQL that would take a database with all migrations to what the schema file says; empty when they agree.
  * Needs a role that may create databases: the migrations are played into a shadow database, which is dropped again.

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { afterEach, describe, expect, it } from "vitest";
-import { applyMigrations, diffMigrationsToSchema, PRISMA_DIR } from "~/cli/schema-engine";
+import { applyMigrations, diffMigrationsToSchema, markRolledBack, PRISMA_DIR } from "~/cli/schema-engine";
 import { createTestDatabase, type TestDatabase } from "../setup/database";
 
 const cleanups: (() => Promise<void>)[] = [];
@@ -116,6 +116,9 @@ describe("migrations", () => {
     ]);
     // And again, until somebody has looked at it.
     await expect(applyMigrations(url, { prismaDir })).rejects.toMatchObject({ migration: "29990101000000_broken" });
+    await addMigration(prismaDir, "29990101000000_broken", "CREATE TABLE half (id int);");
+    await markRolledBack(url, "29990101000000_broken", { prismaDir });
+    expect(await applyMigrations(url, { prismaDir })).toEqual(["29990101000000_broken", "29990102000000_after"]);
   });
 
   it("keep semicolons inside function bodies and texts", async () => {
