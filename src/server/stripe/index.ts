@@ -33,9 +33,9 @@ function client(name: string, options: { timeout: number; maxNetworkRetries: num
   return fresh;
 }
 
-/** For a person who waits: one try of two seconds and one more, so that an outage is said within five. */
+/** For a person who waits: one try of under two seconds and one more, so that an outage is said within five, waits included. */
 export function stripeForPages(): Stripe {
-  return client("pages", { timeout: 2000, maxNetworkRetries: 1 });
+  return client("pages", { timeout: 1800, maxNetworkRetries: 1 });
 }
 
 /** For webhooks and jobs: patient, because nobody waits. */
