@@ -34,9 +34,9 @@ export default async function SignInPage({ searchParams }: { searchParams: Searc
           nothing ? (
             "No way to sign in is set up here yet: neither mail nor GitHub nor Google. Tell whoever runs this Billfold."
           ) : (
-            <>
+            <p>
               New here? Signing in makes an account. <Link href="/">See the plans</Link>
-            </>
+            </p>
           )
         }
       >
