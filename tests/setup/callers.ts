@@ -1,6 +1,6 @@
 // Callers of the procedures around organizations, as whoever a test wants to be.
 
-import { apiKeysRouter } from "~/server/api/routers/apiKeys";
+import { apiKeysRouter } from "~/server/api/routers/api-keys";
 import { invitationsRouter } from "~/server/api/routers/invitations";
 import { membersRouter } from "~/server/api/routers/members";
 import { organizationsRouter } from "~/server/api/routers/organizations";
