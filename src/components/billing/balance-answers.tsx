@@ -49,7 +49,9 @@ export function BalanceAnswers({ available, held, owed = 0, runway, nextCharge, 
         ? `${credits(owed)} owed after a refund; they are taken from the next credits`
         : held > 0
           ? `${credits(available)} to spend now, ${credits(held)} held`
-          : "all to spend now",
+          : available > 0
+            ? "all to spend now"
+            : "nothing to spend",
   };
 
   const lasts: Answer | null = runway

@@ -146,7 +146,10 @@ export function formatTime(
 
 /** "Jan 1 – 31", "Dec 20 – Jan 19". Both ends are days that belong to the range. */
 export function formatDayRange(from: Date, to: Date, viewer: Viewer = defaultViewer): string {
-  return dateFormat(viewer, day).formatRange(from, to);
+  // Engines put different spaces around the dash, which the server and the browser have to agree on.
+  return dateFormat(viewer, day)
+    .formatRange(from, to)
+    .replace(/\s*–\s*/gu, " – ");
 }
 
 /** The zone's short name at an instant: "PST", "GMT+1", "UTC". */

@@ -78,6 +78,7 @@ export function SubscriptionPanel({ subscription, action, children, empty }: Sub
   const date = (at: Date) => formatTime(at, viewer, { style: "date" });
   const lastDay = new Date(subscription.currentPeriodEnd.getTime() - 1);
   const ends = subscription.cancelsAt;
+  const over = subscription.status === "cancelled" || subscription.status === "expired";
   return (
     <Panel
       title={`${subscription.planName}, ${subscription.interval === "month" ? "monthly" : "yearly"}`}
@@ -92,11 +93,11 @@ export function SubscriptionPanel({ subscription, action, children, empty }: Sub
             <Fact label="Trial ends">{date(subscription.trialEnd)}</Fact>
           ) : null}
           <Fact
-            label="This period"
+            label={over ? "Last period" : "This period"}
             note={
               ends
                 ? `ends on ${date(ends)}, not renewed`
-                : subscription.status === "cancelled" || subscription.status === "expired"
+                : over
                   ? undefined
                   : `renews on ${date(subscription.currentPeriodEnd)}`
             }

@@ -8,6 +8,7 @@ import { cardInWords } from "../_shared/card";
 import type { Outlook } from "../_shared/runway";
 
 type Summary = RouterOutputs["billing"]["summary"];
+type Subscription = NonNullable<Summary["subscription"]>;
 
 export function OverviewAnswers({ summary, outlook }: { summary: Summary; outlook: Outlook }) {
   const viewer = useViewer();
@@ -15,19 +16,7 @@ export function OverviewAnswers({ summary, outlook }: { summary: Summary; outloo
   const { pace, runway, perRenewal } = outlook;
   const money = (amount: number, currency: string) => formatMoney({ amount, currency }, { locale: viewer.locale });
 
-  const charge: NextCharge | null =
-    subscription && nextInvoice && isGoingOn(subscription)
-      ? {
-          amount: nextInvoice.amount,
-          currency: nextInvoice.currency,
-          at: nextInvoice.at,
-          why: [
-            `${subscription.planName} ${subscription.interval === "month" ? "monthly" : "yearly"} ${money(nextInvoice.amount - nextInvoice.tax, nextInvoice.currency)}`,
-            nextInvoice.tax > 0 ? ` + tax ${money(nextInvoice.tax, nextInvoice.currency)}` : "",
-            subscription.card ? `, ${cardInWords(subscription.card)}` : "",
-          ].join(""),
-        }
-      : null;
+  const charge = subscription && isGoingOn(subscription) ? chargeOf(subscription, nextInvoice, money) : null;
 
   return (
     <BalanceAnswers
@@ -40,15 +29,33 @@ export function OverviewAnswers({ summary, outlook }: { summary: Summary; outloo
   );
 }
 
-function isGoingOn({ status, cancelsAt }: NonNullable<Summary["subscription"]>): boolean {
-  return cancelsAt === null && (status === "active" || status === "trial" || status === "past_due");
+/** A trial without a card may just end; nothing is known to be charged then. */
+function isGoingOn({ status, cancelsAt, card }: Subscription): boolean {
+  if (cancelsAt !== null) return false;
+  return status === "active" || status === "past_due" || (status === "trial" && card !== null);
+}
+
+/** What Stripe said it will ask for; before it said so, the price itself. */
+function chargeOf(
+  subscription: Subscription,
+  next: Summary["nextInvoice"],
+  money: (amount: number, currency: string) => string,
+): NextCharge {
+  const { planName, interval, card, unitAmount, currency, currentPeriodEnd } = subscription;
+  const plan = `${planName} ${interval === "month" ? "monthly" : "yearly"}`;
+  const payer = card ? `, ${cardInWords(card)}` : "";
+  if (!next) return { amount: unitAmount, currency, at: currentPeriodEnd, why: `${plan}, before tax${payer}` };
+  const net = money(next.amount - next.tax, next.currency);
+  const tax = next.tax > 0 ? ` + tax ${money(next.tax, next.currency)}` : "";
+  return { amount: next.amount, currency: next.currency, at: next.at, why: `${plan} ${net}${tax}${payer}` };
 }
 
 function whyNoCharge({ subscription }: Summary, date: (at: Date) => string): string {
   if (!subscription) return "No subscription; packs are paid when they are bought";
-  const { planName, status, cancelsAt, currentPeriodEnd } = subscription;
+  const { planName, status, cancelsAt, trialEnd } = subscription;
   if (status === "cancelled" || status === "expired") return `${planName} has ended`;
   if (status === "paused") return `${planName} is paused`;
   if (cancelsAt) return `${planName} ends on ${date(cancelsAt)}`;
-  return `${planName} renews on ${date(currentPeriodEnd)}; the amount is not known yet`;
+  if (status === "trial" && trialEnd) return `Your trial ends on ${date(trialEnd)}, and no card is known`;
+  return `${planName} waits for its first payment`;
 }

@@ -120,7 +120,11 @@ export function OverviewAttention({ organization, summary, outlook }: OverviewAt
         id: "card",
         level: over ? "danger" : "warn",
         title: over ? `${cardInWords(card)} has expired.` : `${cardInWords(card)} expires on ${last},`,
-        text: over ? `The next charge is on ${day(charged)}.` : `before the next charge on ${day(charged)}.`,
+        text: over
+          ? `The next charge is on ${day(charged)}.`
+          : last === day(charged)
+            ? "the day of the next charge."
+            : `before the next charge on ${day(charged)}.`,
         action: toPortal("Update card"),
       });
     }
@@ -148,7 +152,9 @@ export function OverviewAttention({ organization, summary, outlook }: OverviewAt
       });
     }
     const lapse = outlook.lapses[0];
-    const soon = lapse && daysUntil(lapse.at, now, viewer) <= SOON_DAYS;
+    // With some use and no pace yet, nobody knows how much will be left.
+    const known = outlook.pace !== null || !used;
+    const soon = known && lapse && daysUntil(lapse.at, now, viewer) <= SOON_DAYS;
     if (lapse && soon && lapse.amount >= balance.available * LAPSE_SHARE) {
       const expiring = summary.lots.filter((lot) => lot.expiresAt?.getTime() === lapse.at.getTime());
       const whole = expiring.reduce((sum, lot) => sum + lot.remaining, 0);

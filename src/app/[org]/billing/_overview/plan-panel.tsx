@@ -40,7 +40,8 @@ export function PlanPanel({ organization, subscription, now }: PlanPanelProps) {
     <SubscriptionPanel
       subscription={{
         ...subscription,
-        since: ended ? null : subscription.startedAt,
+        // "Payment failed since July" would be read as the failure's date.
+        since: status === "active" || status === "trial" ? subscription.startedAt : null,
         price: { amount: unitAmount, currency },
         paymentMethod: card
           ? {
@@ -52,11 +53,13 @@ export function PlanPanel({ organization, subscription, now }: PlanPanelProps) {
       }}
       action={mayManage && !ended ? <Link href={plansHref}>Change plan</Link> : null}
     >
-      {ended && mayManage ? <LinkButton href={plansHref}>Choose a plan</LinkButton> : null}
       {mayManage ? (
-        <Button onClick={portal.open} loading={portal.opening}>
-          Manage billing
-        </Button>
+        <>
+          {ended ? <LinkButton href={plansHref}>Choose a plan</LinkButton> : null}
+          <Button onClick={portal.open} loading={portal.opening}>
+            Manage billing
+          </Button>
+        </>
       ) : null}
     </SubscriptionPanel>
   );

@@ -49,7 +49,7 @@ export function UsagePanel({ usage, subscription, recentUse, now }: UsagePanelPr
       <PanelBody>
         <UsageBars
           series={view.series}
-          days={view.days}
+          days={[...view.days, ...view.empty]}
           forecast={view.forecast}
           today={view.today}
           previousLabel="Same weekday four weeks earlier"

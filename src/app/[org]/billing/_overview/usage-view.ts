@@ -13,6 +13,8 @@ const MOST_BARS = 31;
 export interface UsageView {
   series: UsageSeries[];
   days: UsageDay[];
+  /** Days to come, where nothing can be said of them: they keep the bars of a young period narrow. */
+  empty: UsageDay[];
   forecast: ForecastDay[];
   today: string;
   /** What the whole period will have used. */
@@ -50,9 +52,14 @@ export function usageView({
   // A period of a year is too wide to be drawn to its end.
   const drawn = until && (until.getTime() - first) / DAY_MS <= MOST_BARS + 1 ? until : null;
   const forecast = drawn ? forecastDays(recentUse, now, drawn) : [];
+  const empty: UsageDay[] = [];
+  if (drawn && forecast.length === 0) {
+    for (let at = today + DAY_MS; at < drawn.getTime(); at += DAY_MS) empty.push({ date: dateOf(at), values: {} });
+  }
   return {
     series: usage.events.filter((event) => event.credits > 0).map(({ eventName: key }) => ({ key, label: key })),
     days,
+    empty,
     forecast: forecast.map(({ day, ...amounts }) => ({ date: dateOf(day.getTime()), ...amounts })),
     today: dateOf(today),
     expected: roundForWords(usage.total + forecast.reduce((sum, day) => sum + day.about, 0)),
