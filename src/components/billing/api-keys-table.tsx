@@ -57,6 +57,11 @@ export function ApiKeysTable({ keys, now, onRevoke, describeError, caption = "AP
             <TR key={key.id} className={key.revokedAt ? "text-ink-3" : undefined}>
               <TH scope="row">
                 <span className={key.revokedAt ? undefined : "row-link"}>{key.name}</span>
+                {key.revokedAt ? (
+                  <Sub>
+                    revoked <LocalDate value={key.revokedAt} show="date" />
+                  </Sub>
+                ) : null}
                 <Sub narrow>{key.hint}</Sub>
                 <Sub narrow>
                   created <LocalDate value={key.createdAt} show="date" />
