@@ -65,7 +65,7 @@ function Offer({ invitation, signedInAs, token, signInHref }: OfferProps) {
     return (
       <NarrowPage
         title="This invitation was accepted already"
-        text={addressee ? `You belong to ${organizationName}.` : `${email} joined ${organizationName} with it.`}
+        text={addressee ? `You joined ${organizationName} with it.` : `${email} joined ${organizationName} with it.`}
       >
         {addressee ? (
           <AcceptInvitation token={token} label={`Open ${organizationName}`} />
