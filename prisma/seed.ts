@@ -2,7 +2,7 @@
 import "../src/cli/load-env";
 import { writeFile } from "node:fs/promises";
 import { DEMO_ORGANIZATION_NAME, DEMO_PEOPLE, type DemoPerson } from "~/server/auth/demo-people";
-import { createApiKey } from "~/server/billing/api-keys";
+import { authenticateApiKey, createApiKey } from "~/server/billing/api-keys";
 import { inviteMember } from "~/server/billing/invitations";
 import { createOrganization } from "~/server/billing/organizations";
 import { pushCatalogue } from "~/server/billing/stripe-catalogue";
@@ -64,6 +64,8 @@ async function seedDemo(today: Date): Promise<void> {
   await subscribe(buying, "pro", subscribedAt);
   const keyIds = { production: keys.production.id, staging: keys.staging.id, "batch-worker": keys["batch-worker"].id };
   await live(buying, keyIds, new Date(start.getTime() + DAY_MS), today);
+  const lastNight = new Date(today.getTime() - DAY_MS / 2);
+  for (const { key } of Object.values(keys)) await authenticateApiKey(key, lastNight);
   await inviteMember({
     organizationId: northwind.id,
     email: "lena@northwind.example",

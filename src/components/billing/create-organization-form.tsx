@@ -35,7 +35,7 @@ export function CreateOrganizationForm({
 
   return (
     <form onSubmit={submit} className="grid gap-4">
-      <Field label="Organization name" hint="Stands on invoices. You can change it later." error={error}>
+      <Field label="Organization name" hint="What its members see. You can change it later." error={error}>
         <Input name="name" required minLength={2} maxLength={80} autoComplete="organization" />
       </Field>
       <Button type="submit" variant="primary" wide loading={busy}>

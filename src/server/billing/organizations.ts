@@ -21,6 +21,8 @@ export interface OrganizationDetails {
   name: string;
   slug: string;
   burnOrder: BurnOrder;
+  /** It had no trial yet: the first plan with one begins with it. */
+  trialAvailable: boolean;
 }
 
 /**
@@ -76,7 +78,7 @@ export async function getOrganization(organizationId: string): Promise<Organizat
     tx.organization.findFirst({ where: { id: organizationId, deletedAt: null }, select: DETAILS }),
   );
   if (!organization) throw new BillingError("NOT_FOUND", "There is no such organization.", { organizationId });
-  return organization;
+  return toDetails(organization);
 }
 
 /**
@@ -95,8 +97,7 @@ export async function getOrganizationBySlug(
   );
   const role: ActingRole | undefined = found?.memberships[0]?.role ?? (person.isPlatformAdmin ? "platform" : undefined);
   if (!found || !role) throw new BillingError("NOT_FOUND", "There is no such organization.", { slug });
-  const { memberships: _, ...organization } = found;
-  return { ...organization, role };
+  return { ...toDetails(found), role };
 }
 
 /** Changes an organization's name; its slug, which links rely on, stays. @throws BillingError NOT_FOUND */
@@ -119,4 +120,11 @@ async function updateOrganization(
   if (count === 0) throw new BillingError("NOT_FOUND", "There is no such organization.", { organizationId });
 }
 
-const DETAILS = { id: true, name: true, slug: true, burnOrder: true } as const;
+const DETAILS = { id: true, name: true, slug: true, burnOrder: true, trialUsedAt: true } as const;
+
+function toDetails(
+  row: Omit<OrganizationDetails, "trialAvailable"> & { trialUsedAt: Date | null },
+): OrganizationDetails {
+  const { id, name, slug, burnOrder, trialUsedAt } = row;
+  return { id, name, slug, burnOrder, trialAvailable: trialUsedAt === null };
+}

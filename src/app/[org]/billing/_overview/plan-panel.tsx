@@ -51,7 +51,7 @@ export function PlanPanel({ organization, subscription, now }: PlanPanelProps) {
             }
           : null,
       }}
-      action={mayManage && !ended ? <Link href={plansHref}>Change plan</Link> : null}
+      action={mayManage && !ended ? <Link href={plansHref}>See plans</Link> : null}
     >
       {mayManage ? (
         <>

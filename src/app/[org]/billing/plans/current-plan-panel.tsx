@@ -75,8 +75,8 @@ export function CurrentPlanPanel({
               Manage in Stripe’s portal
             </Button>
             <p className="mt-3 text-xs text-ink-3">
-              There you change the card, see invoices and end the subscription. Changing the plan from this page comes
-              with a later release.
+              There you change the card, see invoices and end the subscription. To move to another plan, let this one
+              end and subscribe to the other.
             </p>
           </>
         ) : (

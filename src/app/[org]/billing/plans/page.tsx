@@ -34,6 +34,7 @@ export default async function PlansPage({ params, searchParams }: PlansPageProps
       choice={choice}
       initialCurrency={subscription?.currency.toUpperCase() ?? currencyToShow(plans, choice.currency)}
       canManage={can(organization.role, "billing:manage")}
+      trialAvailable={organization.trialAvailable}
       now={now()}
     />
   );

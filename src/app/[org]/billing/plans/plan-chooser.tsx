@@ -30,6 +30,8 @@ export interface PlanChooserProps {
   /** Upper case. */
   initialCurrency: string;
   canManage: boolean;
+  /** The organization had no trial yet. */
+  trialAvailable: boolean;
   now: Date;
 }
 
@@ -42,6 +44,7 @@ export function PlanChooser({
   choice,
   initialCurrency,
   canManage,
+  trialAvailable,
   now,
 }: PlanChooserProps) {
   const viewer = useViewer();
@@ -104,7 +107,7 @@ export function PlanChooser({
     );
   }
 
-  const trial = plan !== undefined && plan.trialDays > 0 && subscription === null;
+  const trial = plan !== undefined && plan.trialDays > 0 && trialAvailable;
   return (
     <Page>
       <PageHead
