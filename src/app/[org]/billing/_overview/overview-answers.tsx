@@ -56,6 +56,6 @@ function whyNoCharge({ subscription }: Summary, date: (at: Date) => string): str
   if (status === "cancelled" || status === "expired") return `${planName} has ended`;
   if (status === "paused") return `${planName} is paused`;
   if (cancelsAt) return `${planName} ends on ${date(cancelsAt)}`;
-  if (status === "trial" && trialEnd) return `Your trial ends on ${date(trialEnd)}, and no card is known`;
+  if (status === "trial" && trialEnd) return `Your trial ends on ${date(trialEnd)}, and no card is on file`;
   return `${planName} waits for its first payment`;
 }

@@ -1,5 +1,6 @@
 "use client";
-// The end of a checkout in words: confirmed, on its way, or not paid; then back to the overview.
+// The end of a checkout in words: confirmed, on its way, or not paid; then back to the overview. The words change in one
+// place of the page, so that screen readers tell each change.
 import { useRouter } from "next/navigation";
 import { type ReactNode, useEffect } from "react";
 import { CheckoutResult } from "~/components/billing/checkout-result";
@@ -28,6 +29,7 @@ export interface CheckoutReturnProps {
 export function CheckoutReturn({ organizationId, sessionId, base }: CheckoutReturnProps) {
   const { locale } = useViewer();
   const { progress, again } = useOutcome(organizationId, sessionId);
+  const paid = usePaid(progress.step === "settled" ? progress.outcome : null, organizationId, base);
 
   if (progress.step === "unknown") return <UnknownCheckout base={base} />;
   if (progress.step === "error") {
@@ -64,8 +66,13 @@ export function CheckoutReturn({ organizationId, sessionId, base }: CheckoutRetu
   const { outcome } = progress;
   const what = whatOf(outcome, locale);
   const retryHref = outcome.kind === "credits" ? `${base}/credits#packs` : `${base}/plans`;
-  if (outcome.status === "paid") {
-    return <Paid outcome={outcome} what={what} organizationId={organizationId} base={base} />;
+  if (paid) {
+    const { title, text, facts } = paid;
+    return (
+      <CheckoutResult state="paid" what={what} title={title} text={text} backHref={base} backLabel="Go to the overview">
+        {facts}
+      </CheckoutResult>
+    );
   }
   if (outcome.status === "processing") {
     const arrives = outcome.kind === "credits" ? "The credits come" : "The plan and its credits come";
@@ -92,40 +99,41 @@ export function CheckoutReturn({ organizationId, sessionId, base }: CheckoutRetu
   );
 }
 
-function Paid({
-  outcome,
-  what,
-  organizationId,
-  base,
-}: {
-  outcome: CheckoutOutcome;
-  what: string;
-  organizationId: string;
-  base: string;
-}) {
+interface PaidView {
+  title: string;
+  text: string;
+  facts: ReactNode;
+}
+
+/** What a paid checkout brought, and the way on to the overview after a moment; null while nothing is paid. */
+function usePaid(outcome: CheckoutOutcome | null, organizationId: string, base: string): PaidView | null {
   const { locale } = useViewer();
   const router = useRouter();
   const utils = trpc.useUtils();
-  const isPlan = outcome.kind === "subscription";
-  const subscription = trpc.subscription.get.useQuery({ organizationId }, { enabled: isPlan });
-  const balance = trpc.credits.balance.useQuery({ organizationId });
-  const plan = subscription.data;
+  const paid = outcome?.status === "paid";
+  const isPlan = outcome?.kind === "subscription";
+  const subscription = trpc.subscription.get.useQuery({ organizationId }, { enabled: paid && isPlan });
+  const balance = trpc.credits.balance.useQuery({ organizationId }, { enabled: paid });
 
   useEffect(() => {
+    if (!paid) return;
     // What the overview keeps is of before the payment.
     void utils.billing.invalidate();
     const timer = setTimeout(() => router.replace(base), FORWARD_AFTER_MS);
     return () => clearTimeout(timer);
-  }, [router, utils, base]);
+  }, [paid, router, utils, base]);
 
+  if (!outcome || !paid) return null;
+  const plan = isPlan ? subscription.data : null;
+  const trialEnd = plan?.status === "trial" ? plan.trialEnd : null;
   const facts: ReactNode[] = [];
   if (plan) {
     facts.push(
-      <Fact key="plan" label={plan.status === "trial" ? "On trial" : "Active"}>
+      <Fact key="plan" label="Plan">
         {plan.planName}, {plan.interval === "month" ? "monthly" : "yearly"}
       </Fact>,
-      <Fact key="until" label={plan.status === "trial" && plan.trialEnd ? "Trial ends" : "Renews"}>
-        <LocalDate value={plan.trialEnd ?? plan.currentPeriodEnd} />
+      <Fact key="until" label={trialEnd ? "Trial ends" : "Renews"}>
+        <LocalDate value={trialEnd ?? plan.currentPeriodEnd} />
       </Fact>,
     );
   }
@@ -136,18 +144,14 @@ function Paid({
       </Fact>,
     );
   }
-  return (
-    <CheckoutResult
-      state="paid"
-      what={what}
-      title={isPlan ? (plan ? `${plan.planName} is active` : "Your plan is active") : `${capitalized(what)} are there`}
-      text="The payment went through. You are taken to the overview in a moment."
-      backHref={base}
-      backLabel="Go to the overview"
-    >
-      {facts.length > 0 ? <Facts>{facts}</Facts> : null}
-    </CheckoutResult>
-  );
+  const done = isPlan
+    ? `${plan?.planName ?? "Your plan"} is active`
+    : `${capitalized(whatOf(outcome, locale))} are there`;
+  return {
+    title: plan && trialEnd ? `Your trial of ${plan.planName} has begun` : done,
+    text: `${trialEnd ? "Nothing was charged today." : "The payment went through."} You are taken to the overview in a moment.`,
+    facts: facts.length > 0 ? <Facts>{facts}</Facts> : null,
+  };
 }
 
 /** For a session that is not this organization's, or none at all. */
