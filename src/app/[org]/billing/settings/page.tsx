@@ -1,5 +1,6 @@
 // Settings of an organization: its name, its people, its API keys; each shown to whoever may see it, changed by whoever may.
 import type { Metadata } from "next";
+import { Suspense } from "react";
 import { NoPermissionState } from "~/components/ui/empty-state";
 import { Page, PageHead, Stack } from "~/components/ui/page";
 import { Panel } from "~/components/ui/panel";
@@ -10,12 +11,22 @@ import { ApiKeysPanel } from "./api-keys-panel";
 import { InvitationsPanel } from "./invitations-panel";
 import { MembersPanel } from "./members-panel";
 import { NamePanel } from "./name-panel";
+import { SettingsSkeleton } from "./settings-skeleton";
 
 export const metadata: Metadata = { title: "Settings" };
 
 export default async function SettingsPage({ params }: { params: Promise<{ org: string }> }) {
   const { org } = await params;
-  const { organization, person } = await requireOrganization(org, `/${org}/billing/settings`);
+  // Before anything is sent: whoever may not come in gets a real redirect or a real 404.
+  const admitted = await requireOrganization(org, `/${org}/billing/settings`);
+  return (
+    <Suspense fallback={<SettingsSkeleton />}>
+      <LoadedSettings {...admitted} />
+    </Suspense>
+  );
+}
+
+async function LoadedSettings({ organization, person }: Awaited<ReturnType<typeof requireOrganization>>) {
   const { id: organizationId, name, role } = organization;
   const managesMembers = can(role, "members:manage");
   const managesKeys = can(role, "api-keys:manage");
