@@ -2,8 +2,8 @@
 // The form that makes an organization, and the way on to its plans.
 import { useRouter } from "next/navigation";
 import { CreateOrganizationForm } from "~/components/billing/create-organization-form";
-import { failureWords } from "../_plans/failure-words";
 import { type PlanChoice, planQuery } from "../_plans/plan-query";
+import { failureWords } from "../_trpc/failures";
 import { trpc } from "../_trpc/react";
 
 export function NewOrganization({ choice }: { choice: PlanChoice }) {

@@ -1,7 +1,7 @@
 "use client";
+import { sayFailure } from "../../_trpc/failures";
 // The way to Stripe's portal: cards, invoices, cancellation.
 import { trpc } from "../../_trpc/react";
-import { sayFailure } from "./failures";
 
 /** Opens Stripe's portal in this tab. `opening` stays true until the browser has left the page. */
 export function usePortal(organizationId: string): { open: () => void; opening: boolean } {

@@ -4,7 +4,7 @@ import { useRouter } from "next/navigation";
 import { signOut } from "next-auth/react";
 import { useState } from "react";
 import { Button } from "~/components/ui/button";
-import { failureWords } from "../../_plans/failure-words";
+import { failureWords } from "../../_trpc/failures";
 import { failureOf, trpc } from "../../_trpc/react";
 
 /** Accepting again changes nothing, so the same button opens the organization later on. */

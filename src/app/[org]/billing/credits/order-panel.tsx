@@ -5,8 +5,8 @@ import { useId, useState } from "react";
 import { Panel, PanelBody, PanelFoot } from "~/components/ui/panel";
 import { toastDone } from "~/components/ui/toast";
 import type { BurnOrder } from "~/domain/credits";
+import { sayFailure } from "../../../_trpc/failures";
 import { trpc } from "../../../_trpc/react";
-import { sayFailure } from "../../_shell/failures";
 import type { OrganizationView } from "../_shared/organization-view";
 
 const ORDERS: readonly { value: BurnOrder; label: string; hint: string }[] = [

@@ -8,8 +8,8 @@ import { Select } from "~/components/ui/select";
 import { Loading, TableSkeleton } from "~/components/ui/skeleton";
 import { DEFAULT_CURRENCY } from "~/domain/pricing";
 import type { RouterOutputs } from "~/server/api/root";
+import { sayFailure } from "../../../_trpc/failures";
 import { trpc } from "../../../_trpc/react";
-import { sayFailure } from "../../_shell/failures";
 import type { OrganizationView } from "../_shared/organization-view";
 
 type Product = RouterOutputs["creditProducts"]["list"][number];

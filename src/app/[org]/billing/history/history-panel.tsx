@@ -6,7 +6,7 @@ import { LinkButton } from "~/components/ui/link-button";
 import { Panel, PanelBody } from "~/components/ui/panel";
 import { ShowOlder } from "~/components/ui/show-older";
 import type { RouterOutputs } from "~/server/api/root";
-import { failureWords } from "../../../_plans/failure-words";
+import { failureWords } from "../../../_trpc/failures";
 import { trpc } from "../../../_trpc/react";
 import { HISTORY_PAGE_SIZE } from "./page-size";
 

@@ -4,7 +4,7 @@ import { ApiKeysTable, CreateApiKeyDialog } from "~/components/billing/api-keys-
 import { EmptyState } from "~/components/ui/empty-state";
 import { Numbers, Panel } from "~/components/ui/panel";
 import type { RouterOutputs } from "~/server/api/root";
-import { failureWords } from "../../../_plans/failure-words";
+import { failureWords } from "../../../_trpc/failures";
 import { trpc } from "../../../_trpc/react";
 
 export interface ApiKeysPanelProps {

@@ -7,7 +7,7 @@ import { Panel } from "~/components/ui/panel";
 import { toastDone, toastError } from "~/components/ui/toast";
 import { type ActingRole, canAssignRole, type OrganizationRole } from "~/domain/capabilities";
 import type { RouterOutputs } from "~/server/api/root";
-import { failureWords } from "../../../_plans/failure-words";
+import { failureWords } from "../../../_trpc/failures";
 import { trpc } from "../../../_trpc/react";
 
 export interface InvitationsPanelProps {

@@ -8,7 +8,7 @@ import { Field } from "~/components/ui/field";
 import { Input } from "~/components/ui/input";
 import { Panel, PanelBody } from "~/components/ui/panel";
 import { toastDone } from "~/components/ui/toast";
-import { failureWords } from "../../../_plans/failure-words";
+import { failureWords } from "../../../_trpc/failures";
 import { trpc } from "../../../_trpc/react";
 
 export interface NamePanelProps {
