@@ -53,6 +53,7 @@ async function LoadedPlans({ organization, choice }: { organization: Organizatio
       choice={choice}
       initialCurrency={subscription?.currency.toUpperCase() ?? currencyToShow(plans, choice.currency)}
       canManage={can(organization.role, "billing:manage")}
+      trialAvailable={organization.trialAvailable}
       now={now()}
     />
   );
