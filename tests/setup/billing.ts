@@ -347,3 +347,30 @@ export function makeEvent(
     ...change,
   } as unknown as Stripe.Event;
 }
+
+// ── tRPC over HTTP ─────────────────────────────────────────────────────────────────────────────────────────
+
+/** Serves the app's own tRPC route at a port of this machine, as Next would. */
+export async function serveApi(): Promise<{ url: string; close(): Promise<void> }> {
+  const route = await import("~/app/api/trpc/[trpc]/route");
+  const server = createServer(async (incoming, outgoing) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of incoming) chunks.push(chunk as Buffer);
+    const headers = new Headers();
+    for (const [name, value] of Object.entries(incoming.headers)) headers.set(name, String(value));
+    const { method = "GET" } = incoming;
+    const body = method === "POST" ? { body: Buffer.concat(chunks) } : {};
+    const request = new Request(new URL(incoming.url ?? "/", "http://localhost"), { method, headers, ...body });
+    const answer = await (method === "POST" ? route.POST : route.GET)(request);
+    outgoing.writeHead(answer.status, Object.fromEntries(answer.headers)).end(Buffer.from(await answer.arrayBuffer()));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}

@@ -1,0 +1,243 @@
+// The client that services install, against the app's own route over HTTP: what it answers, retries and batches.
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type BillingClientOptions, billingErrorOf, createBillingClient, isBillingError } from "~/client/index";
+import { createApiKey } from "~/server/billing/api-keys";
+import { addLot, expectLawfulLedger, openLedger, quietLogs, readLedger, serveApi } from "../setup/billing";
+import { createTenant, NOW } from "../setup/tenancy";
+
+let app: Awaited<ReturnType<typeof openLedger>>;
+let api: Awaited<ReturnType<typeof serveApi>>;
+let platformKey: string;
+beforeAll(async () => {
+  quietLogs();
+  app = await openLedger();
+  api = await serveApi();
+  platformKey = (await createApiKey({ organizationId: null, name: "platform", createdById: null, now: NOW })).key;
+});
+afterAll(async () => {
+  await api.close();
+  await app.close();
+});
+
+/** An organization with credits and a service that has its key. */
+async function serviceWith(amount: number, options: Partial<BillingClientOptions> = {}) {
+  const { id } = await createTenant();
+  if (amount > 0) await addLot({ organizationId: id, amount });
+  const { key } = await createApiKey({ organizationId: id, name: "service", createdById: null, now: NOW });
+  return { id, key, client: createBillingClient({ url: api.url, apiKey: key, ...options }) };
+}
+
+/** A way to the server on which something happens to each request, by its number. */
+function troubled(happens: (attempt: number, send: () => Promise<Response>) => Promise<Response>) {
+  const seen: string[] = [];
+  const through: typeof fetch = (input, init) => {
+    seen.push(String(init?.body ?? ""));
+    return happens(seen.length, () => fetch(input, init));
+  };
+  return { fetch: through, seen };
+}
+
+const call = (organizationId: string, change: object = {}) => ({
+  organizationId,
+  eventName: "api_call_basic",
+  quantity: 1,
+  ...change,
+});
+
+const failureOf = (promise: Promise<unknown>) => promise.then(() => null, billingErrorOf);
+
+describe("a service", () => {
+  it("takes credits with its organization's key and sees what is left", async () => {
+    const { id, client } = await serviceWith(100);
+    const answer = await client.consume(call(id, { quantity: 30, idempotencyKey: "job 1", metadata: { job: "1" } }));
+    expect(answer).toEqual({
+      transactionId: expect.any(String),
+      consumed: 30,
+      available: 70,
+      allocations: [{ grantId: expect.any(String), source: "purchase", amount: 30 }],
+      replayed: false,
+    });
+    expect(await client.consume(call(id, { quantity: 30, idempotencyKey: "job 1", metadata: { job: "1" } }))).toEqual({
+      ...answer,
+      replayed: true,
+    });
+    expect(await client.balance({ organizationId: id })).toMatchObject({ available: 70, nextExpiry: null });
+    const { items } = await client.trpc.credits.transactions.query({ organizationId: id });
+    expect(items[0]).toMatchObject({ type: "consume", amount: -30, apiKeyName: "service" });
+    expect(items[0]?.createdAt).toBeInstanceOf(Date);
+  });
+
+  it("that has not enough hears how much it needs and how much there is", async () => {
+    const { id, client } = await serviceWith(10);
+    try {
+      await client.consume(call(id, { quantity: 11 }));
+      expect.unreachable();
+    } catch (error) {
+      if (!isBillingError(error, "INSUFFICIENT_CREDITS")) throw error;
+      expect(error.details).toEqual({ required: 11, available: 10 });
+      expect(error.httpStatus).toBe(402);
+      expect(error.name).toBe("BillingClientError");
+    }
+    expect((await readLedger(app.sql, id)).balance).toBe(10);
+  });
+
+  it("hears the same from procedures that it calls by themselves", async () => {
+    const { id, client } = await serviceWith(1);
+    const failure = await failureOf(
+      client.trpc.credits.consume.mutate({ ...call(id, { quantity: 2 }), idempotencyKey: "k" }),
+    );
+    expect(failure).toMatchObject({ code: "INSUFFICIENT_CREDITS", httpStatus: 402 });
+    expect(billingErrorOf(new Error("something else"))).toBeNull();
+  });
+
+  it.each([
+    ["nonsense", "nonsense"],
+    ["a key that was never made", `bf_live_${"x".repeat(32)}`],
+    ["nothing", ""],
+  ])("with %s for a key is told so", async (_, apiKey) => {
+    const { id } = await serviceWith(10);
+    const failure = await failureOf(createBillingClient({ url: api.url, apiKey }).consume(call(id)));
+    expect(failure).toMatchObject({ code: "UNAUTHENTICATED", httpStatus: 401 });
+  });
+
+  it("has no business with another organization", async () => {
+    const [mine, theirs] = [await serviceWith(10), await serviceWith(10)];
+    for (const attempt of [
+      mine.client.consume(call(theirs.id)),
+      mine.client.balance({ organizationId: theirs.id }),
+      mine.client.trpc.credits.transactions.query({ organizationId: theirs.id }),
+      mine.client.trpc.subscription.get.query({ organizationId: theirs.id }),
+    ]) {
+      expect(await failureOf(attempt)).toMatchObject({ code: "FORBIDDEN", httpStatus: 403 });
+    }
+    expect((await readLedger(app.sql, theirs.id)).balance).toBe(10);
+  });
+
+  it("gives itself nothing; the platform does, once for a key", async () => {
+    const { id, client } = await serviceWith(0);
+    const gift = { organizationId: id, amount: 50, source: "promotion" as const, reason: "hello", idempotencyKey: "g" };
+    expect(await failureOf(client.grant(gift))).toMatchObject({ code: "FORBIDDEN" });
+    const platform = createBillingClient({ url: `${api.url}/`, apiKey: platformKey });
+    const granted = await platform.grant(gift);
+    expect(granted).toMatchObject({ available: 50, replayed: false });
+    expect(await platform.grant(gift)).toEqual({ ...granted, replayed: true });
+    expect(await platform.consume(call(id))).toMatchObject({ consumed: 1, available: 49 });
+  });
+});
+
+describe("a try whose answer was lost", () => {
+  it("after the server had done it is tried again under the same key, and takes nothing again", async () => {
+    const trouble = troubled(async (attempt, send) => {
+      const answer = await send();
+      if (attempt <= 2) throw new TypeError("fetch failed: socket hang up");
+      return answer;
+    });
+    const { id, client } = await serviceWith(100, { fetch: trouble.fetch });
+    const answer = await client.consume(call(id, { quantity: 7 }));
+    expect(answer).toMatchObject({ consumed: 7, available: 93, replayed: true });
+    expect(trouble.seen).toHaveLength(3);
+    expect(new Set(trouble.seen).size).toBe(1);
+    expect((await expectLawfulLedger(app.sql, id)).rows.map((row) => row.amount)).toEqual([100, -7]);
+  });
+
+  it("in the middle of the answer's text is tried again too", async () => {
+    const trouble = troubled(async (attempt, send) => {
+      const answer = await send();
+      return attempt === 1 ? new Response((await answer.text()).slice(0, 20), answer) : answer;
+    });
+    const { id, client } = await serviceWith(100, { fetch: trouble.fetch });
+    expect(await client.consume(call(id))).toMatchObject({ consumed: 1, replayed: true });
+    expect((await readLedger(app.sql, id)).balance).toBe(99);
+  });
+
+  it.each([408, 429, 502, 503, 504])("to a proxy that says %i is tried again", async (status) => {
+    const trouble = troubled((attempt, send) =>
+      attempt === 1 ? Promise.resolve(new Response("<html>not now</html>", { status })) : send(),
+    );
+    const { id, client } = await serviceWith(100, { fetch: trouble.fetch });
+    expect(await client.consume(call(id))).toMatchObject({ consumed: 1, replayed: false });
+    expect(trouble.seen).toHaveLength(2);
+  });
+
+  it("for ever is given up after the tries that were asked for, in the time that was asked for", async () => {
+    const trouble = troubled(
+      (_, __) =>
+        new Promise(() => {
+          // Never answers; the client's own limit ends it.
+        }),
+    );
+    const silent: typeof fetch = (input, init) =>
+      Promise.race([
+        trouble.fetch(input, init),
+        new Promise<never>((_, reject) => {
+          init?.signal?.addEventListener("abort", () => reject(init.signal?.reason));
+        }),
+      ]);
+    const { id, client } = await serviceWith(10, { fetch: silent, timeoutMs: 100, maxRetries: 2 });
+    const started = performance.now();
+    expect(await failureOf(client.consume(call(id)))).toMatchObject({ code: "UNREACHABLE", httpStatus: null });
+    expect(trouble.seen).toHaveLength(3);
+    expect(performance.now() - started).toBeLessThan(3000);
+  });
+
+  it("of a question is tried again; of a change without a key it is not", async () => {
+    const lost = troubled(async (attempt, send) => {
+      if (attempt === 1) throw new TypeError("fetch failed");
+      return send();
+    });
+    const { id, client } = await serviceWith(10, { fetch: lost.fetch });
+    expect(await client.balance({ organizationId: id })).toMatchObject({ available: 10 });
+    expect(lost.seen).toHaveLength(2);
+
+    const again = troubled(async () => {
+      throw new TypeError("fetch failed");
+    });
+    const platform = createBillingClient({ url: api.url, apiKey: platformKey, fetch: again.fetch });
+    const failure = await failureOf(platform.trpc.organizations.create.mutate({ name: "Twice" }));
+    expect(failure).toMatchObject({ code: "UNREACHABLE" });
+    expect(again.seen).toHaveLength(1);
+  });
+
+  it("is one thing; an answer that says no is another and is not tried again", async () => {
+    const trouble = troubled((_, send) => send());
+    const { id, client } = await serviceWith(0, { fetch: trouble.fetch });
+    expect(await failureOf(client.consume(call(id)))).toMatchObject({ code: "INSUFFICIENT_CREDITS" });
+    expect(await failureOf(client.consume(call(id, { eventName: "none" })))).toMatchObject({ code: "UNKNOWN_EVENT" });
+    expect(trouble.seen).toHaveLength(2);
+  });
+});
+
+describe("calls of the same moment", () => {
+  it("share a request, each with its own answer", async () => {
+    const trouble = troubled((_, send) => send());
+    const { id, client } = await serviceWith(15, { fetch: trouble.fetch });
+    const results = await Promise.allSettled(Array.from({ length: 20 }, () => client.consume(call(id))));
+    expect(trouble.seen).toHaveLength(1);
+    expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(15);
+    for (const result of results) {
+      if (result.status === "rejected") expect(isBillingError(result.reason, "INSUFFICIENT_CREDITS")).toBe(true);
+    }
+    expect((await expectLawfulLedger(app.sql, id)).balance).toBe(0);
+  });
+
+  it("share as many requests as the limit of a batch asks for", async () => {
+    const trouble = troubled((_, send) => send());
+    const { id, client } = await serviceWith(100, { fetch: trouble.fetch, maxBatchSize: 10 });
+    await Promise.all(Array.from({ length: 25 }, () => client.consume(call(id))));
+    expect(trouble.seen).toHaveLength(3);
+    expect((await readLedger(app.sql, id)).balance).toBe(75);
+  });
+
+  it("whose common answer was lost take once each", async () => {
+    const trouble = troubled(async (attempt, send) => {
+      const answer = await send();
+      if (attempt === 1) throw new TypeError("fetch failed");
+      return answer;
+    });
+    const { id, client } = await serviceWith(100, { fetch: trouble.fetch });
+    const answers = await Promise.all(Array.from({ length: 12 }, () => client.consume(call(id, { quantity: 2 }))));
+    expect(answers.every((answer) => answer.replayed)).toBe(true);
+    expect(new Set(answers.map((answer) => answer.transactionId)).size).toBe(12);
+    expect((await expectLawfulLedger(app.sql, id)).balance).toBe(76);
+  });
+});
