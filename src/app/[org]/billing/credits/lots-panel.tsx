@@ -2,12 +2,10 @@
 // The lots: as a strip, as a table in the order in which they go, and those that are over folded below.
 import { CreditKeyRow, CreditStrip } from "~/components/billing/credit-strip";
 import { creditsInWords, formatCredits, formatTime } from "~/components/billing/format";
-import { LocalDate } from "~/components/billing/local-time";
-import { LotsTable } from "~/components/billing/lots-table";
+import { type EndedLot, EndedLots, LotsTable } from "~/components/billing/lots-table";
 import { useViewer } from "~/components/billing/viewer";
 import { EmptyState } from "~/components/ui/empty-state";
-import { Numbers, Panel, PanelBody } from "~/components/ui/panel";
-import { Sub, Table, TBody, TD, TH, THead, TR } from "~/components/ui/table";
+import { Panel, PanelBody } from "~/components/ui/panel";
 import type { Runway } from "~/domain/forecast";
 import type { RouterOutputs } from "~/server/api/root";
 import { amountsOf, freeLots, kindOf, type Lot, stripOf } from "../_shared/credits-view";
@@ -28,6 +26,15 @@ const ORIGINS: Record<Lot["source"], (date: string) => string> = {
   transfer: (date) => `transferred ${date}`,
 };
 
+/** What became of the lots that nothing can be spent of any more. */
+function endedLots(lots: readonly Lot[]): EndedLot[] {
+  return lots.flatMap(({ id, label, amount, ended }) =>
+    ended
+      ? [{ id, label, granted: amount, spent: amount - ended.expired, expired: ended.expired, endedAt: ended.at }]
+      : [],
+  );
+}
+
 export function LotsPanel({ balance, open, closed, runway, now }: LotsPanelProps) {
   const viewer = useViewer();
   const { locale } = viewer;
@@ -43,7 +50,7 @@ export function LotsPanel({ balance, open, closed, runway, now }: LotsPanelProps
           title={closed.length > 0 ? "All credits are used up" : "There are no credits yet"}
           text="Credits come with a plan at the start of each period, and from packs, which never expire."
         />
-        <ClosedLots lots={closed} origin={origin} />
+        <EndedLots lots={endedLots(closed)} summary={`Spent and expired lots (the latest ${closed.length})`} />
       </Panel>
     );
   }
@@ -85,36 +92,7 @@ export function LotsPanel({ balance, open, closed, runway, now }: LotsPanelProps
           held: lot.held,
         }))}
       />
-      <ClosedLots lots={closed} origin={origin} />
+      <EndedLots lots={endedLots(closed)} summary={`Spent and expired lots (the latest ${closed.length})`} />
     </Panel>
-  );
-}
-
-/** Lots that nothing can be spent of any more, latest first. */
-function ClosedLots({ lots, origin }: { lots: readonly Lot[]; origin: (lot: Lot) => string }) {
-  const { locale } = useViewer();
-  if (lots.length === 0) return null;
-  return (
-    <Numbers summary={`Spent and expired lots (the latest ${lots.length})`}>
-      <Table caption="Spent and expired lots, latest first">
-        <THead>
-          <TH>Lot</TH>
-          <TH>Good until</TH>
-          <TH num>Granted</TH>
-        </THead>
-        <TBody tight>
-          {lots.map((lot) => (
-            <TR key={lot.id}>
-              <TH scope="row">
-                {lot.label}
-                <Sub>{origin(lot)}</Sub>
-              </TH>
-              <TD className="text-ink-2">{lot.expiresAt ? <LocalDate value={lot.expiresAt} /> : "used up"}</TD>
-              <TD num>{formatCredits(lot.amount, { locale })}</TD>
-            </TR>
-          ))}
-        </TBody>
-      </Table>
-    </Numbers>
   );
 }
