@@ -54,7 +54,8 @@ export async function type(locator: Locator, text: string): Promise<void> {
   await locator.fill(text);
 }
 
-async function untilAlive(locator: Locator): Promise<void> {
+/** Until the page's code has taken over what the server painted. */
+export async function untilAlive(locator: Locator): Promise<void> {
   await locator.waitFor();
   await until("the page is alive", () =>
     locator.evaluate((element) => Object.keys(element).some((key) => key.startsWith("__reactProps"))),

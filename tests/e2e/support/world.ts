@@ -3,14 +3,18 @@
 import Stripe from "stripe";
 import { createBillingClient } from "~/client";
 import { pushCatalogue } from "~/server/billing/stripe-catalogue";
+import { setClock } from "../../../prisma/seed/sandbox";
 import { type App, type AppOptions, startApp, startSandboxForTests } from "../../setup/app";
 import { openLedger, sessionOf } from "../../setup/billing";
 import { openStripeLine } from "./stripe-line";
 
 export const SESSION_SECRET = "the secret of the sessions in the e2e tests";
 
-/** The database and the sandbox are each file's own. The app is started with `startInstance`. */
-export async function openWorld() {
+/**
+ * The database and the sandbox are each file's own. The app is started with `startInstance`.
+ * @param options.since where a history is to be made: the instant at which Stripe's clock stands at first
+ */
+export async function openWorld(options: { since?: Date } = {}) {
   const sandbox = await startSandboxForTests();
   const line = await openStripeLine(sandbox.url);
   const ledger = await openLedger({
@@ -19,6 +23,7 @@ export async function openWorld() {
     STRIPE_API_BASE: sandbox.url,
     NEXTAUTH_SECRET: SESSION_SECRET,
   });
+  if (options.since) await setClock(options.since);
   await pushCatalogue();
   const { hostname, port } = new URL(sandbox.url);
   const stripe = new Stripe(sandbox.secretKey, { host: hostname, port, protocol: "http", telemetry: false });

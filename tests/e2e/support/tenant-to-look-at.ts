@@ -1,0 +1,78 @@
+// An organization with something on every page, made through the use-cases in a few seconds; and one that has nothing yet.
+import { createApiKey } from "~/server/billing/api-keys";
+import { listCreditProducts, openPackCheckout } from "~/server/billing/credit-products";
+import { inviteMember } from "~/server/billing/invitations";
+import { createOrganization } from "~/server/billing/organizations";
+import { live, subscribe } from "../../../prisma/seed/history";
+import { receiveEvents, setClock } from "../../../prisma/seed/sandbox";
+import { sessionOf } from "../../setup/billing";
+import { createMember, createPerson } from "../../setup/tenancy";
+import type { World } from "./world";
+
+const DAY_MS = 86_400_000;
+
+export interface TenantToLookAt {
+  ownerId: string;
+  slug: string;
+  emptySlug: string;
+  /** A transaction that several lots paid for. */
+  transactionId: string;
+  paidSession: string;
+  expiredSession: string;
+  /** An address with an open invitation. */
+  invited: string;
+}
+
+/** @param began when it subscribed; Stripe's clock stands there, and is set free */
+export async function makeTenantToLookAt(world: World, began: Date): Promise<TenantToLookAt> {
+  const today = new Date();
+  const owner = await createPerson({ email: "maya@northwind.example", name: "Maya Okafor" });
+  const tenant = await createOrganization({ name: "Northwind Robotics", owner: owner.userId, now: began });
+  const empty = await createOrganization({ name: "Halden Analytics", owner: owner.userId, now: today });
+  await createMember(tenant.id, "member");
+
+  const key = (name: string) =>
+    createApiKey({ organizationId: tenant.id, name, createdById: owner.userId, now: began }).then(({ id }) => id);
+  const keys = {
+    production: await key("production"),
+    staging: await key("staging"),
+    "batch-worker": await key("batch-worker"),
+  };
+  const buying = { organizationId: tenant.id, userId: owner.userId, email: owner.email };
+  await subscribe(buying, "pro", began);
+  await live(buying, keys, new Date(began.getTime() + DAY_MS), today);
+  await setClock(null);
+
+  // A checkout that nobody paid, and that is over.
+  const [pack] = await listCreditProducts("usd");
+  const { url } = await openPackCheckout({ ...buying, now: today }, { productId: pack?.id ?? "", currency: "usd" });
+  await world.stripe.checkout.sessions.expire(sessionOf(url));
+  await receiveEvents();
+
+  const invited = "lena@northwind.example";
+  await inviteMember({
+    organizationId: tenant.id,
+    email: invited,
+    role: "billing",
+    invitedBy: { userId: owner.userId, name: "Maya Okafor" },
+    actingRole: "owner",
+    now: today,
+  });
+
+  const [row] = await world.sql<{ transaction: string; session: string }>(
+    `SELECT (SELECT id FROM credit_transactions t WHERE organization_id = $1 AND type = 'consume' ORDER BY
+              (SELECT count(*) FROM credit_entries e WHERE e.organization_id = $1 AND e.transaction_seq = t.seq) DESC, seq DESC
+             LIMIT 1) AS transaction,
+            (SELECT stripe_session_id FROM checkout_sessions WHERE organization_id = $1 AND status = 'paid' LIMIT 1) AS session`,
+    [tenant.id],
+  );
+  return {
+    ownerId: owner.userId,
+    slug: tenant.slug,
+    emptySlug: empty.slug,
+    transactionId: row?.transaction ?? "",
+    paidSession: row?.session ?? "",
+    expiredSession: sessionOf(url),
+    invited,
+  };
+}
