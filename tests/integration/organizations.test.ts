@@ -132,6 +132,7 @@ describe("the procedures", () => {
       name: "Facts",
       slug: tenant.slug,
       burnOrder: "purchased_first",
+      trialAvailable: true,
       role: "member",
       capabilities: ["billing:view", "credits:consume", "members:view"],
     });
