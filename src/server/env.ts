@@ -38,7 +38,10 @@ export function env(): Env {
   if (cached) return cached;
   const parsed = schema.safeParse(process.env);
   if (!parsed.success) {
-    const lines = parsed.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
+    const lines = parsed.error.issues.map(({ path, message }) => {
+      const name = path.join(".");
+      return `  ${name}: ${process.env[name] === undefined ? "is not set" : message}`;
+    });
     throw new Error(`The environment is not complete (see .env.example):\n${lines.join("\n")}`);
   }
   cached = parsed.data;
