@@ -1,7 +1,7 @@
 // Which organization a Stripe customer is, and the customer of an organization.
 import { BillingError } from "~/domain/errors";
 import { asPlatform, isUniqueViolation } from "../db";
-import { callStripe, expectObject, stripeForPages } from "../stripe";
+import { callStripe, expectObject, expectPage, stripeForPages } from "../stripe";
 import type { SyncLock } from "./sync-lock";
 
 export type Owner =
@@ -73,8 +73,9 @@ export async function ensureCustomer(
   const stripe = stripeForPages();
   const id = await callStripe(async () => {
     // Idempotency keys are forgotten after a day; a customer that we lost before then is found by its metadata.
-    const lost = await stripe.customers.search({ query: `metadata['organizationId']:'${organization.id}'`, limit: 1 });
-    if (lost.data[0]) return lost.data[0].id;
+    const query = `metadata['organizationId']:'${organization.id}'`;
+    const [lost] = expectPage(await stripe.customers.search({ query, limit: 1 }));
+    if (lost) return lost.id;
     // Nothing in it that can change between two tries: the same key with another body would be refused.
     const created = await stripe.customers.create(
       { metadata: { organizationId: organization.id } },

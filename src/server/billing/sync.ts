@@ -13,7 +13,7 @@ import {
 } from "~/domain/subscription";
 import { asPlatform, Prisma, type Transaction } from "../db";
 import { newId } from "../db/keys";
-import { callStripe, findAtStripe, type Stripe, toDate } from "../stripe";
+import { callStripe, expectObject, expectPage, findAtStripe, type Stripe, toDate } from "../stripe";
 import {
   INVOICE_EXPAND,
   type InvoiceFacts,
@@ -110,22 +110,24 @@ export async function syncInvoice(run: SyncRun, invoiceId: string): Promise<stri
 export async function syncPaymentIntent(run: SyncRun, paymentIntentId: string): Promise<string> {
   const session = await findSessionOfPayment(run, paymentIntentId);
   if (session) return syncCheckoutSession(run, session);
-  const payments = await callStripe(() =>
-    run.stripe.invoicePayments.list({
-      payment: { type: "payment_intent", payment_intent: paymentIntentId },
-      limit: 1,
-    }),
+  const [payment] = await callStripe(async () =>
+    expectPage(
+      await run.stripe.invoicePayments.list({
+        payment: { type: "payment_intent", payment_intent: paymentIntentId },
+        limit: 1,
+      }),
+    ),
   );
-  const invoice = payments.data[0]?.invoice;
+  const invoice = payment?.invoice;
   if (!invoice) return `payment ${paymentIntentId} belongs to nothing that we sell`;
   return syncInvoice(run, typeof invoice === "string" ? invoice : invoice.id);
 }
 
 async function findSessionOfPayment(run: SyncRun, paymentIntentId: string): Promise<string | null> {
-  const sessions = await callStripe(() =>
-    run.stripe.checkout.sessions.list({ payment_intent: paymentIntentId, limit: 1 }),
+  const [session] = await callStripe(async () =>
+    expectPage(await run.stripe.checkout.sessions.list({ payment_intent: paymentIntentId, limit: 1 })),
   );
-  return sessions.data[0]?.id ?? null;
+  return session?.id ?? null;
 }
 
 /** A checkout session: the subscription that came of it, or the pack that it paid for. @returns a sentence for the event log */
@@ -242,7 +244,9 @@ interface NextInvoice {
 async function previewNextInvoice(stripe: Stripe, facts: SubscriptionFacts): Promise<NextInvoice | null> {
   const renews = facts.status === "active" || facts.status === "trialing";
   if (!renews || facts.cancelAt !== null || facts.cancelAtPeriodEnd) return null;
-  const preview = await callStripe(() => stripe.invoices.createPreview({ subscription: facts.id }));
+  const preview = await callStripe(async () =>
+    expectObject("invoice", await stripe.invoices.createPreview({ subscription: facts.id })),
+  );
   const at = preview.next_payment_attempt ?? preview.period_end;
   return {
     at: toDate(at).toISOString(),

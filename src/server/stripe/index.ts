@@ -116,6 +116,16 @@ export function expectObject<T extends { object: string; id?: string | undefined
   return answer;
 }
 
+/** The same for a list or a search: its page, or a failure of the payment service. */
+export function expectPage<T extends { data: readonly unknown[] }>(answer: T): T["data"] {
+  if (!Array.isArray(answer?.data)) {
+    throw new BillingError("STRIPE_UNAVAILABLE", "The payment service gave an answer that makes no sense.", {
+      expected: "list",
+    });
+  }
+  return answer.data;
+}
+
 /** The id of a field that Stripe sends as an id or, expanded, as the object. */
 export function idOf(reference: string | { id: string } | null | undefined): string | null {
   if (!reference) return null;
