@@ -223,6 +223,16 @@ describe("a checkout", () => {
     expect((await atStripe(tenant)).customers.map(({ id }) => id)).toEqual([await customerOf(tenant)]);
   });
 
+  it.each(["/v1/customers/search", "/v1/checkout/sessions"])(
+    "says that Stripe is not there when what comes from %s makes no sense",
+    async (path) => {
+      const tenant = await createTenant();
+      billing.line.bend = (asked, answer) => (asked.startsWith(path) ? { message: "no such route" } : answer);
+      expect(await subscribe(tenant).catch(codeOf)).toBe("STRIPE_UNAVAILABLE");
+      expect(await rowsOf(tenant)).toEqual([]);
+    },
+  );
+
   it("whose session was made while the answer got lost hands out that session", async () => {
     const tenant = await createTenant();
     billing.line.bend = (path, answer) => (path === "/v1/checkout/sessions" ? { cut: "off" } : answer);

@@ -8,6 +8,7 @@ import {
   callAs,
   daysLater,
   expectLawfulLedger,
+  makeEvent,
   openBilling,
   quietLogs,
   readLedger,
@@ -107,6 +108,7 @@ async function changeCard(subscription: string, card: "pm_card_chargeCustomerFai
   const { customer } = await billing.stripe.subscriptions.retrieve(subscription);
   const method = await billing.stripe.paymentMethods.attach(card, { customer: customer as string });
   await billing.stripe.subscriptions.update(subscription, { default_payment_method: method.id });
+  await billing.settle();
 }
 
 describe("a first month", () => {
@@ -507,6 +509,24 @@ describe("an annual plan that grants monthly", () => {
     expect(await available(tenant, late)).toBe(6000);
     await grantDueSlices(late, 100);
     expect((await grantsOf(tenant)).length).toBe(7);
+    await expectLawfulLedger(billing.sql, tenant.id);
+  });
+
+  it("whose slice falls due while its events come again gives it once", async () => {
+    const tenant = await subscribe("pro", { interval: "year" });
+    const { latest_invoice, ...subscription } = await billing.stripe.subscriptions.retrieve(await stripeIdOf(tenant));
+    const invoice = { id: latest_invoice, object: "invoice", customer: subscription.customer };
+    for (let month = 1; month <= 6; month++) {
+      const due = daysLater(31 * month, clock);
+      const again = makeEvent("invoice.paid", invoice);
+      await Promise.all([
+        grantDueSlices(due, 100),
+        billing.settle([again], due),
+        grantDueSlices(due, 100),
+        billing.settle([makeEvent("invoice.paid", invoice)], due),
+      ]);
+      expect((await grantsOf(tenant)).length).toBe(1 + month);
+    }
     await expectLawfulLedger(billing.sql, tenant.id);
   });
 

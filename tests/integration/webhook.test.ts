@@ -584,6 +584,23 @@ describe("while Stripe does not answer", () => {
     expect((await snapshot(tenant.id)).balance).toBe(6000);
   });
 
+  it.each(["/v1/invoices/", "/v1/subscriptions/", "/v1/invoices/create_preview"])(
+    "an answer from %s that makes no sense is no answer either",
+    async (path) => {
+      const { tenant, events } = await subscribed();
+      const event = only(events, "invoice.paid");
+      await deliver(event, NOW);
+      await billing.sql("UPDATE stripe_events SET attempts = 20 WHERE id = $1", [event.id]);
+      billing.line.bend = (asked, answer) => (asked.startsWith(path) ? { message: "no such route" } : answer);
+      await processEvent(event.id, NOW);
+      expect(await stored(event.id)).toMatchObject({ status: "failed", attempts: 21 });
+      expect(await snapshot(tenant.id)).toMatchObject({ balance: 0, subscription: [] });
+      billing.line.bend = null;
+      await processEvent(event.id, minutesLater(24 * 60));
+      expect((await snapshot(tenant.id)).balance).toBe(6000);
+    },
+  );
+
   it("too many requests are no reason to give up either", async () => {
     const { tenant, events } = await subscribed();
     const event = only(events, "invoice.paid");
