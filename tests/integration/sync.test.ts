@@ -530,6 +530,24 @@ describe("an annual plan that grants monthly", () => {
     await expectLawfulLedger(billing.sql, tenant.id);
   });
 
+  it("gives a slice once by the ledger's own key, even where the record of what was given is lost", async () => {
+    const tenant = await subscribe("pro", { interval: "year" });
+    const due = daysLater(70, clock);
+    await grantDueSlices(due, 100);
+    const { latest_invoice, customer } = await billing.stripe.subscriptions.retrieve(await stripeIdOf(tenant));
+    const before = await readLedger(billing.sql, tenant.id);
+    expect(before.rows).toHaveLength(3);
+    for (const loss of [
+      "UPDATE allowance_periods SET slices_granted = 0, next_slice_at = period_start WHERE organization_id = $1",
+      "DELETE FROM allowance_periods WHERE organization_id = $1",
+    ]) {
+      await billing.sql(loss, [tenant.id]);
+      await billing.settle([makeEvent("invoice.paid", { id: latest_invoice, object: "invoice", customer })], due);
+      await grantDueSlices(due, 100);
+      expect(await readLedger(billing.sql, tenant.id)).toEqual(before);
+    }
+  });
+
   it("that ends early gives no further slice", async () => {
     const tenant = await subscribe("pro", { interval: "year" });
     await liveUntil(daysLater(40, clock));
