@@ -1,5 +1,6 @@
 // The only doors to the database: a transaction runs either as one organization, or as the platform.
 import { PrismaPg } from "@prisma/adapter-pg";
+import { BillingError } from "~/domain/errors";
 import { env } from "../env";
 import { Prisma, PrismaClient } from "./generated/client";
 
@@ -22,23 +23,40 @@ function client(): PrismaClient {
 // than Prisma's default of two and five seconds, which would fail calls that only had to be patient.
 const LIMITS = { maxWait: 15_000, timeout: 20_000 };
 
+const TRANSACTION_TIMED_OUT = "P2028";
+
 /**
  * Runs `work` in a transaction as one organization: row-level security leaves only its rows, for reading and writing.
  * @param organizationId uuid of the tenant
  */
 export function asOrganization<T>(organizationId: string, work: (tx: Transaction) => Promise<T>): Promise<T> {
-  return client().$transaction(async (tx) => {
+  return transaction(async (tx) => {
     await tx.$queryRaw`SELECT set_config('role', 'billfold_app', true), set_config('app.organization_id', ${organizationId}, true)`;
     return work(tx);
-  }, LIMITS);
+  });
 }
 
 /** Runs `work` in a transaction as the platform, which sees every organization: webhooks, jobs, sign-in, admin. */
 export function asPlatform<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
-  return client().$transaction(async (tx) => {
+  return transaction(async (tx) => {
     await tx.$queryRaw`SELECT set_config('role', 'billfold_platform', true)`;
     return work(tx);
-  }, LIMITS);
+  });
+}
+
+async function transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+  try {
+    return await client().$transaction(work, LIMITS);
+  } catch (error) {
+    // It could not begin, or was rolled back, because the database is behind: nothing was written, and it may be tried again.
+    if (error instanceof Prisma.PrismaClientKnownRequestError && error.code === TRANSACTION_TIMED_OUT) {
+      const details = { retryable: true };
+      throw new BillingError("BUSY", "There is too much to do at the moment. Please try again shortly.", details, {
+        cause: error,
+      });
+    }
+    throw error;
+  }
 }
 
 /** Ends the process's connections; for commands and tests that must end by themselves. */
