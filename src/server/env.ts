@@ -1,18 +1,18 @@
 // The one reader of the environment. Everything is validated once, with a message that names what is wrong.
 import { z } from "zod";
 
-const optional = z.preprocess((value) => (value === "" ? undefined : value), z.string().optional());
+const optional = z.string().optional();
 
 const schema = z.object({
-  DATABASE_URL: z.string().min(1, "the address of the Postgres database"),
-  STRIPE_SECRET_KEY: z.string().min(1, "Stripe's secret key (sk_… or rk_…)"),
+  DATABASE_URL: z.string().min(1),
+  STRIPE_SECRET_KEY: z.string().min(1),
   /** Comma-separated while secrets rotate. Empty refuses every webhook: a signature is never checked with an empty key. */
   STRIPE_WEBHOOK_SECRET: optional,
   NEXT_PUBLIC_STRIPE_PUBLISHABLE_KEY: optional,
   /** Where Stripe's API is; only for the sandbox. */
-  STRIPE_API_BASE: z.preprocess((value) => (value === "" ? undefined : value), z.url().optional()),
+  STRIPE_API_BASE: z.url().optional(),
   NEXTAUTH_URL: z.url(),
-  NEXTAUTH_SECRET: z.string().min(16, "a random secret of at least 16 characters"),
+  NEXTAUTH_SECRET: z.string().min(1),
   SMTP_URL: optional,
   EMAIL_FROM: z.string().default("Billfold <billing@localhost>"),
   GITHUB_ID: optional,
@@ -24,7 +24,7 @@ const schema = z.object({
   /** `1` offers one-click demo persons on the sign-in page. Set by the demo only. */
   BILLFOLD_DEMO: optional,
   /** `off` where jobs run in processes of their own (`npm run worker`). */
-  BILLFOLD_WORKER: z.preprocess((value) => (value === "" ? undefined : value), z.enum(["on", "off"]).default("on")),
+  BILLFOLD_WORKER: z.enum(["on", "off"]).default("on"),
   /** Database connections of one process. */
   DATABASE_POOL: z.coerce.number().int().min(2).max(200).default(20),
 });
@@ -36,16 +36,33 @@ let cached: Env | undefined;
 /** The validated environment. @throws Error that lists each variable that is missing or wrong, never its value. */
 export function env(): Env {
   if (cached) return cached;
-  const parsed = schema.safeParse(process.env);
+  // A line of .env that is left empty is as good as none.
+  const given = Object.fromEntries(Object.entries(process.env).filter(([, value]) => value?.trim() !== ""));
+  const parsed = schema.safeParse(given);
   if (!parsed.success) {
     const lines = parsed.error.issues.map(({ path, message }) => {
       const name = path.join(".");
-      return `  ${name}: ${process.env[name] === undefined ? "is not set" : message}`;
+      return `  ${name}: ${given[name] === undefined ? "is not set" : message}`;
     });
     throw new Error(`The environment is not complete (see .env.example):\n${lines.join("\n")}`);
   }
   cached = parsed.data;
   return cached;
+}
+
+const GUESSABLE_BELOW = 32;
+
+/** What is no mistake, but should be known to whoever runs this. */
+export function environmentWarnings(): string[] {
+  const { NEXTAUTH_SECRET, STRIPE_WEBHOOK_SECRET } = env();
+  const warnings: string[] = [];
+  if (NEXTAUTH_SECRET.length < GUESSABLE_BELOW) {
+    warnings.push(
+      `NEXTAUTH_SECRET is shorter than ${GUESSABLE_BELOW} characters: sessions can be forged by who guesses it`,
+    );
+  }
+  if (!STRIPE_WEBHOOK_SECRET) warnings.push("STRIPE_WEBHOOK_SECRET is not set: every webhook is refused");
+  return warnings;
 }
 
 /** The webhook secrets that are accepted at the moment, blank ones left out. */

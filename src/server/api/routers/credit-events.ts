@@ -8,7 +8,7 @@ import { publicProcedure, router } from "../trpc";
 
 export const creditEventsRouter = router({
   list: publicProcedure
-    .input(z.object({ organizationId: z.uuid().optional() }).optional())
+    .input(z.object({ organizationId: z.uuid().optional() }).nullish())
     .query(async ({ ctx, input }) => {
       const organizationId = input?.organizationId ?? null;
       if (organizationId !== null) {

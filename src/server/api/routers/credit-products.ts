@@ -7,7 +7,7 @@ import { organizationProcedure, publicProcedure, router } from "../trpc";
 
 export const creditProductsRouter = router({
   list: publicProcedure
-    .input(z.object({ currency: currency.optional() }).optional())
+    .input(z.object({ currency: currency.optional() }).nullish())
     .query(({ input }) => listCreditProducts(input?.currency ?? null)),
 
   checkout: organizationProcedure("billing:manage")

@@ -6,6 +6,6 @@ import { publicProcedure, router } from "../trpc";
 
 export const plansRouter = router({
   list: publicProcedure
-    .input(z.object({ currency: currency.optional() }).optional())
+    .input(z.object({ currency: currency.optional() }).nullish())
     .query(({ input }) => listPlans(input?.currency ?? null)),
 });
