@@ -323,7 +323,10 @@ class Demo {
       signalGroup(this.postgresProcess.pid, "SIGINT");
       await this.postgresProcess.exited;
     }
-    if (this.recording) await rm(paths.run, { force: true });
+    if (this.recording) {
+      await rm(paths.run, { force: true });
+      await rm(paths.demo, { force: true });
+    }
   }
 
   private record(children: RunRecord["children"]): void {

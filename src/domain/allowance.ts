@@ -53,13 +53,14 @@ export interface PaidPeriod {
 }
 
 /**
- * The periods that a paid invoice pays for: its lines for a plan's item, prorations left out. A line that ends with the
- * trial is the trial itself (Stripe bills it at zero), which has an allowance of its own.
+ * The periods that a paid invoice pays for: its lines for a plan's item, prorations left out. A line that starts within the
+ * trial is the trial itself (Stripe bills it at zero), which has an allowance of its own. By its start, because a trial that
+ * is ended early no longer ends with its line.
  */
 export function paidPeriods(
   lines: readonly PaidLine[],
   isPlanPrice: (stripePriceId: string) => boolean,
-  trialEnd: Date | null,
+  trial: { start: Date; end: Date } | null,
 ): PaidPeriod[] {
   const periods = new Map<string, PaidPeriod>();
   for (const line of lines) {
@@ -70,7 +71,7 @@ export function paidPeriods(
       stripeItemId: line.stripeItemId,
       periodStart: line.periodStart,
       periodEnd: line.periodEnd,
-      trial: trialEnd !== null && line.periodEnd <= trialEnd,
+      trial: trial !== null && line.periodStart >= trial.start && line.periodStart < trial.end,
     });
   }
   return [...periods.values()];

@@ -127,7 +127,8 @@ describe("the periods that an invoice pays for", () => {
     ...change,
   });
   const isPlan = (id: string) => id.startsWith("price_plan");
-  const periods = (lines: PaidLine[], trialEnd: Date | null = null) => paidPeriods(lines, isPlan, trialEnd);
+  const periods = (lines: PaidLine[], trial: { start: Date; end: Date } | null = null) =>
+    paidPeriods(lines, isPlan, trial);
 
   it("are its plan's lines", () => {
     expect(periods([line()])).toEqual([
@@ -154,11 +155,18 @@ describe("the periods that an invoice pays for", () => {
   });
 
   it("tell the trial from what follows it", () => {
-    const trialEnd = date("2026-03-24");
-    expect(periods([line({ periodEnd: trialEnd })], trialEnd)).toMatchObject([{ trial: true }]);
-    expect(periods([line({ periodStart: trialEnd, periodEnd: date("2026-04-24") })], trialEnd)).toMatchObject([
+    const trial = { start: date("2026-03-10"), end: date("2026-03-24") };
+    expect(periods([line({ periodEnd: trial.end })], trial)).toMatchObject([{ trial: true }]);
+    expect(periods([line({ periodStart: trial.end, periodEnd: date("2026-04-24") })], trial)).toMatchObject([
       { trial: false },
     ]);
+  });
+
+  it("know a trial that was ended early, and a period that was paid before a trial was added", () => {
+    const endedEarly = { start: date("2026-03-10"), end: date("2026-03-13") };
+    expect(periods([line({ periodEnd: date("2026-03-24") })], endedEarly)).toMatchObject([{ trial: true }]);
+    const addedLater = { start: date("2026-03-20"), end: date("2026-05-20") };
+    expect(periods([line()], addedLater)).toMatchObject([{ trial: false }]);
   });
 
   it("are one for each item and start, however many lines say so", () => {

@@ -270,6 +270,7 @@ CREATE TABLE "subscription_changes" (
 CREATE TABLE "allowance_periods" (
     "id" UUID NOT NULL,
     "organization_id" UUID NOT NULL,
+    "stripe_subscription_id" TEXT NOT NULL,
     "stripe_item_id" TEXT NOT NULL,
     "period_start" TIMESTAMPTZ(3) NOT NULL,
     "period_end" TIMESTAMPTZ(3) NOT NULL,
@@ -300,6 +301,7 @@ CREATE TABLE "checkout_sessions" (
     "plan_price_id" UUID,
     "product_price_id" UUID,
     "credits" BIGINT,
+    "trial_days" INTEGER,
     "url" TEXT,
     "created_by_id" UUID,
     "created_at" TIMESTAMPTZ(3) NOT NULL,
@@ -411,6 +413,7 @@ CREATE TABLE "stripe_events" (
     "organization_id" UUID,
     "status" "stripe_event_status" NOT NULL,
     "attempts" INTEGER NOT NULL DEFAULT 0,
+    "faults" INTEGER NOT NULL DEFAULT 0,
     "lease_until" TIMESTAMPTZ(3),
     "next_attempt_at" TIMESTAMPTZ(3),
     "outcome" TEXT,

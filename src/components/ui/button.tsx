@@ -51,8 +51,9 @@ export function Button({
   }
   return (
     <button
-      // aria-disabled instead of disabled while loading: a disabled button would drop the focus.
-      type={loading && type === "submit" ? "button" : type}
+      // aria-disabled instead of disabled while loading: a disabled button would drop the focus. It stays the form's submit
+      // button: without one, Enter in a form's only field submits past it; so it clicks here, and is stopped.
+      type={type}
       aria-disabled={loading || undefined}
       aria-busy={loading || undefined}
       onClick={loading ? (event) => event.preventDefault() : onClick}

@@ -4,7 +4,7 @@ import { declined } from "../engine/invoicing";
 import { createSubscription, current, endTrialNow, renew } from "../engine/subscription";
 import { changeSubscription, endSubscription, isLive, lastPeriodEnd } from "../engine/subscription-state";
 import { updateItems } from "../engine/subscription-update";
-import { invalidRequest } from "../errors";
+import { invalidRequest, missingResource } from "../errors";
 import { page } from "../http/listing";
 import { type Route, route } from "../http/route";
 import * as p from "../params";
@@ -323,7 +323,7 @@ export const subscriptions: Route[] = [
     (world, given, [id]) => {
       const subscription = find(world.subscriptions, "subscription", id);
       if (!isLive(subscription)) {
-        throw invalidRequest(`No such subscription: '${id}'`, "id", "resource_missing");
+        throw missingResource("subscription", id);
       }
       return world.onClockOf(subscription.customer, () =>
         endSubscription(world, id, { ...given.cancellation_details, reason: "cancellation_requested" }),

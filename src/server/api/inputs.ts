@@ -4,8 +4,9 @@ import { toCredits } from "~/domain/credits";
 import type { Actor } from "../auth/actor";
 import type { Buyer } from "../billing/checkout";
 
-const CONTROL = /\p{Cc}/u;
-const noControl = (text: string) => !CONTROL.test(text);
+// Control characters; and lone halves of a character, which reach the database as one and the same.
+const UNSTORABLE = /[\p{Cc}\p{Cs}]/u;
+const noControl = (text: string) => !UNSTORABLE.test(text);
 
 /** A line of text as people and services name things: no control characters, no blank ends. */
 export function line(maxLength: number) {
@@ -15,8 +16,17 @@ export function line(maxLength: number) {
 /** A caller's key for one unit of work. */
 export const idempotencyKey = z.string().min(1).max(255).refine(noControl, "must not contain control characters");
 
-/** A positive whole number that JavaScript counts exactly. */
-export const positiveCredits = z.int().positive().transform(toCredits);
+// Far above what anybody is given, and far below where a balance would leave the safe integers.
+const MOST_CREDITS = 1_000_000_000_000;
+
+/** An amount to give: a positive whole number. */
+export const positiveCredits = z.int().positive().max(MOST_CREDITS).transform(toCredits);
+
+/** An instant that the database and JavaScript read alike. */
+export const instant = z.date().min(new Date("1970-01-01T00:00:00Z")).max(new Date("9999-12-31T00:00:00Z"));
+
+/** What somebody looks for. */
+export const searchText = z.string().trim().max(255).refine(noControl, "must not contain control characters");
 
 export const currency = z
   .string()
@@ -33,8 +43,12 @@ export const metadata = z
   .record(z.string().min(1).max(100), z.union([z.string().max(2000), z.number(), z.boolean(), z.null()]))
   .refine((value) => Object.keys(value).length <= METADATA_KEYS, `must not have more than ${METADATA_KEYS} keys`)
   .refine((value) => Buffer.byteLength(JSON.stringify(value)) <= METADATA_BYTES, "must not be larger than 8 kB")
-  // Postgres stores no NUL in text; said here rather than failed there.
-  .refine((value) => !JSON.stringify(value).includes("\\u0000"), "must not contain NUL");
+  // What Postgres cannot store is said here rather than failed there.
+  .refine((value) => Object.entries(value).flat().every(isStorable), "must not contain NUL or halves of characters");
+
+function isStorable(part: unknown): boolean {
+  return typeof part !== "string" || !(part.includes("\0") || /\p{Cs}/u.test(part));
+}
 
 /** Who buys, for the checkouts. */
 export function buyerOf(ctx: { actor: Actor; now: Date }, organizationId: string): Buyer {

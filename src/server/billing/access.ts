@@ -6,11 +6,12 @@ import { asOrganization } from "../db";
 
 /**
  * The caller's role in an organization.
- * @throws BillingError NOT_FOUND for a person who is no member (whether or not it exists); FORBIDDEN for another organization's key
+ * @throws BillingError NOT_FOUND for a person who is no member (whether or not it exists), and for the platform where there is
+ *   no such organization; FORBIDDEN for another organization's key
  */
 export async function roleIn(actor: Actor, organizationId: string): Promise<ActingRole> {
   if (actor.kind === "service") {
-    if (actor.organizationId === null) return "platform";
+    if (actor.organizationId === null) return platformRole(organizationId);
     if (actor.organizationId === organizationId) return "service";
     throw new BillingError("FORBIDDEN", "This API key belongs to another organization.");
   }
@@ -21,6 +22,19 @@ export async function roleIn(actor: Actor, organizationId: string): Promise<Acti
     }),
   );
   if (membership) return membership.role;
-  if (actor.isPlatformAdmin) return "platform";
-  throw new BillingError("NOT_FOUND", "There is no such organization.", { organizationId });
+  if (actor.isPlatformAdmin) return platformRole(organizationId);
+  throw noSuchOrganization(organizationId);
+}
+
+/** The platform may act for any organization, but not for one that does not exist: "no subscription" would be a wrong answer. */
+async function platformRole(organizationId: string): Promise<ActingRole> {
+  const known = await asOrganization(organizationId, (tx) =>
+    tx.organization.count({ where: { id: organizationId, deletedAt: null } }),
+  );
+  if (known === 0) throw noSuchOrganization(organizationId);
+  return "platform";
+}
+
+function noSuchOrganization(organizationId: string): BillingError {
+  return new BillingError("NOT_FOUND", "There is no such organization.", { organizationId });
 }

@@ -3,8 +3,10 @@ import { type Interval, type PaidPeriod, slicesOf } from "~/domain/allowance";
 import { type Credits, toCredits } from "~/domain/credits";
 import { asPlatform, type Transaction } from "../db";
 import { newId } from "../db/keys";
+import { log } from "../log";
 import type { CataloguePlan } from "./catalogue";
 import { grantOnce } from "./credits";
+import { lockAccount } from "./ledger";
 
 const MONTH = new Intl.DateTimeFormat("en", { month: "long", year: "numeric", timeZone: "UTC" });
 
@@ -12,18 +14,21 @@ const MONTH = new Intl.DateTimeFormat("en", { month: "long", year: "numeric", ti
 export async function entitle(
   tx: Transaction,
   organizationId: string,
+  stripeSubscriptionId: string,
   plan: CataloguePlan,
   period: PaidPeriod,
   stripeInvoiceId: string | null,
   now: Date,
 ): Promise<Credits> {
+  // The account first, here and in the job: whoever takes two locks takes them in one order.
+  await lockAccount(tx, organizationId);
   const creditInterval: Interval = period.trial ? "year" : plan.creditInterval;
   const slices = slicesOf(period.periodStart, period.periodEnd, creditInterval);
   // The unique key of item and start makes a copy of the event, or the other event of the same change, find the row there.
   await tx.$executeRaw`
-    INSERT INTO allowance_periods (id, organization_id, stripe_item_id, period_start, period_end, trial, plan_id, plan_name, plan_version,
+    INSERT INTO allowance_periods (id, organization_id, stripe_subscription_id, stripe_item_id, period_start, period_end, trial, plan_id, plan_name, plan_version,
       price_id, credits, credit_interval, slices, slices_granted, next_slice_at, stripe_invoice_id, created_at)
-    VALUES (${newId(now)}::uuid, ${organizationId}::uuid, ${period.stripeItemId}, ${period.periodStart}::timestamptz, ${period.periodEnd}::timestamptz,
+    VALUES (${newId(now)}::uuid, ${organizationId}::uuid, ${stripeSubscriptionId}, ${period.stripeItemId}, ${period.periodStart}::timestamptz, ${period.periodEnd}::timestamptz,
       ${period.trial}, ${plan.planId}::uuid, ${plan.planName}, ${plan.planVersion}::int, ${plan.priceId}::uuid,
       ${period.trial ? plan.trialCredits : plan.credits}::bigint, ${creditInterval}::billing_interval, ${slices.length}::int, 0,
       ${period.periodStart}::timestamptz, ${stripeInvoiceId}, ${now}::timestamptz)
@@ -81,35 +86,88 @@ async function grantDue(tx: Transaction, row: AllowanceRow, now: Date): Promise<
   return toCredits(granted);
 }
 
-/** Ends the slices of a subscription item that were still to come. */
+export interface AllowanceState {
+  stripeSubscriptionId: string;
+  /** The subscription has ended: nothing more comes of any of its periods. */
+  ended: boolean;
+  /** The item that is the plan, with its period, and the plan it has now. */
+  current: { stripeItemId: string; periodStart: Date; plan: CataloguePlan };
+}
+
+/**
+ * Makes the slices that are still to come agree with the subscription as it is now: none after its end, none of a period
+ * that it has left (its money went back as a proration), and none larger than the present plan's. Slices of a period that
+ * was stopped, and that the subscription has come back to, go on.
+ */
+export async function settleAllowances(
+  tx: Transaction,
+  organizationId: string,
+  state: AllowanceState,
+  now: Date,
+): Promise<void> {
+  const { stripeSubscriptionId, current } = state;
+  const { plan, stripeItemId, periodStart } = current;
+  const open = { organizationId, stripeSubscriptionId, nextSliceAt: { not: null } };
+  if (state.ended) {
+    await tx.allowancePeriod.updateMany({ where: { ...open, stoppedAt: null }, data: { stoppedAt: now } });
+    return;
+  }
+  const here = { stripeItemId, periodStart };
+  // Left in the middle; one that came to its own end still owes what was missed of it.
+  const left = {
+    periodEnd: { gt: periodStart },
+    OR: [{ stripeItemId: { not: stripeItemId } }, { periodStart: { lt: periodStart } }],
+  };
+  await tx.allowancePeriod.updateMany({ where: { ...open, ...left, stoppedAt: null }, data: { stoppedAt: now } });
+  await tx.allowancePeriod.updateMany({ where: { ...open, ...here }, data: { stoppedAt: null } });
+  await tx.allowancePeriod.updateMany({
+    where: { ...open, ...here, trial: false, credits: { gt: BigInt(plan.credits) } },
+    data: {
+      credits: BigInt(plan.credits),
+      planId: plan.planId,
+      planName: plan.planName,
+      planVersion: plan.planVersion,
+      priceId: plan.priceId,
+    },
+  });
+}
+
+/** Ends what is still to come of a subscription that Stripe does not have any more. */
 export async function stopAllowances(
   tx: Transaction,
   organizationId: string,
-  stripeItemId: string,
+  stripeSubscriptionId: string,
   now: Date,
 ): Promise<void> {
   await tx.allowancePeriod.updateMany({
-    where: { organizationId, stripeItemId, stoppedAt: null, nextSliceAt: { not: null } },
+    where: { organizationId, stripeSubscriptionId, stoppedAt: null, nextSliceAt: { not: null } },
     data: { stoppedAt: now },
   });
 }
 
 /** Grants the monthly slices whose time has come, all that were missed included. @returns how many periods were looked at */
 export async function grantDueSlices(now: Date, limit: number): Promise<number> {
-  const due = await asPlatform((tx) =>
-    tx.allowancePeriod.findMany({
-      where: { nextSliceAt: { lte: now }, stoppedAt: null },
-      orderBy: { nextSliceAt: "asc" },
-      select: { id: true },
-      take: limit,
-    }),
+  const due = await asPlatform(
+    (tx) => tx.$queryRaw<{ id: string; organization_id: string }[]>`
+      SELECT p.id, p.organization_id FROM allowance_periods p JOIN organizations o ON o.id = p.organization_id
+      WHERE p.next_slice_at <= ${now}::timestamptz AND p.stopped_at IS NULL AND o.deleted_at IS NULL
+      ORDER BY p.next_slice_at LIMIT ${limit}`,
   );
-  for (const { id } of due) {
-    await asPlatform(async (tx) => {
-      const [locked] = await tx.$queryRaw<unknown[]>`SELECT 1 FROM allowance_periods WHERE id = ${id}::uuid FOR UPDATE`;
-      const row = locked ? await tx.allowancePeriod.findUnique({ where: { id } }) : null;
-      if (row) await grantDue(tx, row, now);
-    });
+  for (const { id, organization_id } of due) {
+    try {
+      await asPlatform(async (tx) => {
+        await lockAccount(tx, organization_id);
+        const row = await tx.allowancePeriod.findUnique({ where: { id } });
+        if (row) await grantDue(tx, row, now);
+      });
+    } catch (error) {
+      // One organization's trouble is not the others': they get theirs, and this one is tried again at the next run.
+      log.error("a slice of an allowance was not granted", {
+        organizationId: organization_id,
+        allowancePeriodId: id,
+        error,
+      });
+    }
   }
   return due.length;
 }

@@ -2,7 +2,7 @@
 import type { Credits } from "~/domain/credits";
 import { BillingError } from "~/domain/errors";
 import { asOrganization } from "../db";
-import { newId } from "../db/keys";
+import { fingerprint, newId } from "../db/keys";
 import { env } from "../env";
 import { callStripe, expectObject, type Stripe, stripeForPages, toDate } from "../stripe";
 import { ensureCustomer } from "./customers";
@@ -27,6 +27,8 @@ export interface Offer {
   productPriceId?: string;
   stripePriceId: string;
   credits?: Credits;
+  /** Days of trial that the session offers. */
+  trialDays?: number;
   /** Where Stripe sends who gives up, below the organization's pages. */
   cancelPath: string;
   params: Partial<Stripe.Checkout.SessionCreateParams>;
@@ -75,6 +77,8 @@ async function findOpen(organizationId: string, offer: Offer, now: Date): Promis
         planPriceId: offer.planPriceId ?? null,
         productPriceId: offer.productPriceId ?? null,
         credits: offer.credits ?? null,
+        // One that was opened when a trial was still to be had does not give a second one.
+        trialDays: offer.trialDays ?? null,
         expiresAt: { gt: new Date(now.getTime() + REUSE_MARGIN_MS) },
       },
       orderBy: { createdAt: "desc" },
@@ -124,24 +128,20 @@ async function create(
     tx.checkoutSession.count({ where: { organizationId } }),
   );
   const base = `${env().NEXTAUTH_URL.replace(/\/$/, "")}/${organization.slug}/billing`;
-  const metadata = { organizationId, kind: offer.kind };
+  const body: Stripe.Checkout.SessionCreateParams = {
+    customer,
+    client_reference_id: organizationId,
+    line_items: [{ price: offer.stripePriceId, quantity: 1 }],
+    success_url: `${base}/checkout?session={CHECKOUT_SESSION_ID}`,
+    cancel_url: `${base}${offer.cancelPath}`,
+    metadata: { organizationId, kind: offer.kind },
+    ...offer.params,
+  };
+  // Made from what we have stored and what we ask for: a repeated click after a crash gets the session that the first one
+  // made, and one that asks for something else is not refused for using its key.
+  const idempotencyKey = `billfold:checkout:${organizationId}:${sessions}:${fingerprint(body).slice(0, 32)}`;
   const session = await callStripe(async () =>
-    expectObject(
-      "checkout.session",
-      await stripeForPages().checkout.sessions.create(
-        {
-          customer,
-          client_reference_id: organizationId,
-          line_items: [{ price: offer.stripePriceId, quantity: 1 }],
-          success_url: `${base}/checkout?session={CHECKOUT_SESSION_ID}`,
-          cancel_url: `${base}${offer.cancelPath}`,
-          metadata,
-          ...offer.params,
-        },
-        // Made from what we have stored: a repeated click after a crash gets the session that the first one made.
-        { idempotencyKey: `billfold:checkout:${organizationId}:${offer.stripePriceId}:${sessions}` },
-      ),
-    ),
+    expectObject("checkout.session", await stripeForPages().checkout.sessions.create(body, { idempotencyKey })),
   );
   if (!session.url)
     throw new BillingError("STRIPE_UNAVAILABLE", "The payment service gave no page to pay on.", { retryable: true });
@@ -158,6 +158,7 @@ async function create(
         planPriceId: offer.planPriceId ?? null,
         productPriceId: offer.productPriceId ?? null,
         credits: offer.credits ?? null,
+        trialDays: offer.trialDays ?? null,
         url,
         createdById: buyer.userId,
         createdAt: now,

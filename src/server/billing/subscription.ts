@@ -98,6 +98,7 @@ export async function openSubscriptionCheckout(
       kind: "subscription",
       planPriceId: price.id,
       stripePriceId: price.stripePriceId,
+      ...(trial === null ? {} : { trialDays: trial }),
       cancelPath: "/plans",
       params: {
         mode: "subscription",

@@ -13,6 +13,7 @@ import {
 } from "~/domain/subscription";
 import { asPlatform, Prisma, type Transaction } from "../db";
 import { newId } from "../db/keys";
+import { log } from "../log";
 import { callStripe, expectObject, expectPage, findAtStripe, type Stripe, toDate } from "../stripe";
 import {
   INVOICE_EXPAND,
@@ -26,7 +27,7 @@ import {
   type SubscriptionFacts,
 } from "../stripe/facts";
 import { raiseAlert, resolveAlert } from "./alerts";
-import { entitle, stopAllowances } from "./allowances";
+import { type AllowanceState, entitle, settleAllowances, stopAllowances } from "./allowances";
 import { type CataloguePlan, findPackByStripePrice, findPlansByStripePrice } from "./catalogue";
 import { grantOnce } from "./credits";
 import { attachCustomer, findOwner } from "./customers";
@@ -82,6 +83,8 @@ export async function syncSubscription(run: SyncRun, subscriptionId: string, inv
     }
     const begun = await saveTrial(tx, run, facts, plans);
     if (begun) sentences.push(begun);
+    // After the invoices: one that comes only now must not bring slices that the end has stopped.
+    await settleAllowances(tx, run.lock.organizationId, state.allowances, run.now);
     return sentences.join("; ");
   });
 }
@@ -180,6 +183,7 @@ async function savePurchase(
   const { organizationId } = run.lock;
   const offered = await tx.checkoutSession.findFirst({ where: { organizationId, stripeSessionId: facts.id } });
   await saveSession(tx, run, facts, outcome);
+  if (outcome === "open" || outcome === "expired") return `purchase is ${outcome}`;
   if (!pack) {
     await raiseAlert(
       tx,
@@ -194,7 +198,6 @@ async function savePurchase(
     );
     return "paid for a price that we do not know; an alert is open";
   }
-  if (outcome === "open" || outcome === "expired") return `purchase is ${outcome}`;
   // What was offered when the session was opened, whatever the catalogue says by now.
   const credits = toCredits(offered?.credits ?? pack.credits);
   const label = `Pack of ${NUMBER.format(credits)}`;
@@ -241,12 +244,21 @@ interface NextInvoice {
   currency: string;
 }
 
-async function previewNextInvoice(stripe: Stripe, facts: SubscriptionFacts): Promise<NextInvoice | null> {
+/** What the next invoice will ask for; null when there is none; undefined where Stripe could not say. */
+async function previewNextInvoice(stripe: Stripe, facts: SubscriptionFacts): Promise<NextInvoice | null | undefined> {
   const renews = facts.status === "active" || facts.status === "trialing";
   if (!renews || facts.cancelAt !== null || facts.cancelAtPeriodEnd) return null;
-  const preview = await callStripe(async () =>
-    expectObject("invoice", await stripe.invoices.createPreview({ subscription: facts.id })),
-  );
+  let preview: Stripe.Invoice;
+  try {
+    preview = await callStripe(async () =>
+      expectObject("invoice", await stripe.invoices.createPreview({ subscription: facts.id })),
+    );
+  } catch (error) {
+    // It is for people to look at; what was paid is not held back for it.
+    if (!(error instanceof BillingError)) throw error;
+    log.warn("the next invoice could not be previewed", { subscription: facts.id, error });
+    return undefined;
+  }
   const at = preview.next_payment_attempt ?? preview.period_end;
   return {
     at: toDate(at).toISOString(),
@@ -276,8 +288,8 @@ async function saveSubscription(
   run: SyncRun,
   facts: SubscriptionFacts,
   plans: Map<string, CataloguePlan>,
-  nextInvoice: NextInvoice | null,
-): Promise<{ accepted: boolean; sentence: string }> {
+  nextInvoice: NextInvoice | null | undefined,
+): Promise<{ accepted: true; sentence: string; allowances: AllowanceState } | { accepted: false; sentence: string }> {
   const { organizationId } = run.lock;
   const item = facts.items.find((candidate) => plans.has(candidate.stripePriceId));
   const plan = item ? plans.get(item.stripePriceId) : undefined;
@@ -348,7 +360,7 @@ async function saveSubscription(
     cancelsAt: isEnded(status) ? null : cancelsAt({ ...facts, currentPeriodEnd: item.periodEnd }),
     endedAt: facts.endedAt,
     paymentMethod: facts.card ? { ...facts.card } : Prisma.DbNull,
-    nextInvoice: nextInvoice ? { ...nextInvoice } : Prisma.DbNull,
+    ...(nextInvoice === undefined ? {} : { nextInvoice: nextInvoice ? { ...nextInvoice } : Prisma.DbNull }),
     startedAt: facts.startedAt,
     syncedAt: run.now,
   };
@@ -378,14 +390,18 @@ async function saveSubscription(
       data: { trialUsedAt: facts.trialStart },
     });
   }
-  if (isEnded(status)) await stopAllowances(tx, organizationId, item.id, run.now);
   if (status === "past_due") {
     const message = "The last payment for the subscription failed. Update the card to keep access.";
     await raiseAlert(tx, { organizationId, kind: "payment_failed", subject: facts.id, message }, run.now);
   } else {
     await resolveAlert(tx, organizationId, "payment_failed", facts.id, run.now);
   }
-  return { accepted: true, sentence: `${plan.planName} is ${status}` };
+  const allowances: AllowanceState = {
+    stripeSubscriptionId: facts.id,
+    ended: isEnded(status),
+    current: { stripeItemId: item.id, periodStart: item.periodStart, plan },
+  };
+  return { accepted: true, sentence: `${plan.planName} is ${status}`, allowances };
 }
 
 /** Stripe does not have the subscription any more: what we hold to be live has ended. */
@@ -413,7 +429,7 @@ function endVanished(run: SyncRun, subscriptionId: string): Promise<string> {
         at: run.now,
       },
     });
-    await stopAllowances(tx, organizationId, row.stripeItemId, run.now);
+    await stopAllowances(tx, organizationId, subscriptionId, run.now);
     return "the subscription is gone at Stripe and ended here";
   });
 }
@@ -435,7 +451,7 @@ async function saveTrial(
       periodEnd: item.periodEnd,
       trial: true,
     };
-    const granted = await entitle(tx, run.lock.organizationId, plan, period, null, run.now);
+    const granted = await entitle(tx, run.lock.organizationId, facts.id, plan, period, null, run.now);
     if (granted > 0) return `granted ${granted} credits of the trial`;
   }
   return null;
@@ -451,7 +467,11 @@ async function saveInvoice(
   subscription: SubscriptionFacts | null,
 ): Promise<string | null> {
   if (invoice.status === "draft") return null;
-  const periods = paidPeriods(invoice.lines, (price) => plans.has(price), subscription?.trialEnd ?? null);
+  const trial =
+    subscription?.trialStart && subscription.trialEnd
+      ? { start: subscription.trialStart, end: subscription.trialEnd }
+      : null;
+  const periods = paidPeriods(invoice.lines, (price) => plans.has(price), trial);
   // The invoice that opens a trial asks for nothing and is no receipt.
   const opensTrial = invoice.total === 0 && periods.length > 0 && periods.every((period) => period.trial);
   const plan = invoice.lines.map((line) => plans.get(line.stripePriceId ?? "")).find((known) => known !== undefined);
@@ -474,7 +494,8 @@ async function saveInvoice(
   let granted = 0;
   for (const period of periods) {
     const known = plans.get(period.stripePriceId);
-    if (known) granted += await entitle(tx, run.lock.organizationId, known, period, invoice.id, run.now);
+    if (!known || !subscription) continue;
+    granted += await entitle(tx, run.lock.organizationId, subscription.id, known, period, invoice.id, run.now);
   }
   return granted > 0 ? `granted ${granted} credits for the paid period` : "its allowance was granted before";
 }

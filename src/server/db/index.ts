@@ -67,12 +67,22 @@ export async function disconnect(): Promise<void> {
 
 /** Whether an error is the database refusing a second row under one unique key. */
 export function isUniqueViolation(error: unknown): boolean {
-  if (error instanceof Prisma.PrismaClientKnownRequestError) {
-    if (error.code === "P2002") return true;
-    const meta = error.meta as
-      | { code?: string; driverAdapterError?: { cause?: { originalCode?: string } } }
-      | undefined;
-    return meta?.code === "23505" || meta?.driverAdapterError?.cause?.originalCode === "23505";
-  }
-  return false;
+  if (!(error instanceof Prisma.PrismaClientKnownRequestError)) return false;
+  return error.code === "P2002" || sqlState(error) === "23505";
+}
+
+// Deadlock, serialization, connection lost or refused, the server restarting or short of something.
+const PASSING_SQLSTATES = /^(40001|40P01|08\w{3}|57P0\w|53\w{3})$/;
+const PASSING_PRISMA_CODES = new Set(["P1001", "P1002", "P1008", "P1017", "P2024", "P2034"]);
+
+/** Whether an error of the database passes by itself: the same work, done again, may well succeed. */
+export function isPassing(error: unknown): boolean {
+  if (error instanceof Prisma.PrismaClientInitializationError) return true;
+  if (!(error instanceof Prisma.PrismaClientKnownRequestError)) return false;
+  return PASSING_PRISMA_CODES.has(error.code) || PASSING_SQLSTATES.test(sqlState(error) ?? "");
+}
+
+function sqlState(error: { meta?: unknown }): string | null {
+  const meta = error.meta as { code?: string; driverAdapterError?: { cause?: { originalCode?: string } } } | undefined;
+  return meta?.code ?? meta?.driverAdapterError?.cause?.originalCode ?? null;
 }

@@ -165,7 +165,7 @@ export function readSession(session: Stripe.Checkout.Session): SessionFacts {
   return {
     id: session.id,
     customerId: idOf(session.customer),
-    metadataOrganizationId: session.metadata?.organizationId ?? session.client_reference_id ?? null,
+    metadataOrganizationId: session.metadata?.organizationId ?? null,
     mode: session.mode,
     status: session.status,
     paymentStatus: session.payment_status,
@@ -199,16 +199,12 @@ export function readHint(event: Stripe.Event): EventHint {
     id?: string;
     customer?: string | { id: string } | null;
     metadata?: Record<string, string> | null;
-    client_reference_id?: string | null;
     parent?: { subscription_details?: { metadata?: Record<string, string> | null } | null } | null;
   };
   return {
     objectId: object.id ?? null,
     customerId: idOf(object.customer),
     organizationId:
-      object.parent?.subscription_details?.metadata?.organizationId ??
-      object.metadata?.organizationId ??
-      object.client_reference_id ??
-      null,
+      object.parent?.subscription_details?.metadata?.organizationId ?? object.metadata?.organizationId ?? null,
   };
 }

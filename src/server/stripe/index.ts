@@ -54,7 +54,15 @@ function isTransient(error: unknown): boolean {
     return true;
   if (error instanceof Stripe.errors.StripeError) {
     const status = error.statusCode ?? 0;
-    return status === 429 || status >= 500 || error.code === "lock_timeout" || error.type === "StripeAPIError";
+    // A key that is being rolled is refused until the new one is in place: what is refused meanwhile is only late.
+    return (
+      status === 401 ||
+      status === 403 ||
+      status === 429 ||
+      status >= 500 ||
+      error.code === "lock_timeout" ||
+      error.type === "StripeAPIError"
+    );
   }
   return false;
 }

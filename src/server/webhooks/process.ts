@@ -4,7 +4,7 @@ import { raiseAlert } from "../billing/alerts";
 import { findOwner } from "../billing/customers";
 import { type SyncRun, syncCheckoutSession, syncInvoice, syncPaymentIntent, syncSubscription } from "../billing/sync";
 import { withSyncLock } from "../billing/sync-lock";
-import { asPlatform } from "../db";
+import { asPlatform, isPassing } from "../db";
 import { enqueue } from "../db/enqueue";
 import { log } from "../log";
 import { type Stripe, stripeForJobs } from "../stripe";
@@ -14,10 +14,12 @@ import { readHint } from "../stripe/facts";
 // A claim is renewed while its worker lives; after it the event is another worker's.
 const LEASE_SECONDS = 30;
 const RENEW_EVERY_MS = 10_000;
-// Eight tries over about an hour for a fault of ours; what passes by itself (Stripe is down) is tried for three days.
-const MAX_ATTEMPTS = 8;
-const MAX_TRANSIENT_ATTEMPTS = 80;
-const FIRST_RETRY_SECONDS = 5;
+// Eight tries over some forty minutes for a fault of ours; what passes by itself (Stripe or the database is away, another
+// event of the organization is at work) is tried for as long as Stripe itself would deliver it.
+const MAX_FAULTS = 8;
+const GIVE_UP_AFTER_MS = 3 * 86_400_000;
+const FIRST_RETRY_SECONDS = 20;
+const BUSY_RETRY_SECONDS = 1;
 const LONGEST_RETRY_SECONDS = 3600;
 const LOCK_WAIT_MS = 10_000;
 
@@ -57,7 +59,7 @@ export async function processEvent(eventId: string, now: Date): Promise<string |
     );
     return outcome.sentence;
   } catch (error) {
-    return await postpone(eventId, claimed.attempts, error, now);
+    return await postpone(eventId, claimed, error, now);
   } finally {
     clearInterval(renewal);
   }
@@ -71,16 +73,23 @@ async function renew(eventId: string): Promise<void> {
   );
 }
 
-async function claim(eventId: string, now: Date): Promise<{ body: string; attempts: number } | null> {
+interface Claimed {
+  body: string;
+  attempts: number;
+  faults: number;
+  received_at: Date;
+}
+
+async function claim(eventId: string, now: Date): Promise<Claimed | null> {
   const [row] = await asPlatform(
-    (tx) => tx.$queryRaw<{ body: string; attempts: number }[]>`
+    (tx) => tx.$queryRaw<Claimed[]>`
       UPDATE stripe_events SET status = 'processing', attempts = attempts + 1,
         lease_until = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}::int)
       WHERE id = ${eventId} AND (
         status = 'received'
         OR (status = 'failed' AND next_attempt_at <= greatest(${now}::timestamptz, clock_timestamp()))
         OR (status = 'processing' AND lease_until < clock_timestamp()))
-      RETURNING body, attempts`,
+      RETURNING body, attempts, faults, received_at`,
   );
   return row ?? null;
 }
@@ -122,26 +131,35 @@ export function retryDelaySeconds(attempts: number): number {
   return Math.min(FIRST_RETRY_SECONDS * 2 ** Math.max(0, attempts - 1), LONGEST_RETRY_SECONDS);
 }
 
-async function postpone(eventId: string, attempts: number, error: unknown, now: Date): Promise<string> {
-  const transient = error instanceof BillingError && (error.code === "STRIPE_UNAVAILABLE" || error.code === "BUSY");
-  const dead = attempts >= (transient ? MAX_TRANSIENT_ATTEMPTS : MAX_ATTEMPTS);
+async function postpone(eventId: string, claimed: Claimed, error: unknown, now: Date): Promise<string> {
+  const busy = error instanceof BillingError && error.code === "BUSY";
+  const passing = busy || (error instanceof BillingError && error.code === "STRIPE_UNAVAILABLE") || isPassing(error);
+  const faults = claimed.faults + (passing ? 0 : 1);
+  const tooOld = now.getTime() - claimed.received_at.getTime() > GIVE_UP_AFTER_MS;
+  const dead = faults >= MAX_FAULTS || (passing && tooOld);
   const outcome = error instanceof Error ? `${error.name}: ${error.message}`.slice(0, 2000) : String(error);
   // Waiting for another event of the same organization is no failure: it is taken up again at once.
-  const busy = error instanceof BillingError && error.code === "BUSY";
-  const nextAttemptAt = new Date(now.getTime() + (busy ? 1 : retryDelaySeconds(attempts)) * 1000);
+  const delaySeconds = busy ? BUSY_RETRY_SECONDS : retryDelaySeconds(passing ? claimed.attempts : faults);
+  const nextAttemptAt = new Date(now.getTime() + delaySeconds * 1000);
   await asPlatform(async (tx) => {
     await tx.stripeEvent.update({
       where: { id: eventId },
-      data: { status: dead ? "dead" : "failed", outcome, leaseUntil: null, nextAttemptAt: dead ? null : nextAttemptAt },
+      data: {
+        status: dead ? "dead" : "failed",
+        outcome,
+        faults,
+        leaseUntil: null,
+        nextAttemptAt: dead ? null : nextAttemptAt,
+      },
     });
     if (!dead) {
       await enqueue(tx, "process-stripe-event", { eventId }, { key: `stripe-event:${eventId}`, runAt: nextAttemptAt });
     } else {
-      const message = `Event ${eventId} failed ${attempts} times and is not tried again: ${outcome.slice(0, 300)}`;
+      const message = `Event ${eventId} failed ${claimed.attempts} times and is not tried again: ${outcome.slice(0, 300)}`;
       await raiseAlert(tx, { organizationId: null, kind: "event_dead", subject: eventId, message }, now);
     }
   });
-  (transient ? log.warn : log.error)("an event was not processed", { eventId, attempts, dead, error });
+  (passing ? log.warn : log.error)("an event was not processed", { eventId, attempts: claimed.attempts, dead, error });
   return outcome;
 }
 

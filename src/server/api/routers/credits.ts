@@ -4,7 +4,7 @@ import { actorName } from "~/server/auth/actor";
 import { consumeCredits, getBalance, grantCredits } from "~/server/billing/credits";
 import { listGrants } from "~/server/billing/grants";
 import { getTransaction, listTransactions } from "~/server/billing/transactions";
-import { idempotencyKey, line, metadata, pageLimit, positiveCredits } from "../inputs";
+import { idempotencyKey, instant, line, metadata, pageLimit, positiveCredits, searchText } from "../inputs";
 import { organizationInput, organizationProcedure, platformProcedure, router } from "../trpc";
 
 const transactionType = z.enum([
@@ -52,9 +52,9 @@ export const creditsRouter = router({
         limit: pageLimit,
         type: transactionType.nullish(),
         /** Part of an event's name or a reason, or a whole idempotency key. */
-        search: z.string().trim().max(255).nullish(),
-        from: z.date().nullish(),
-        to: z.date().nullish(),
+        search: searchText.nullish(),
+        from: instant.nullish(),
+        to: instant.nullish(),
       }),
     )
     .query(({ ctx, input }) =>
@@ -82,7 +82,7 @@ export const creditsRouter = router({
       organizationInput.extend({
         amount: positiveCredits,
         source: z.enum(["promotion", "adjustment"]),
-        expiresAt: z.date().nullish(),
+        expiresAt: instant.nullish(),
         reason: line(200),
         idempotencyKey,
       }),

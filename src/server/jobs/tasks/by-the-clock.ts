@@ -12,8 +12,13 @@ const BATCH = 500;
 export async function expireCredits(): Promise<void> {
   const at = now();
   for (const organizationId of await listOrganizationsWithDueLots(at, BATCH)) {
-    const count = await expireLots(organizationId, at);
-    if (count > 0) log.info("lots expired", { organizationId, count });
+    try {
+      const count = await expireLots(organizationId, at);
+      if (count > 0) log.info("lots expired", { organizationId, count });
+    } catch (error) {
+      // One organization's trouble is not the others'.
+      log.error("lots were not expired", { organizationId, error });
+    }
   }
 }
 

@@ -18,13 +18,16 @@ async function handler(request: Request): Promise<Response> {
     if (body === null) return tooLarge();
     limited = new Request(request.url, { method: "POST", headers: request.headers, body, signal: request.signal });
   }
-  return fetchRequestHandler({
+  const response = await fetchRequestHandler({
     endpoint: "/api/trpc",
     req: limited,
     router: appRouter,
     createContext: () => createContext(request.headers),
     allowMethodOverride: false,
   });
+  // Without a readable content type tRPC answers in JSON but does not say so.
+  if (response.status === 415) response.headers.set("content-type", "application/json");
+  return response;
 }
 
 export { handler as GET, handler as POST };
