@@ -110,6 +110,16 @@ describe("two clicks", () => {
     expect((await atStripe(tenant)).open).toHaveLength(2);
   });
 
+  it("on a plan with a trial do not give a second one by the page that the first opened", async () => {
+    const tenant = await createTenant();
+    const first = await subscribe(tenant, { planId: plans.starter });
+    await billing.sql("UPDATE organizations SET trial_used_at = now() WHERE id = $1", [tenant.id]);
+    const second = await subscribe(tenant, { planId: plans.starter });
+    expect(second.url).not.toBe(first.url);
+    await expect(billing.pay(first.url)).rejects.toThrow("409");
+    expect((await atStripe(tenant)).open.map(({ id }) => id)).toEqual([sessionOf(second.url)]);
+  });
+
   it("on two plans leave one that can be paid", async () => {
     const tenant = await createTenant();
     const first = await subscribe(tenant);

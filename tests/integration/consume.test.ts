@@ -325,6 +325,7 @@ describe("what cannot be taken", () => {
     ["of ten kilobytes", "k".repeat(10_000)],
     ["that is empty", ""],
     ["with a NUL", "a\u0000b"],
+    ["with half a character", "a\ud800"],
     ["that is no text", 7],
   ])("under a key %s", async (_, idempotencyKey) => {
     await expectRefusal(await tenantWith(10), { idempotencyKey }, "INVALID_INPUT", { useCase: false });
@@ -341,6 +342,8 @@ describe("what cannot be taken", () => {
     ["with an object inside", { deep: { er: 1 } }],
     ["with a list inside", { list: [1] }],
     ["with a NUL", { text: "a\u0000b" }],
+    ["with half a character", { text: "cut \ud83d" }],
+    ["with half a character in a key", { "\ud83d": 1 }],
     ["that is a list", [1]],
     ["that is text", "hello"],
   ])("with metadata %s", async (_, metadata) => {

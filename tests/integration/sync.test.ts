@@ -66,6 +66,41 @@ const history = async (tenant: Tenant) =>
     ({ kind, status, amount, description }) => ({ kind, status, amount, description }),
   );
 
+/** Changes the plan at Stripe, at once and paid at once. */
+async function changePlan(tenant: Tenant, plan: string, interval: "month" | "year"): Promise<void> {
+  const id = await stripeIdOf(tenant);
+  const { data } = await billing.stripe.prices.list({ lookup_keys: [`billfold_plan_${plan}_${interval}_usd`] });
+  const subscription = await billing.stripe.subscriptions.retrieve(id);
+  await billing.stripe.subscriptions.update(id, {
+    items: [{ id: subscription.items.data[0]?.id ?? "", price: data[0]?.id ?? "" }],
+    proration_behavior: "always_invoice",
+  });
+  await billing.settle();
+}
+
+/** Something changes at Stripe that is nothing to us, so that we look again. */
+async function touch(tenant: Tenant): Promise<void> {
+  const metadata = { touched: String(Math.random()) };
+  const bend = billing.line.bend;
+  billing.line.bend = null;
+  await billing.stripe.subscriptions.update(await stripeIdOf(tenant), { metadata });
+  billing.line.bend = bend;
+  await billing.settle();
+}
+
+async function cancelNow(tenant: Tenant, events: Stripe.Event[]): Promise<void> {
+  await billing.stripe.subscriptions.cancel(createdIn(events, tenant));
+}
+
+/** The id of the organization's subscription, from the event that told of its creation. */
+function createdIn(events: Stripe.Event[], tenant: Tenant): string {
+  for (const { type, data } of events) {
+    const object = data.object as Stripe.Subscription;
+    if (type === "customer.subscription.created" && object.metadata.organizationId === tenant.id) return object.id;
+  }
+  throw new Error("no subscription was created");
+}
+
 async function grantsOf(tenant: Tenant) {
   return billing.sql<{ amount: number; expires: Date | null; label: string }>(
     `SELECT amount::int, expires_at AS expires, label FROM credit_grants WHERE organization_id = $1 ORDER BY created_at, expires_at`,
@@ -177,6 +212,24 @@ describe("a trial", () => {
     await billing.settle(events.map((event) => ({ ...event, id: `${event.id}_again` }) as Stripe.Event));
     expect((await grantsOf(tenant)).map(({ amount }) => amount)).toEqual([300, 1500]);
     await expectLawfulLedger(billing.sql, tenant.id);
+  });
+
+  it("that is ended early, and told late, is still the trial, and the paid allowance waits for the payment", async () => {
+    const tenant = await createTenant();
+    const { url } = await callAs(tenant.owner, clock).subscription.checkout({
+      organizationId: tenant.id,
+      planId: plans.starter ?? "",
+      interval: "month",
+    });
+    await billing.pay(url);
+    const early = await billing.freshEvents();
+    await billing.setClock(daysLater(3, clock));
+    clock = daysLater(3, clock);
+    await billing.stripe.subscriptions.update(createdIn(early, tenant), { trial_end: "now" });
+    await billing.settle([...early, ...(await billing.freshEvents())]);
+    expect((await grantsOf(tenant)).filter(({ amount }) => amount === 300)).toHaveLength(1);
+    await liveUntil(minutesLater(180, clock));
+    expect((await grantsOf(tenant)).map(({ amount }) => amount).sort((a, b) => a - b)).toEqual([300, 1500]);
   });
 
   it("is given once to an organization, whatever became of it", async () => {
@@ -546,6 +599,77 @@ describe("an annual plan that grants monthly", () => {
       await grantDueSlices(due, 100);
       expect(await readLedger(billing.sql, tenant.id)).toEqual(before);
     }
+  });
+
+  it("left for a monthly one gives no further slice of the year, whose rest was paid back", async () => {
+    const tenant = await subscribe("pro", { interval: "year" });
+    await liveUntil(daysLater(1, clock));
+    await changePlan(tenant, "pro", "month");
+    await liveUntil(daysLater(100, clock));
+    await grantDueSlices(clock, 100);
+    const labels = (await grantsOf(tenant)).map(({ amount }) => amount);
+    // The first slice of the year, then a month each: the change's own, and three renewals.
+    expect(labels).toEqual([6000, 6000, 6000, 6000, 6000]);
+    await expectLawfulLedger(billing.sql, tenant.id);
+  });
+
+  it("made smaller in the middle gives smaller slices from then on", async () => {
+    const tenant = await subscribe("scale", { interval: "year" });
+    await liveUntil(daysLater(1, clock));
+    await changePlan(tenant, "starter", "year");
+    await grantDueSlices(daysLater(40, clock), 100);
+    expect((await grantsOf(tenant)).map(({ amount }) => amount)).toEqual([25_000, 1500]);
+  });
+
+  it("that was unpaid and comes back goes on with its slices", async () => {
+    const tenant = await subscribe("pro", { interval: "year" });
+    const at = (status: string) => {
+      billing.line.bend = (path, answer) =>
+        path.startsWith("/v1/subscriptions/sub_") ? { ...answer, status } : answer;
+    };
+    at("unpaid");
+    await touch(tenant);
+    expect((await getSubscription(tenant))?.status).toBe("expired");
+    await grantDueSlices(daysLater(40, clock), 100);
+    expect(await grantsOf(tenant)).toHaveLength(1);
+    billing.line.bend = null;
+    await touch(tenant);
+    await grantDueSlices(daysLater(40, clock), 100);
+    expect(await grantsOf(tenant)).toHaveLength(2);
+  });
+
+  it("that nobody told us of before it was cancelled gives its first slice and no other", async () => {
+    const tenant = await createTenant();
+    const { url } = await callAs(tenant.owner, clock).subscription.checkout({
+      organizationId: tenant.id,
+      planId: plans.pro ?? "",
+      interval: "year",
+    });
+    await billing.pay(url);
+    const before = await billing.freshEvents();
+    await cancelNow(tenant, before);
+    const after = await billing.freshEvents();
+    await billing.settle(after.filter(({ type }) => type === "customer.subscription.deleted"));
+    await billing.settle(before);
+    await grantDueSlices(daysLater(100, clock), 100);
+    expect(await grantsOf(tenant)).toHaveLength(1);
+    expect((await getSubscription(tenant))?.status).toBe("cancelled");
+  });
+
+  it("of one organization in trouble does not hold back another's", async () => {
+    const troubled = await subscribe("pro", { interval: "year" });
+    const healthy = await subscribe("pro", { interval: "year" });
+    await billing.sql("UPDATE allowance_periods SET credits = 9007199254740991 WHERE organization_id = $1", [
+      troubled.id,
+    ]);
+    await billing.sql(
+      "UPDATE allowance_periods SET next_slice_at = next_slice_at - interval '1 hour' WHERE organization_id = $1",
+      [troubled.id],
+    );
+    await grantDueSlices(daysLater(32, clock), 100);
+    expect(await grantsOf(healthy)).toHaveLength(2);
+    expect(await grantsOf(troubled)).toHaveLength(1);
+    await billing.sql("UPDATE allowance_periods SET credits = 6000 WHERE organization_id = $1", [troubled.id]);
   });
 
   it("that ends early gives no further slice", async () => {

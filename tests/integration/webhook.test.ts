@@ -584,7 +584,7 @@ describe("while Stripe does not answer", () => {
     expect((await snapshot(tenant.id)).balance).toBe(6000);
   });
 
-  it.each(["/v1/invoices/", "/v1/subscriptions/", "/v1/invoices/create_preview"])(
+  it.each(["/v1/invoices/in_", "/v1/subscriptions/"])(
     "an answer from %s that makes no sense is no answer either",
     async (path) => {
       const { tenant, events } = await subscribed();
@@ -600,6 +600,36 @@ describe("while Stripe does not answer", () => {
       expect((await snapshot(tenant.id)).balance).toBe(6000);
     },
   );
+
+  it("a preview of the next invoice that cannot be had does not hold back what is paid", async () => {
+    const { tenant, events } = await subscribed();
+    const event = only(events, "invoice.paid");
+    await deliver(event, NOW);
+    billing.line.bend = (asked, answer) =>
+      asked.startsWith("/v1/invoices/create_preview") ? { message: "no such route" } : answer;
+    await processEvent(event.id, NOW);
+    expect(await stored(event.id)).toMatchObject({ status: "done", attempts: 1 });
+    expect(await snapshot(tenant.id)).toMatchObject({ balance: 6000 });
+  });
+
+  it("waiting for it uses up none of the tries that a fault of ours has", async () => {
+    const { tenant, events } = await subscribed();
+    const event = only(events, "invoice.paid");
+    await deliver(event, NOW);
+    billing.line.mode = "limited";
+    let now = NOW;
+    for (let attempt = 1; attempt <= 9; attempt++) {
+      await processEvent(event.id, now);
+      now = minutesLater(120, now);
+    }
+    billing.line.mode = "up";
+    billing.line.bend = (path, answer) => (path.startsWith("/v1/invoices/in_") ? { ...answer, lines: null } : answer);
+    await processEvent(event.id, now);
+    expect(await stored(event.id)).toMatchObject({ status: "failed", attempts: 10 });
+    billing.line.bend = null;
+    await processEvent(event.id, minutesLater(120, now));
+    expect((await snapshot(tenant.id)).balance).toBe(6000);
+  });
 
   it("too many requests are no reason to give up either", async () => {
     const { tenant, events } = await subscribed();
