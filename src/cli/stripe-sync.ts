@@ -2,7 +2,7 @@
 import "./load-env";
 import { pushCatalogue } from "~/server/billing/stripe-catalogue";
 import { disconnect } from "~/server/db";
-import { env } from "~/server/env";
+import { publicUrl } from "~/server/env";
 import { stripeForJobs } from "~/server/stripe";
 import { ensureWebhookEndpoint } from "./webhook-endpoint";
 
@@ -10,7 +10,7 @@ const pushed = await pushCatalogue();
 for (const { kind, name, stripeId } of pushed) console.log(`  made ${kind} ${name}: ${stripeId}`);
 console.log(pushed.length ? `${pushed.length} objects were made in Stripe.` : "The catalogue is in Stripe already.");
 
-const url = `${env().NEXTAUTH_URL.replace(/\/$/, "")}/api/billing/webhook/stripe`;
+const url = publicUrl(`/api/billing/webhook/stripe`);
 const known = await stripeForJobs().webhookEndpoints.list({ limit: 100 });
 const existing = known.data.find((endpoint) => endpoint.url === url);
 if (existing) {

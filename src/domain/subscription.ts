@@ -12,10 +12,10 @@ export const SUBSCRIPTION_STATUSES = [
 export type SubscriptionStatus = (typeof SUBSCRIPTION_STATUSES)[number];
 
 /** Live: it gives access, or will again without a new checkout. At most one per organization. */
-const LIVE: readonly SubscriptionStatus[] = ["trial", "active", "past_due", "paused"];
+export const LIVE_STATUSES = ["trial", "active", "past_due", "paused"] as const satisfies readonly SubscriptionStatus[];
 
 export function isLive(status: SubscriptionStatus): boolean {
-  return LIVE.includes(status);
+  return (LIVE_STATUSES as readonly SubscriptionStatus[]).includes(status);
 }
 
 export function isEnded(status: SubscriptionStatus): boolean {

@@ -50,6 +50,11 @@ export function env(): Env {
   return cached;
 }
 
+/** An address of the app as people and Stripe reach it. @param path from the root, with its slash */
+export function publicUrl(path: string): string {
+  return `${env().NEXTAUTH_URL.replace(/\/$/, "")}${path}`;
+}
+
 const GUESSABLE_BELOW = 32;
 
 /** What is no mistake, but should be known to whoever runs this. */

@@ -128,7 +128,7 @@ export interface TransactionsToolbarProps {
   searchHint?: string;
   type: string;
   onType: (type: string) => void;
-  types?: readonly FilterOption[];
+  types: readonly FilterOption[];
   period?: string;
   onPeriod?: (period: string) => void;
   periods?: readonly FilterOption[];
@@ -136,22 +136,13 @@ export interface TransactionsToolbarProps {
   children?: ReactNode;
 }
 
-export const transactionTypes: readonly FilterOption[] = [
-  { value: "", label: "All types" },
-  { value: "consume", label: "Usage" },
-  { value: "grant", label: "Grants" },
-  { value: "expiry", label: "Expiry" },
-  { value: "reversal", label: "Corrections" },
-  { value: "adjustment", label: "Adjustments" },
-];
-
 export function TransactionsToolbar({
   search,
   onSearch,
   searchHint = "Event, key, id or metadata",
   type,
   onType,
-  types = transactionTypes,
+  types,
   period,
   onPeriod,
   periods,

@@ -1,7 +1,7 @@
 // NextAuth's settings: sessions in a signed cookie that names the person and nothing else, and who may come in.
 import type { NextAuthOptions } from "next-auth";
 import { now } from "../clock";
-import { env } from "../env";
+import { env, publicUrl } from "../env";
 import { log } from "../log";
 import { authAdapter, countSignInLinks } from "./adapter";
 import { SIGN_IN_LINK_MINUTES } from "./mails";
@@ -89,7 +89,7 @@ async function mayMailLink(email: string | null | undefined): Promise<boolean> {
 
 /** Back to the sign-in page with a reason. Absolute, because NextAuth's own client takes it apart as a URL. */
 function refusal(reason: "EmailNotVerified" | "TooManyLinks"): string {
-  return new URL(`/signin?error=${reason}`, env().NEXTAUTH_URL).href;
+  return publicUrl(`/signin?error=${reason}`);
 }
 
 /** Of what NextAuth would log, the error and the provider; the rest can hold whole profiles. */

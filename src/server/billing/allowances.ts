@@ -107,11 +107,8 @@ export async function settleAllowances(
 ): Promise<void> {
   const { stripeSubscriptionId, current } = state;
   const { plan, stripeItemId, periodStart } = current;
+  if (state.ended) return stopAllowances(tx, organizationId, stripeSubscriptionId, now);
   const open = { organizationId, stripeSubscriptionId, nextSliceAt: { not: null } };
-  if (state.ended) {
-    await tx.allowancePeriod.updateMany({ where: { ...open, stoppedAt: null }, data: { stoppedAt: now } });
-    return;
-  }
   const here = { stripeItemId, periodStart };
   // Left in the middle; one that came to its own end still owes what was missed of it.
   const left = {
@@ -132,7 +129,7 @@ export async function settleAllowances(
   });
 }
 
-/** Ends what is still to come of a subscription that Stripe does not have any more. */
+/** Ends what is still to come of a subscription. */
 export async function stopAllowances(
   tx: Transaction,
   organizationId: string,

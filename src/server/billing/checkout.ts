@@ -3,7 +3,7 @@ import type { Credits } from "~/domain/credits";
 import { BillingError } from "~/domain/errors";
 import { asOrganization } from "../db";
 import { fingerprint, newId } from "../db/keys";
-import { env } from "../env";
+import { publicUrl } from "../env";
 import { callStripe, expectObject, type Stripe, stripeForPages, toDate } from "../stripe";
 import { ensureCustomer } from "./customers";
 import { type SyncLock, withSyncLock } from "./sync-lock";
@@ -127,7 +127,7 @@ async function create(
   const sessions = await asOrganization(organizationId, (tx) =>
     tx.checkoutSession.count({ where: { organizationId } }),
   );
-  const base = `${env().NEXTAUTH_URL.replace(/\/$/, "")}/${organization.slug}/billing`;
+  const base = publicUrl(`/${organization.slug}/billing`);
   const body: Stripe.Checkout.SessionCreateParams = {
     customer,
     client_reference_id: organizationId,

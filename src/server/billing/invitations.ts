@@ -6,7 +6,7 @@ import type { Person } from "../auth/actor";
 import { asOrganization, asPlatform, type Transaction } from "../db";
 import { enqueue } from "../db/enqueue";
 import { newId, sha256 } from "../db/keys";
-import { env } from "../env";
+import { publicUrl } from "../env";
 import { invitationMail } from "./mails";
 import { displayNames, lockMembers, requireMayAssign } from "./members";
 
@@ -71,7 +71,7 @@ export async function inviteMember(request: {
       organizationName: name,
       role,
       invitedBy: invitedBy?.name ?? null,
-      url: new URL(`/invitations/${token}`, env().NEXTAUTH_URL).href,
+      url: publicUrl(`/invitations/${token}`),
       validDays: VALID_DAYS,
     });
     // One key for an invitation: where an older mail has not gone out yet, only the link that works is sent.

@@ -1,9 +1,9 @@
 // An organization's subscription: what it is, how it begins, and the way to Stripe's portal.
 import type { Interval } from "~/domain/allowance";
 import { BillingError } from "~/domain/errors";
-import type { SubscriptionStatus } from "~/domain/subscription";
+import { LIVE_STATUSES, type SubscriptionStatus } from "~/domain/subscription";
 import { asOrganization, asPlatform, type Transaction } from "../db";
-import { env } from "../env";
+import { publicUrl } from "../env";
 import { callStripe, expectObject, stripeForPages } from "../stripe";
 import type { CardFacts } from "../stripe/facts";
 import { type Buyer, openCheckout } from "./checkout";
@@ -43,7 +43,7 @@ export function findSubscription(organizationId: string): Promise<Subscription |
   return asOrganization(organizationId, async (tx) => {
     const row =
       (await tx.organizationSubscription.findFirst({
-        where: { organizationId, status: { in: ["trial", "active", "past_due", "paused"] } },
+        where: { organizationId, status: { in: [...LIVE_STATUSES] } },
       })) ??
       (await tx.organizationSubscription.findFirst({ where: { organizationId }, orderBy: { startedAt: "desc" } }));
     if (!row) return null;
@@ -125,7 +125,7 @@ async function findPrice(choice: { planId: string; interval: Interval; currency:
 
 function findLive(tx: Transaction, organizationId: string) {
   return tx.organizationSubscription.findFirst({
-    where: { organizationId, status: { in: ["trial", "active", "past_due", "paused"] } },
+    where: { organizationId, status: { in: [...LIVE_STATUSES] } },
     select: { id: true },
   });
 }
@@ -148,7 +148,7 @@ export async function openPortal(organizationId: string): Promise<{ url: string 
       "billing_portal.session",
       await stripeForPages().billingPortal.sessions.create({
         customer,
-        return_url: `${env().NEXTAUTH_URL.replace(/\/$/, "")}/${organization.slug}/billing`,
+        return_url: publicUrl(`/${organization.slug}/billing`),
       }),
     ),
   );

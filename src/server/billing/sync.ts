@@ -8,6 +8,7 @@ import {
   isEnded,
   isExpectedTransition,
   isLive,
+  LIVE_STATUSES,
   type SubscriptionStatus,
   statusFromStripe,
 } from "~/domain/subscription";
@@ -68,8 +69,9 @@ export async function syncSubscription(run: SyncRun, subscriptionId: string, inv
     ...invoices.flatMap((invoice) => invoice.lines.map((line) => line.stripePriceId)).filter((id) => id !== null),
   ];
   const plans = await findPlansByStripePrice(priceIds);
-  const rival = await findRival(run, facts);
-  if (rival) await syncSubscription(run, rival);
+  // It is looked at first, for it may have ended meanwhile.
+  const rival = await asPlatform((tx) => findRival(tx, run, facts.id));
+  if (rival) await syncSubscription(run, rival.stripeSubscriptionId);
   const nextInvoice = await previewNextInvoice(stripe, facts);
 
   return run.lock.save(async (tx) => {
@@ -268,19 +270,16 @@ async function previewNextInvoice(stripe: Stripe, facts: SubscriptionFacts): Pro
   };
 }
 
-/** Another subscription that we hold to be live: it is looked at first, for it may have ended meanwhile. */
-async function findRival(run: SyncRun, facts: SubscriptionFacts): Promise<string | null> {
-  const row = await asPlatform((tx) =>
-    tx.organizationSubscription.findFirst({
-      where: {
-        organizationId: run.lock.organizationId,
-        status: { in: ["trial", "active", "past_due", "paused"] },
-        stripeSubscriptionId: { not: facts.id },
-      },
-      select: { stripeSubscriptionId: true },
-    }),
-  );
-  return row?.stripeSubscriptionId ?? null;
+/** Another subscription of the organization that we hold to be live. */
+function findRival(tx: Transaction, run: SyncRun, subscriptionId: string) {
+  return tx.organizationSubscription.findFirst({
+    where: {
+      organizationId: run.lock.organizationId,
+      status: { in: [...LIVE_STATUSES] },
+      stripeSubscriptionId: { not: subscriptionId },
+    },
+    select: { stripeSubscriptionId: true },
+  });
 }
 
 async function saveSubscription(
@@ -318,13 +317,7 @@ async function saveSubscription(
   }
   const status: SubscriptionStatus = told ?? before?.status ?? "pending";
   if (isLive(status)) {
-    const rival = await tx.organizationSubscription.findFirst({
-      where: {
-        organizationId,
-        status: { in: ["trial", "active", "past_due", "paused"] },
-        stripeSubscriptionId: { not: facts.id },
-      },
-    });
+    const rival = await findRival(tx, run, facts.id);
     if (rival) {
       const alert = {
         organizationId,
@@ -370,19 +363,7 @@ async function saveSubscription(
     update: row,
   });
   if (!before || before.status !== status || before.priceId !== plan.priceId) {
-    await tx.subscriptionChange.create({
-      data: {
-        id: newId(run.now),
-        organizationId,
-        subscriptionId: saved.id,
-        fromStatus: before?.status ?? null,
-        toStatus: status,
-        fromPriceId: before?.priceId ?? null,
-        toPriceId: plan.priceId,
-        cause: run.cause,
-        at: run.now,
-      },
-    });
+    await recordChange(tx, run, saved.id, before, { status, priceId: plan.priceId });
   }
   if (facts.trialStart) {
     await tx.organization.updateMany({
@@ -404,6 +385,34 @@ async function saveSubscription(
   return { accepted: true, sentence: `${plan.planName} is ${status}`, allowances };
 }
 
+interface Standing {
+  status: SubscriptionStatus;
+  priceId: string;
+}
+
+/** Keeps a change with its time and cause: churn and conversion are computed from these. */
+async function recordChange(
+  tx: Transaction,
+  run: SyncRun,
+  subscriptionId: string,
+  from: Standing | null,
+  to: Standing,
+): Promise<void> {
+  await tx.subscriptionChange.create({
+    data: {
+      id: newId(run.now),
+      organizationId: run.lock.organizationId,
+      subscriptionId,
+      fromStatus: from?.status ?? null,
+      toStatus: to.status,
+      fromPriceId: from?.priceId ?? null,
+      toPriceId: to.priceId,
+      cause: run.cause,
+      at: run.now,
+    },
+  });
+}
+
 /** Stripe does not have the subscription any more: what we hold to be live has ended. */
 function endVanished(run: SyncRun, subscriptionId: string): Promise<string> {
   const { organizationId } = run.lock;
@@ -416,19 +425,7 @@ function endVanished(run: SyncRun, subscriptionId: string): Promise<string> {
       where: { id: row.id },
       data: { status: "cancelled", endedAt: run.now, cancelsAt: null, nextInvoice: Prisma.DbNull, syncedAt: run.now },
     });
-    await tx.subscriptionChange.create({
-      data: {
-        id: newId(run.now),
-        organizationId,
-        subscriptionId: row.id,
-        fromStatus: row.status,
-        toStatus: "cancelled",
-        fromPriceId: row.priceId,
-        toPriceId: row.priceId,
-        cause: run.cause,
-        at: run.now,
-      },
-    });
+    await recordChange(tx, run, row.id, row, { status: "cancelled", priceId: row.priceId });
     await stopAllowances(tx, organizationId, subscriptionId, run.now);
     return "the subscription is gone at Stripe and ended here";
   });
