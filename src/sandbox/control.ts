@@ -1,4 +1,6 @@
-// The sandbox's own controls, which Stripe does not have: clock, deliveries, mails, paying a session, starting over.
+// The sandbox's own controls, which Stripe does not have: clock, deliveries, mails, paying a session, what banks
+// decide, starting over.
+import { actOnDispute, actOnRefund, isDisputeAction, isRefundAction, openDisputeOf } from "./bank";
 import type { Deliverer } from "./delivery";
 import { passesLuhn } from "./engine/cards";
 import { asksForCard, authenticateCheckout, submitCheckout } from "./engine/checkout";
@@ -94,7 +96,12 @@ export function answerControl(context: Context, method: string, path: string): C
   const { world, deliverer, body, query } = context;
   const [, , ...parts] = path.split("/");
   const asked = `${method} ${parts.map((part, position) => (position === 1 && parts.length === 3 ? ":id" : part)).join("/")}`;
-  const id = parts[1] ?? "";
+  const [noun, id = "", action = ""] = parts;
+  const acts = method === "POST" && parts.length === 3;
+  if (acts && noun === "refunds" && isRefundAction(action)) {
+    return ok(actOnRefund(world, id, action, body.reason));
+  }
+  if (acts && noun === "disputes" && isDisputeAction(action)) return ok(actOnDispute(world, id, action));
   switch (asked) {
     case "GET health":
       return ok({ ok: true, url: world.url, ...clockState(world) });
@@ -106,6 +113,8 @@ export function answerControl(context: Context, method: string, path: string): C
       return completeCheckout(context, id);
     case "POST events/:id/deliver":
       return redeliver(context, id);
+    case "POST disputes":
+      return ok(openDisputeOf(world, body));
     case "GET deliveries":
       return listDeliveries(context);
     case "GET webhooks":

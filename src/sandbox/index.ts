@@ -3,7 +3,9 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Deliverer } from "./delivery";
 import { expireSession } from "./engine/checkout";
+import { decideDispute, openDisputeOfCard, passDeadline } from "./engine/dispute";
 import { advanceInvoice } from "./engine/invoicing";
+import { settleRefund } from "./engine/refund";
 import { advanceSubscription, expireIncomplete, warnOfTrialEnd } from "./engine/subscription";
 import { KEY_LIFE_SECONDS } from "./http/api";
 import { serve } from "./http/server";
@@ -48,6 +50,10 @@ function nameJobs(world: World): void {
   scheduler.on("invoice.finalize", (id) => advanceInvoice(world, id));
   scheduler.on("invoice.retry", (id) => advanceInvoice(world, id));
   scheduler.on("session.expire", (id) => void expireSession(world, id));
+  scheduler.on("refund.settle", (id) => settleRefund(world, id));
+  scheduler.on("dispute.open", (id) => openDisputeOfCard(world, id));
+  scheduler.on("dispute.decide", (id) => decideDispute(world, id));
+  scheduler.on("dispute.deadline", (id) => passDeadline(world, id));
 }
 
 function openWorld(options: SandboxOptions, url: string): World {

@@ -28,6 +28,18 @@ export function formatMoney(amount: number, currency: string): string {
   return new Intl.NumberFormat("en-US", { style: "currency", currency: code }).format(value);
 }
 
+/** What a person typed as an amount, such as `12.50`, in minor units; undefined for nothing. Refuses what is no amount. */
+export function parseMoney(text: string, currency: string): number | undefined {
+  const typed = text.trim();
+  if (typed === "") return undefined;
+  const decimals = ZERO_DECIMAL.has(currency) ? 0 : 2;
+  const [whole = "", fraction = "", ...more] = typed.split(".");
+  const amount = Number(whole + fraction.padEnd(decimals, "0"));
+  const digits = /^\d*$/.test(whole + fraction) && more.length === 0 && fraction.length <= decimals;
+  if (!digits || !Number.isSafeInteger(amount) || amount < 1) throw invalidRequest(`Not an amount: ${typed}`, "amount");
+  return amount;
+}
+
 /** `month`, `3 months`. */
 export function formatInterval(recurring: Price["recurring"]): string {
   if (!recurring) return "";

@@ -9,7 +9,11 @@ export type JobKind =
   | "subscription.trial_will_end"
   | "invoice.finalize"
   | "invoice.retry"
-  | "session.expire";
+  | "session.expire"
+  | "refund.settle"
+  | "dispute.open"
+  | "dispute.decide"
+  | "dispute.deadline";
 
 export interface Job {
   id: string;

@@ -5,10 +5,12 @@ import { Scheduler } from "./scheduler";
 import { type Collection, Store } from "./store";
 import type {
   AnyObject,
+  BalanceTransaction,
   Charge,
   CheckoutLine,
   CheckoutSession,
   Customer,
+  Dispute,
   Invoice,
   InvoiceLine,
   InvoicePayment,
@@ -73,6 +75,13 @@ export interface SubscriptionSecret {
   pendingLines: InvoiceLine[];
 }
 
+/** What an inquiry must remember in case it becomes a chargeback. */
+export interface InquirySecret {
+  id: string;
+  /** Refunds that were made before it: those reach the customer whatever comes. */
+  refundsBefore: string[];
+}
+
 export interface MailMessage {
   id: string;
   created: number;
@@ -123,6 +132,9 @@ export class World {
   readonly setupIntents: Collection<SetupIntent>;
   readonly charges: Collection<Charge>;
   readonly refunds: Collection<Refund>;
+  readonly disputes: Collection<Dispute>;
+  readonly inquirySecrets: Collection<InquirySecret>;
+  readonly balanceTransactions: Collection<BalanceTransaction>;
   readonly sessions: Collection<CheckoutSession>;
   readonly sessionLines: Collection<SessionLine>;
   readonly checkoutPlans: Collection<CheckoutPlan>;
@@ -178,6 +190,14 @@ export class World {
       charge: (refund: Refund) => refund.charge,
       payment_intent: (refund: Refund) => refund.payment_intent,
     });
+    this.disputes = store.collection("disputes", {
+      charge: (dispute: Dispute) => dispute.charge,
+      payment_intent: (dispute: Dispute) => dispute.payment_intent,
+    });
+    this.inquirySecrets = store.collection("inquiry_secrets");
+    this.balanceTransactions = store.collection("balance_transactions", {
+      source: (entry: BalanceTransaction) => entry.source,
+    });
     this.sessions = store.collection("checkout_sessions", {
       customer: (session: CheckoutSession) => session.customer,
       subscription: (session: CheckoutSession) => session.subscription,
@@ -206,6 +226,11 @@ export class World {
   /** The test clock that a customer lives by, or null for the global one. */
   clockOf(customerId: string | null): string | null {
     return (customerId && this.customers.get(customerId)?.test_clock) || null;
+  }
+
+  /** The present of banks, which know no test clocks: the instant of the work in hand, or the global clock's. */
+  bankTime(customerId: string | null): number {
+    return this.clockOf(customerId) ? this.clock.global() : this.now();
   }
 
   /** Runs work at the present of a customer's clock. Inside a due job that is already the job's instant. */

@@ -1,7 +1,7 @@
 // The API as the real SDK sees it: objects, errors, idempotency, pages of lists, expansion.
 import Stripe from "stripe";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { catalogue, openSandbox, SECRET_KEY, subscribe, subscribeSession, type TestSandbox } from "./setup";
+import { catalogue, openSandbox, refusal, SECRET_KEY, subscribe, subscribeSession, type TestSandbox } from "./setup";
 
 let sandbox: TestSandbox;
 let stripe: Stripe;
@@ -11,17 +11,6 @@ beforeAll(async () => {
   stripe = sandbox.stripe;
 });
 afterAll(() => sandbox.close());
-
-/** What a call was refused with. */
-async function refusal(call: Promise<unknown>): Promise<Stripe.errors.StripeError> {
-  try {
-    await call;
-  } catch (error) {
-    if (error instanceof Stripe.errors.StripeError) return error;
-    throw error;
-  }
-  throw new Error("it was not refused");
-}
 
 describe("the catalogue", () => {
   it("keeps products and merges their metadata, an empty value deleting its key", async () => {

@@ -6,7 +6,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { catalogue, openSandbox, SECRET_KEY, subscribe, utc } from "./setup";
+import { catalogue, openSandbox, payOnce, SECRET_KEY, subscribe, utc } from "./setup";
 
 let dataDir: string;
 beforeEach(() => {
@@ -32,6 +32,26 @@ it("a subscription goes on renewing after a restart, and a torn last line is lef
   expect((await after.stripe.customers.list()).data).toHaveLength(1);
   await after.close();
   expect(readFileSync(join(dataDir, "sandbox.jsonl"), "utf8")).not.toContain("cus_torn");
+});
+
+it("a refund on its way and an open dispute are settled after a restart", async () => {
+  const before = await openSandbox({ dataDir, now: utc(2026, 1, 1) });
+  const [one, other] = [await payOnce(before, "pm_card_pendingRefund"), await payOnce(before)];
+  const refund = await before.stripe.refunds.create({ charge: one.charge, amount: 100 });
+  await before.control("disputes", { charge: other.charge });
+  await before.close();
+
+  const after = await openSandbox({ dataDir });
+  expect((await after.stripe.refunds.retrieve(refund.id)).status).toBe("pending");
+  expect((await after.stripe.disputes.list({ charge: other.charge })).data).toMatchObject([
+    { status: "needs_response" },
+  ]);
+  await after.setClock(utc(2026, 1, 20));
+  expect((await after.stripe.refunds.retrieve(refund.id)).status).toBe("succeeded");
+  expect((await after.stripe.disputes.list({ charge: other.charge })).data).toMatchObject([{ status: "lost" }]);
+  const kept = await after.stripe.balanceTransactions.list({ source: refund.id });
+  expect(kept.data).toMatchObject([{ amount: -100 }]);
+  await after.close();
 });
 
 it("back in real time, all that fell due meanwhile has happened", async () => {

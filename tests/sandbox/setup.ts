@@ -80,6 +80,45 @@ export async function subscribe(
   return subscription;
 }
 
+/** A payment that was made with a card, or with one of Stripe's ready-made payment methods. */
+export async function payOnce(
+  { stripe }: TestSandbox,
+  paymentMethod = "pm_card_visa",
+  amount = 10_000,
+  data: Partial<Stripe.PaymentIntentCreateParams> = {},
+): Promise<{ intent: string; charge: string }> {
+  const paid = await stripe.paymentIntents.create({
+    amount,
+    currency: "usd",
+    confirm: true,
+    payment_method: paymentMethod,
+    ...data,
+  });
+  if (typeof paid.latest_charge !== "string") throw new Error("the payment made no charge");
+  return { intent: paid.id, charge: paid.latest_charge };
+}
+
+/** What a call was refused with. */
+export async function refusal(call: Promise<unknown>): Promise<Stripe.errors.StripeError> {
+  try {
+    await call;
+  } catch (error) {
+    if (error instanceof Stripe.errors.StripeError) return error;
+    throw error;
+  }
+  throw new Error("it was not refused");
+}
+
+/** The types of all events about something, oldest first. */
+export async function eventsAbout({ stripe }: TestSandbox, ...ids: string[]): Promise<string[]> {
+  const types: string[] = [];
+  for await (const event of stripe.events.list({ limit: 100 })) {
+    const about = event.data.object as { id?: string };
+    if (about.id !== undefined && ids.includes(about.id)) types.push(event.type);
+  }
+  return types.reverse();
+}
+
 /** An app that takes webhooks; `answer` decides the status of each delivery. */
 export async function openReceiver(answer: (count: number) => number = () => 200) {
   const bodies: Array<{ body: string; signature: string }> = [];

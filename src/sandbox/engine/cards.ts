@@ -18,6 +18,10 @@ export interface TestCard {
   declinesLater?: Failure;
   /** Asks its owner: once, to be saved, or at every payment. */
   authentication?: "once" | "always";
+  /** What its bank does with a refund; any other takes it at once. */
+  refunds?: "pending" | "failing";
+  /** Its owner disputes every payment, right after it. */
+  disputes?: { reason: string; inquiry: boolean };
   note: string;
 }
 
@@ -88,6 +92,23 @@ export const TEST_CARDS: Record<string, TestCard> = {
     declinesLater: decline("generic_decline"),
     note: "can be saved, later charges fail",
   },
+  "4000000000007726": { brand: "visa", refunds: "pending", note: "succeeds; refunds are pending, then succeed" },
+  "4000000000005126": { brand: "visa", refunds: "failing", note: "succeeds; refunds succeed, then fail" },
+  "4000000000000259": {
+    brand: "visa",
+    disputes: { reason: "fraudulent", inquiry: false },
+    note: "succeeds, then is disputed as fraudulent",
+  },
+  "4000000000002685": {
+    brand: "visa",
+    disputes: { reason: "product_not_received", inquiry: false },
+    note: "succeeds, then is disputed: product not received",
+  },
+  "4000000000001976": {
+    brand: "visa",
+    disputes: { reason: "fraudulent", inquiry: true },
+    note: "succeeds, then its bank inquires",
+  },
 };
 
 /** Stripe's ready-made payment methods, by the card behind them. */
@@ -109,6 +130,11 @@ const READY_MADE: Record<string, string> = {
   pm_card_authenticationRequired: "4000002760003184",
   pm_card_authenticationRequiredOnSetup: "4000002500003155",
   pm_card_chargeCustomerFail: "4000000000000341",
+  pm_card_pendingRefund: "4000000000007726",
+  pm_card_refundFail: "4000000000005126",
+  pm_card_createDispute: "4000000000000259",
+  pm_card_createDisputeProductNotReceived: "4000000000002685",
+  pm_card_createDisputeInquiry: "4000000000001976",
 };
 
 const NOT_A_TEST_CARD: TestCard = {

@@ -2,6 +2,7 @@
 import { newId, randomText } from "../ids";
 import type { Charge, Metadata, PaymentIntent, PaymentMethod, Stored } from "../types";
 import type { World } from "../world";
+import { recordMovement } from "./balance";
 import { AUTHENTICATION_FAILED, AUTHENTICATION_REQUIRED, cardBehind, type Failure } from "./cards";
 
 export type Outcome =
@@ -76,6 +77,15 @@ export function createIntent(world: World, given: NewIntent): PaymentIntent {
 function createCharge(world: World, intent: PaymentIntent, method: PaymentMethod, failure: Failure | null): Charge {
   const id = newId("ch");
   const { card } = method;
+  const movement = failure
+    ? null
+    : recordMovement(world, {
+        kind: "charge",
+        amount: intent.amount,
+        currency: intent.currency,
+        source: id,
+        description: intent.description,
+      });
   return world.charges.put({
     id,
     object: "charge",
@@ -85,7 +95,7 @@ function createCharge(world: World, intent: PaymentIntent, method: PaymentMethod
     application: null,
     application_fee: null,
     application_fee_amount: null,
-    balance_transaction: failure ? null : newId("txn"),
+    balance_transaction: movement?.id ?? null,
     billing_details: method.billing_details,
     calculated_statement_descriptor: "SANDBOX",
     captured: !failure,
@@ -203,6 +213,9 @@ function succeed(world: World, intent: PaymentIntent, method: PaymentMethod): Ou
   });
   world.events.emit("charge.succeeded", charge);
   world.events.emit("payment_intent.succeeded", paid);
+  if (cardBehind(world, method.id).disputes) {
+    world.scheduler.plan("dispute.open", charge.id, world.bankTime(charge.customer), null);
+  }
   return { kind: "succeeded", charge };
 }
 

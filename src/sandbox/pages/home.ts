@@ -1,10 +1,12 @@
-// The first page: what this is, who its customers are, what it has told the app and whether the app took it.
+// The first page: what this is, who its customers are, what they paid, what it has told the app and whether the app
+// took it.
 import { formatMoney } from "../money";
 import type { StoredEvent } from "../types";
 import type { World } from "../world";
 import type { PageContext } from "./context";
 import { type Html, html } from "./html";
 import { formatTime, message, type PageAnswer, page, seeOther } from "./layout";
+import { stateOfPayment } from "./payment";
 
 const SHOWN = 50;
 
@@ -33,6 +35,14 @@ function customerRows(world: World): Html[] {
   });
 }
 
+function paymentRows(world: World): Html[] {
+  return newest(world.charges.values()).map((charge) => {
+    const customer = charge.customer ? world.customers.get(charge.customer) : undefined;
+    const amount = formatMoney(charge.amount, charge.currency);
+    return html`<tr><td><a href="/payments/${charge.id}">${amount}</a><br><code class="quiet">${charge.payment_intent}</code></td><td>${customer?.name ?? customer?.email}</td><td>${formatTime(charge.created)}</td><td>${stateOfPayment(world, charge)}</td></tr>`;
+  });
+}
+
 function eventRows(world: World): Html[] {
   return newest(world.events.all.values()).map(
     (event) =>
@@ -44,6 +54,7 @@ function eventRows(world: World): Html[] {
 export function homePage({ world, deliverer }: PageContext): PageAnswer {
   const frozen = world.clock.frozenAt() !== null;
   const customers = customerRows(world);
+  const payments = paymentRows(world);
   const events = eventRows(world);
   return page({
     title: "Home",
@@ -53,6 +64,8 @@ export function homePage({ world, deliverer }: PageContext): PageAnswer {
 <p class="small quiet">Its clock shows ${formatTime(world.clock.global())}${frozen ? ", and stands still" : ", real time"}. ${deliverer.paused && "Webhooks are paused."}</p>
 <h2>Customers</h2>
 ${customers.length > 0 ? html`<div class="scroll" tabindex="0" role="region" aria-label="Customers"><table><thead><tr><th scope="col">Customer</th><th scope="col">Email</th><th scope="col">Subscription</th><th scope="col" class="num">Paid</th></tr></thead><tbody>${customers}</tbody></table></div>` : html`<p class="quiet">None yet.</p>`}
+<h2>Latest payments</h2>
+${payments.length > 0 ? html`<div class="scroll" tabindex="0" role="region" aria-label="Latest payments"><table><thead><tr><th scope="col">Payment</th><th scope="col">Customer</th><th scope="col">When</th><th scope="col">Status</th></tr></thead><tbody>${payments}</tbody></table></div>` : html`<p class="quiet">None yet.</p>`}
 <h2>Latest events</h2>
 ${events.length > 0 ? html`<div class="scroll" tabindex="0" role="region" aria-label="Latest events"><table><thead><tr><th scope="col">Event</th><th scope="col">When</th><th scope="col">Delivery</th><th scope="col" class="num">Again</th></tr></thead><tbody>${events}</tbody></table></div>` : html`<p class="quiet">None yet.</p>`}`,
   });

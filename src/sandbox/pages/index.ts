@@ -5,6 +5,7 @@ import { homePage, redeliverEvent } from "./home";
 import { authenticatePage, invoicePage, receiptPage } from "./invoice";
 import { message, type PageAnswer } from "./layout";
 import { mailboxPage, mailPage } from "./mailbox";
+import { paymentPage } from "./payment";
 import { portalPage } from "./portal";
 
 export type { PageContext } from "./context";
@@ -19,6 +20,7 @@ export function answerPage(context: PageContext, method: string, path: string): 
   if (first === "p" && second === "session") return portalPage(context, method, rest);
   if (first === "i") return invoicePage(context, method, rest);
   if (first === "receipts") return receiptPage(context, rest);
+  if (first === "payments") return paymentPage(context, method, rest);
   if (first === "authenticate") return authenticatePage(context, method, rest);
   if (first === "mailbox" && method === "GET") return second ? mailPage(context, second) : mailboxPage(context);
   if (first === "events" && third === "redeliver" && method === "POST") return redeliverEvent(context, second);

@@ -1,4 +1,4 @@
-// /v1/account and /v1/balance: there is one account, and its money is what was paid minus what went back.
+// /v1/account and /v1/balance: there is one account, and its money is what was paid minus what was refunded or disputed.
 import type Stripe from "stripe";
 import { type Route, route } from "../http/route";
 import type { Stored } from "../types";
@@ -9,6 +9,10 @@ function balances(world: World): Array<{ amount: number; currency: string; sourc
   for (const charge of world.charges.values()) {
     const net = charge.amount_captured - charge.amount_refunded;
     sums.set(charge.currency, (sums.get(charge.currency) ?? 0) + net);
+  }
+  for (const dispute of world.disputes.values()) {
+    const net = dispute.balance_transactions.reduce((sum, entry) => sum + entry.net, 0);
+    sums.set(dispute.currency, (sums.get(dispute.currency) ?? 0) + net);
   }
   if (sums.size === 0) sums.set("usd", 0);
   return [...sums].map(([currency, amount]) => ({ amount, currency, source_types: { card: amount } }));

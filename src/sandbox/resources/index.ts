@@ -1,9 +1,11 @@
 // Every route of the API. A new resource is a new file and a line here.
 import type { Route } from "../http/route";
 import { accounts } from "./account";
+import { balanceTransactions } from "./balance-transactions";
 import { charges } from "./charges";
 import { checkoutSessions } from "./checkout-sessions";
 import { customers } from "./customers";
+import { disputes } from "./disputes";
 import { events } from "./events";
 import { invoicePayments } from "./invoice-payments";
 import { invoices } from "./invoices";
@@ -22,9 +24,11 @@ import { webhookEndpoints } from "./webhook-endpoints";
 
 export const routes: Route[] = [
   ...accounts,
+  ...balanceTransactions,
   ...charges,
   ...checkoutSessions,
   ...customers,
+  ...disputes,
   ...events,
   ...invoicePayments,
   ...invoices,

@@ -1,6 +1,6 @@
 // /v1/refunds
 
-import { refundCharge } from "../engine/refund";
+import { changeRefund, refundCharge } from "../engine/refund";
 import { invalidRequest } from "../errors";
 import { page } from "../http/listing";
 import { type Route, route } from "../http/route";
@@ -14,7 +14,6 @@ export const refunds: Route[] = [
     {
       amount: p.integer({ min: 1 }),
       charge: p.string(),
-      currency: p.string(),
       instructions_email: p.string(),
       metadata: p.metadata(),
       payment_intent: p.string(),
@@ -24,7 +23,10 @@ export const refunds: Route[] = [
       const intent = given.payment_intent
         ? find(world.paymentIntents, "payment_intent", given.payment_intent, "payment_intent")
         : null;
-      if (intent && !intent.latest_charge) {
+      if (given.charge && intent) {
+        throw invalidRequest("You may only specify one of these parameters: charge, payment_intent.");
+      }
+      if (intent && intent.status !== "succeeded") {
         throw invalidRequest(
           `This PaymentIntent (${intent.id}) does not have a successful charge to refund.`,
           "payment_intent",
@@ -34,11 +36,9 @@ export const refunds: Route[] = [
       if (!chargeId) {
         throw invalidRequest(
           "One of the following params should be provided for this request: payment_intent or charge.",
-          "charge",
-          "parameter_missing",
         );
       }
-      const charge = find(world.charges, "charge", chargeId, "charge");
+      const charge = find(world.charges, "charge", chargeId);
       const metadata = p.mergeMetadata(null, given.metadata);
       return world.onClockOf(charge.customer, () =>
         refundCharge(world, charge, { amount: given.amount, reason: given.reason, metadata }),
@@ -47,8 +47,13 @@ export const refunds: Route[] = [
   ),
   route("GET", "/v1/refunds/:id", {}, (world, _, [id]) => find(world.refunds, "refund", id)),
   route("POST", "/v1/refunds/:id", { metadata: p.metadata() }, (world, given, [id]) => {
-    const { metadata } = find(world.refunds, "refund", id);
-    return world.change(world.refunds, id, { metadata: p.mergeMetadata(metadata, given.metadata) }, "refund.updated");
+    const refund = find(world.refunds, "refund", id);
+    return changeRefund(world, refund, { metadata: p.mergeMetadata(refund.metadata, given.metadata) });
+  }),
+  // Refunds that wait for an action of the customer can be canceled. Refunds of cards never do.
+  route("POST", "/v1/refunds/:id/cancel", {}, (world, _, [id]) => {
+    find(world.refunds, "refund", id);
+    throw invalidRequest("Canceling this refund is unsupported.");
   }),
   route(
     "GET",
@@ -60,7 +65,11 @@ export const refunds: Route[] = [
         : given.payment_intent
           ? world.refunds.by("payment_intent", given.payment_intent)
           : [...world.refunds.values()];
-      const found = among.filter((refund) => !given.created || p.inRange(refund.created, given.created));
+      const found = among.filter(
+        (refund) =>
+          (!given.created || p.inRange(refund.created, given.created)) &&
+          (!given.payment_intent || refund.payment_intent === given.payment_intent),
+      );
       return page(found, "/v1/refunds", "refund", given);
     },
   ),

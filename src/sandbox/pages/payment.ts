@@ -1,0 +1,144 @@
+// One payment as the account's owner and the customer's bank see it: refunds and disputes, and buttons for both.
+import {
+  actOnDispute,
+  actOnRefund,
+  type DisputeAction,
+  isDisputeAction,
+  isRefundAction,
+  openDisputeOf,
+  type RefundAction,
+} from "../bank";
+import { DISPUTE_REASONS, isClosed, isInquiry } from "../engine/dispute";
+import { isGiven, refundCharge } from "../engine/refund";
+import { formatMoney, parseMoney } from "../money";
+import type { Charge, Dispute, Refund } from "../types";
+import type { World } from "../world";
+import type { PageContext } from "./context";
+import { type Html, html } from "./html";
+import { formatTime, message, type PageAnswer, page, seeOther } from "./layout";
+
+/** `Paid`, `Partly refunded`, `Disputed: needs_response` … */
+export function stateOfPayment(world: World, charge: Charge): string {
+  if (charge.status !== "succeeded") return `Failed: ${charge.failure_message ?? charge.status}`;
+  const dispute = world.disputes.by("charge", charge.id).at(-1);
+  const refunded = charge.refunded ? "Refunded" : charge.amount_refunded > 0 ? "Partly refunded" : "Paid";
+  return dispute ? `${refunded}. Disputed: ${wordsOf(dispute)}` : refunded;
+}
+
+function wordsOf({ status }: Dispute): string {
+  return status.replaceAll("_", " ").replace("warning", "inquiry");
+}
+
+function button(path: string, words: string, about: string): Html {
+  return html`<form method="post" action="${path}"><button class="link" type="submit" aria-label="${words}: ${about}">${words}</button></form>`;
+}
+
+function refundRow(path: string, refund: Refund): Html {
+  const amount = formatMoney(refund.amount, refund.currency);
+  const actions: RefundAction[] =
+    refund.status === "pending" ? ["succeed", "fail", "cancel"] : isGiven(refund) ? ["fail"] : [];
+  const words = { succeed: "Succeed", fail: "Fail", cancel: "Cancel" };
+  const buttons = actions.map((action) => button(`${path}/refunds/${refund.id}/${action}`, words[action], amount));
+  return html`<tr><td>${amount}<br><code class="quiet">${refund.id}</code></td><td>${formatTime(refund.created)}</td><td>${refund.status}${refund.failure_reason && `: ${refund.failure_reason.replaceAll("_", " ")}`}</td><td>${refund.reason?.replaceAll("_", " ")}</td><td><div class="row">${buttons}</div></td></tr>`;
+}
+
+function disputeRow(path: string, dispute: Dispute): Html {
+  const amount = formatMoney(dispute.amount, dispute.currency);
+  const actions: DisputeAction[] = isClosed(dispute) ? [] : isInquiry(dispute) ? ["win", "escalate"] : ["win", "lose"];
+  const words = { win: isInquiry(dispute) ? "Close" : "Win", lose: "Lose", escalate: "Escalate" };
+  const buttons = actions.map((action) => button(`${path}/disputes/${dispute.id}/${action}`, words[action], amount));
+  return html`<tr><td>${amount}<br><code class="quiet">${dispute.id}</code></td><td>${formatTime(dispute.created)}</td><td>${wordsOf(dispute)}</td><td>${dispute.reason.replaceAll("_", " ")}</td><td><div class="row">${buttons}</div></td></tr>`;
+}
+
+function table(title: string, rows: Html[]): Html {
+  if (rows.length === 0) return html`<h2>${title}</h2><p class="quiet">None.</p>`;
+  return html`<h2>${title}</h2><div class="scroll" tabindex="0" role="region" aria-label="${title}"><table><thead><tr><th scope="col">Amount</th><th scope="col">When</th><th scope="col">Status</th><th scope="col">Reason</th><th scope="col">What the bank does</th></tr></thead><tbody>${rows}</tbody></table></div>`;
+}
+
+function amountField(id: string, left: string): Html {
+  return html`<div class="field"><label for="${id}">Amount</label><input id="${id}" name="amount" inputmode="decimal" placeholder="${left}" autocomplete="off" aria-describedby="${id}-hint"><p class="small quiet" id="${id}-hint">Empty: all that is left.</p></div>`;
+}
+
+function refundForm(path: string, left: string): Html {
+  return html`<section class="panel" aria-label="Refund"><form method="post" action="${path}/refund">${amountField("refund-amount", left)}
+<div class="field"><label for="refund-reason">Reason</label><select id="refund-reason" name="reason"><option value="requested_by_customer">requested by customer</option><option value="duplicate">duplicate</option><option value="fraudulent">fraudulent</option></select></div>
+<button type="submit">Refund</button></form></section>`;
+}
+
+function disputeForm(path: string, left: string): Html {
+  const reasons = Object.keys(DISPUTE_REASONS).map(
+    (reason) =>
+      html`<option value="${reason}" ${reason === "fraudulent" && "selected"}>${reason.replaceAll("_", " ")}</option>`,
+  );
+  return html`<section class="panel" aria-label="Dispute"><form method="post" action="${path}/dispute">${amountField("dispute-amount", left)}
+<div class="field"><label for="dispute-reason">Reason</label><select id="dispute-reason" name="reason">${reasons}</select></div>
+<div class="row"><button type="submit">Open a dispute</button><button type="submit" name="inquiry" value="true">Open an inquiry</button></div></form></section>`;
+}
+
+function show(world: World, charge: Charge, path: string): PageAnswer {
+  const money = (amount: number) => formatMoney(amount, charge.currency);
+  const customer = charge.customer ? world.customers.get(charge.customer) : undefined;
+  const intent = charge.payment_intent;
+  const invoice = intent ? world.invoicePayments.by("payment_intent", intent).at(0)?.invoice : undefined;
+  const card = charge.payment_method_details?.card;
+  const left = money(charge.amount_captured - charge.amount_refunded);
+  const link = invoice && world.invoices.get(invoice)?.hosted_invoice_url;
+  return page({
+    title: `Payment of ${money(charge.amount)}`,
+    body: html`<p><a href="/">← Sandbox</a></p><h1>Payment</h1>
+<p class="amount">${money(charge.amount)}</p><p>${stateOfPayment(world, charge)}</p>
+<div class="scroll"><table><tbody>
+<tr><td>Customer</td><td class="num">${customer?.name ?? customer?.email ?? charge.customer ?? "none"}</td></tr>
+<tr><td>When</td><td class="num">${formatTime(charge.created)}</td></tr>
+<tr><td>Card</td><td class="num">${card?.brand} ···· ${card?.last4}</td></tr>
+<tr><td>Payment intent</td><td class="num"><code>${intent}</code></td></tr>
+<tr><td>Charge</td><td class="num"><code>${charge.id}</code></td></tr>
+${link && html`<tr><td>Invoice</td><td class="num"><a href="${link}">${invoice}</a></td></tr>`}
+${charge.amount_refunded > 0 && html`<tr><td>Refunded</td><td class="num">${money(charge.amount_refunded)}</td></tr>`}
+</tbody></table></div>
+${table(
+  "Refunds",
+  world.refunds.by("charge", charge.id).map((refund) => refundRow(path, refund)),
+)}
+${table(
+  "Disputes",
+  world.disputes.by("charge", charge.id).map((dispute) => disputeRow(path, dispute)),
+)}
+${
+  charge.status === "succeeded" &&
+  html`<h2>Do something about it</h2><div class="split">${refundForm(path, left)}${disputeForm(path, left)}</div>`
+}`,
+  });
+}
+
+const REFUND_REASONS = ["duplicate", "fraudulent", "requested_by_customer"] as const;
+
+function refund(world: World, charge: Charge, form: URLSearchParams): void {
+  const amount = parseMoney(form.get("amount") ?? "", charge.currency);
+  const reason = REFUND_REASONS.find((word) => word === form.get("reason"));
+  world.store.transaction(() =>
+    world.onClockOf(charge.customer, () => refundCharge(world, charge, { amount, reason: reason ?? null })),
+  );
+}
+
+/** `/payments/:charge`, with `/refund`, `/dispute`, `/refunds/:id/:action` and `/disputes/:id/:action`. */
+export function paymentPage(
+  { world, form }: PageContext,
+  method: string,
+  [chargeId = "", step = "", id = "", action = ""]: string[],
+): PageAnswer {
+  const charge = world.charges.get(chargeId);
+  if (!charge) return message("Nothing here", "There is no such payment.", 404);
+  const path = `/payments/${chargeId}`;
+  if (method === "GET" && step === "") return show(world, charge, path);
+  if (method !== "POST") return message("Nothing here", "The sandbox has no such page.", 404);
+  if (step === "refund") refund(world, charge, form);
+  else if (step === "dispute") {
+    const amount = parseMoney(form.get("amount") ?? "", charge.currency);
+    const reason = form.get("reason") ?? undefined;
+    openDisputeOf(world, { charge: chargeId, amount, reason, inquiry: form.get("inquiry") === "true" });
+  } else if (step === "refunds" && isRefundAction(action)) actOnRefund(world, id, action);
+  else if (step === "disputes" && isDisputeAction(action)) actOnDispute(world, id, action);
+  else return message("Nothing here", "The sandbox has no such page.", 404);
+  return seeOther(path);
+}
