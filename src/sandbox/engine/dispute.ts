@@ -110,6 +110,11 @@ function undisputed(world: World, charge: Charge): number {
   return charge.amount_captured - taken;
 }
 
+/** What a dispute of a charge takes when nobody says how much: what has neither been given back nor been disputed. */
+export function disputableOf(world: World, charge: Charge): number {
+  return Math.min(undisputed(world, charge), charge.amount_captured - charge.amount_refunded);
+}
+
 function withdraw(world: World, dispute: Dispute): Dispute["balance_transactions"][number] {
   return recordMovement(world, {
     kind: "dispute",
@@ -141,9 +146,8 @@ export function openDispute(
   for (const refund of inquiry ? [] : world.refunds.by("charge", charge.id)) {
     if (refund.status === "pending") failRefund(world, refund, "charge_for_pending_refund_disputed");
   }
-  const { amount_refunded } = world.charges.get(charge.id) ?? charge;
   const limit = undisputed(world, charge);
-  const amount = given.amount ?? Math.min(limit, charge.amount_captured - amount_refunded);
+  const amount = given.amount ?? disputableOf(world, world.charges.get(charge.id) ?? charge);
   if (amount < 1 || amount > limit) {
     throw invalidRequest(
       amount < 1

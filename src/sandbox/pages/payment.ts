@@ -8,7 +8,7 @@ import {
   openDisputeOf,
   type RefundAction,
 } from "../bank";
-import { DISPUTE_REASONS, isClosed, isInquiry } from "../engine/dispute";
+import { DISPUTE_REASONS, disputableOf, isClosed, isInquiry } from "../engine/dispute";
 import { isGiven, refundCharge } from "../engine/refund";
 import { formatMoney, parseMoney } from "../money";
 import type { Charge, Dispute, Refund } from "../types";
@@ -20,9 +20,9 @@ import { formatTime, message, type PageAnswer, page, seeOther } from "./layout";
 /** `Paid`, `Partly refunded`, `Disputed: needs_response` … */
 export function stateOfPayment(world: World, charge: Charge): string {
   if (charge.status !== "succeeded") return `Failed: ${charge.failure_message ?? charge.status}`;
-  const dispute = world.disputes.by("charge", charge.id).at(-1);
+  const disputes = new Set(world.disputes.by("charge", charge.id).map(wordsOf));
   const refunded = charge.refunded ? "Refunded" : charge.amount_refunded > 0 ? "Partly refunded" : "Paid";
-  return dispute ? `${refunded}. Disputed: ${wordsOf(dispute)}` : refunded;
+  return disputes.size > 0 ? `${refunded}. Disputed: ${[...disputes].join(", ")}` : refunded;
 }
 
 function wordsOf({ status }: Dispute): string {
@@ -39,7 +39,7 @@ function refundRow(path: string, refund: Refund): Html {
     refund.status === "pending" ? ["succeed", "fail", "cancel"] : isGiven(refund) ? ["fail"] : [];
   const words = { succeed: "Succeed", fail: "Fail", cancel: "Cancel" };
   const buttons = actions.map((action) => button(`${path}/refunds/${refund.id}/${action}`, words[action], amount));
-  return html`<tr><td>${amount}<br><code class="quiet">${refund.id}</code></td><td>${formatTime(refund.created)}</td><td>${refund.status}${refund.failure_reason && `: ${refund.failure_reason.replaceAll("_", " ")}`}</td><td>${refund.reason?.replaceAll("_", " ")}</td><td><div class="row">${buttons}</div></td></tr>`;
+  return html`<tr><td>${amount}<br><code class="quiet">${refund.id}</code></td><td>${refund.status}${refund.failure_reason && `: ${refund.failure_reason.replaceAll("_", " ")}`}<div class="row">${buttons}</div></td><td>${refund.reason?.replaceAll("_", " ")}</td><td>${formatTime(refund.created)}</td></tr>`;
 }
 
 function disputeRow(path: string, dispute: Dispute): Html {
@@ -47,30 +47,38 @@ function disputeRow(path: string, dispute: Dispute): Html {
   const actions: DisputeAction[] = isClosed(dispute) ? [] : isInquiry(dispute) ? ["win", "escalate"] : ["win", "lose"];
   const words = { win: isInquiry(dispute) ? "Close" : "Win", lose: "Lose", escalate: "Escalate" };
   const buttons = actions.map((action) => button(`${path}/disputes/${dispute.id}/${action}`, words[action], amount));
-  return html`<tr><td>${amount}<br><code class="quiet">${dispute.id}</code></td><td>${formatTime(dispute.created)}</td><td>${wordsOf(dispute)}</td><td>${dispute.reason.replaceAll("_", " ")}</td><td><div class="row">${buttons}</div></td></tr>`;
+  return html`<tr><td>${amount}<br><code class="quiet">${dispute.id}</code></td><td>${wordsOf(dispute)}<div class="row">${buttons}</div></td><td>${dispute.reason.replaceAll("_", " ")}</td><td>${formatTime(dispute.created)}</td></tr>`;
 }
 
 function table(title: string, rows: Html[]): Html {
   if (rows.length === 0) return html`<h2>${title}</h2><p class="quiet">None.</p>`;
-  return html`<h2>${title}</h2><div class="scroll" tabindex="0" role="region" aria-label="${title}"><table><thead><tr><th scope="col">Amount</th><th scope="col">When</th><th scope="col">Status</th><th scope="col">Reason</th><th scope="col">What the bank does</th></tr></thead><tbody>${rows}</tbody></table></div>`;
+  return html`<h2>${title}</h2><div class="scroll" tabindex="0" role="region" aria-label="${title}"><table><thead><tr><th scope="col">Amount</th><th scope="col">Status, and what the bank makes of it</th><th scope="col">Reason</th><th scope="col">When</th></tr></thead><tbody>${rows}</tbody></table></div>`;
 }
 
-function amountField(id: string, left: string): Html {
-  return html`<div class="field"><label for="${id}">Amount</label><input id="${id}" name="amount" inputmode="decimal" placeholder="${left}" autocomplete="off" aria-describedby="${id}-hint"><p class="small quiet" id="${id}-hint">Empty: all that is left.</p></div>`;
+function amountField(id: string, label: string, left: string): Html {
+  return html`<div class="field"><label for="${id}">${label}</label><input id="${id}" name="amount" inputmode="decimal" placeholder="${left}" autocomplete="off" aria-describedby="${id}-hint"><p class="small quiet" id="${id}-hint">Empty: all that is left.</p></div>`;
 }
 
-function refundForm(path: string, left: string): Html {
-  return html`<section class="panel" aria-label="Refund"><form method="post" action="${path}/refund">${amountField("refund-amount", left)}
+function refundForm(world: World, charge: Charge, path: string): Html {
+  if (world.disputes.by("charge", charge.id).some((dispute) => !dispute.is_charge_refundable)) {
+    return html`<section class="panel" aria-label="Refund"><p>It has been charged back, so it cannot be refunded.</p></section>`;
+  }
+  if (charge.refunded) return html`<section class="panel" aria-label="Refund"><p>All of it is refunded.</p></section>`;
+  const left = formatMoney(charge.amount_captured - charge.amount_refunded, charge.currency);
+  return html`<section class="panel" aria-label="Refund"><form method="post" action="${path}/refund">${amountField("refund-amount", "Amount to refund", left)}
 <div class="field"><label for="refund-reason">Reason</label><select id="refund-reason" name="reason"><option value="requested_by_customer">requested by customer</option><option value="duplicate">duplicate</option><option value="fraudulent">fraudulent</option></select></div>
 <button type="submit">Refund</button></form></section>`;
 }
 
-function disputeForm(path: string, left: string): Html {
+function disputeForm(world: World, charge: Charge, path: string): Html {
+  const amount = disputableOf(world, charge);
+  if (amount < 1) return html`<section class="panel" aria-label="Dispute"><p>Nothing is left to dispute.</p></section>`;
+  const left = formatMoney(amount, charge.currency);
   const reasons = Object.keys(DISPUTE_REASONS).map(
     (reason) =>
       html`<option value="${reason}" ${reason === "fraudulent" && "selected"}>${reason.replaceAll("_", " ")}</option>`,
   );
-  return html`<section class="panel" aria-label="Dispute"><form method="post" action="${path}/dispute">${amountField("dispute-amount", left)}
+  return html`<section class="panel" aria-label="Dispute"><form method="post" action="${path}/dispute">${amountField("dispute-amount", "Amount to dispute", left)}
 <div class="field"><label for="dispute-reason">Reason</label><select id="dispute-reason" name="reason">${reasons}</select></div>
 <div class="row"><button type="submit">Open a dispute</button><button type="submit" name="inquiry" value="true">Open an inquiry</button></div></form></section>`;
 }
@@ -81,13 +89,12 @@ function show(world: World, charge: Charge, path: string): PageAnswer {
   const intent = charge.payment_intent;
   const invoice = intent ? world.invoicePayments.by("payment_intent", intent).at(0)?.invoice : undefined;
   const card = charge.payment_method_details?.card;
-  const left = money(charge.amount_captured - charge.amount_refunded);
   const link = invoice && world.invoices.get(invoice)?.hosted_invoice_url;
   return page({
     title: `Payment of ${money(charge.amount)}`,
     body: html`<p><a href="/">← Sandbox</a></p><h1>Payment</h1>
 <p class="amount">${money(charge.amount)}</p><p>${stateOfPayment(world, charge)}</p>
-<div class="scroll"><table><tbody>
+<table><tbody>
 <tr><td>Customer</td><td class="num">${customer?.name ?? customer?.email ?? charge.customer ?? "none"}</td></tr>
 <tr><td>When</td><td class="num">${formatTime(charge.created)}</td></tr>
 <tr><td>Card</td><td class="num">${card?.brand} ···· ${card?.last4}</td></tr>
@@ -95,7 +102,7 @@ function show(world: World, charge: Charge, path: string): PageAnswer {
 <tr><td>Charge</td><td class="num"><code>${charge.id}</code></td></tr>
 ${link && html`<tr><td>Invoice</td><td class="num"><a href="${link}">${invoice}</a></td></tr>`}
 ${charge.amount_refunded > 0 && html`<tr><td>Refunded</td><td class="num">${money(charge.amount_refunded)}</td></tr>`}
-</tbody></table></div>
+</tbody></table>
 ${table(
   "Refunds",
   world.refunds.by("charge", charge.id).map((refund) => refundRow(path, refund)),
@@ -106,7 +113,7 @@ ${table(
 )}
 ${
   charge.status === "succeeded" &&
-  html`<h2>Do something about it</h2><div class="split">${refundForm(path, left)}${disputeForm(path, left)}</div>`
+  html`<h2>Do something about it</h2><div class="split">${refundForm(world, charge, path)}${disputeForm(world, charge, path)}</div>`
 }`,
   });
 }
