@@ -102,13 +102,14 @@ describe("a service", () => {
 
   it("has no business with another organization", async () => {
     const [mine, theirs] = [await serviceWith(10), await serviceWith(10)];
-    for (const attempt of [
-      mine.client.consume(call(theirs.id)),
-      mine.client.balance({ organizationId: theirs.id }),
-      mine.client.trpc.credits.transactions.query({ organizationId: theirs.id }),
-      mine.client.trpc.subscription.get.query({ organizationId: theirs.id }),
-    ]) {
-      expect(await failureOf(attempt)).toMatchObject({ code: "FORBIDDEN", httpStatus: 403 });
+    const attempts = [
+      failureOf(mine.client.consume(call(theirs.id))),
+      failureOf(mine.client.balance({ organizationId: theirs.id })),
+      failureOf(mine.client.trpc.credits.transactions.query({ organizationId: theirs.id })),
+      failureOf(mine.client.trpc.subscription.get.query({ organizationId: theirs.id })),
+    ];
+    for (const failure of await Promise.all(attempts)) {
+      expect(failure).toMatchObject({ code: "FORBIDDEN", httpStatus: 403 });
     }
     expect((await readLedger(app.sql, theirs.id)).balance).toBe(10);
   });

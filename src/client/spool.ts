@@ -1,0 +1,393 @@
+// Consumes that could not be told to Billfold, kept in a file until they can be. Lines are only ever appended; a file is
+// put aside as a whole before it is sent, and removed when each of its lines is done. Only this file knows the disk.
+import { createHash, randomUUID } from "node:crypto";
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, utimes } from "node:fs/promises";
+import { hostname } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { type BillingClientFailure, billingErrorOf } from "./errors";
+import { ignoringErrors } from "./hooks";
+import { isAway } from "./retry";
+import { readInput, writeInput } from "./transport";
+
+/** A consume that waits, as it was asked for. */
+export interface SpooledConsume {
+  organizationId: string;
+  eventName: string;
+  quantity: number;
+  idempotencyKey: string;
+  metadata?: Record<string, string | number | boolean | null> | undefined;
+}
+
+export interface SpoolOptions {
+  /**
+   * The file, on a disk that outlives the process. Services that share it must share Billfold's address and key too.
+   * Beside it lie `<path>.sending-…` while it is sent, and `<path>.dead` with what was refused for good.
+   */
+  path: string;
+  /** Most bytes that wait; beyond them calls fail as without a spool. Default 16 MiB, some 40,000 consumes. */
+  maxBytes?: number;
+  /** A consume was told to Billfold at last. */
+  onReplayed?(consume: SpooledConsume, answer: unknown): void;
+  /** Billfold refused it for good, such as INSUFFICIENT_CREDITS: the work is done and not paid. It is in the dead file. */
+  onRefused?(consume: SpooledConsume, failure: BillingClientFailure): void;
+  /** Something is wrong that waiting alone does not mend: a key that is no good, a disk that is full, a line that is damaged. */
+  onTrouble?(error: Error): void;
+}
+
+export interface Spool {
+  /** Bytes that wait: 0 when all was sent. */
+  pendingBytes(): Promise<number>;
+  /** Sends what waits, now. @returns whether nothing is left */
+  drain(): Promise<boolean>;
+}
+
+type Send = (consume: SpooledConsume) => Promise<unknown>;
+
+const DEFAULT_MAX_BYTES = 16 * 1024 * 1024;
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 30_000;
+// A holder that has not touched its lock for so long is gone. Should it not be, keys make a double sending harmless.
+const LOCK_STALE_MS = 30_000;
+const LOCK_TOUCH_MS = 5_000;
+// A line that Billfold itself fails on must not stop those behind it for ever.
+const MOST_INTERNAL_FAILURES = 5;
+// Failures of the set-up, not of the consume: it waits until they are mended.
+const OF_THE_SET_UP = new Set<string>(["UNAUTHENTICATED", "UNEXPECTED_ANSWER"]);
+
+/** Locks that live in this process, to know a left-over of an earlier one that had the same pid. */
+const ownLocks = new Set<string>();
+
+export class FileSpool implements Spool {
+  readonly #options: SpoolOptions;
+  readonly #send: Send;
+  #queue: { line: string; resolve(): void; reject(error: Error): void }[] = [];
+  #writing: Promise<void> | undefined;
+  #draining: Promise<boolean> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #pauseMs = FIRST_PAUSE_MS;
+  #isClosed = false;
+  #fileTurn: Promise<unknown> = Promise.resolve();
+  readonly #internalFailures = new Map<string, number>();
+
+  constructor(options: SpoolOptions, send: Send) {
+    this.#options = options;
+    this.#send = send;
+    this.#drainIn(0);
+  }
+
+  /** Keeps a consume: it is on the disk when this returns. @throws Error where it cannot be kept */
+  append(consume: SpooledConsume): Promise<void> {
+    if (this.#isClosed) return Promise.reject(new Error("The client is closed."));
+    const line = seal({ id: randomUUID(), consume: writeInput(consume) });
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ line, resolve, reject });
+      this.#writing ??= this.#writeQueue();
+    });
+  }
+
+  async pendingBytes(): Promise<number> {
+    const files = [this.#options.path, ...(await this.#sendingFiles())];
+    const sizes = await Promise.all(files.map((file) => stat(file).then(({ size }) => size, absentAs(0))));
+    return sizes.reduce((sum, size) => sum + size, 0);
+  }
+
+  drain(): Promise<boolean> {
+    clearTimeout(this.#timer);
+    this.#draining ??= this.#drainLocked()
+      .catch((error: Error) => {
+        this.#trouble(error);
+        return false;
+      })
+      .then(async (isEmpty) => {
+        this.#draining = undefined;
+        if (isEmpty) this.#pauseMs = FIRST_PAUSE_MS;
+        else this.#drainIn(this.#pauseMs * (0.5 + Math.random() / 2));
+        if (!isEmpty) this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS);
+        return isEmpty;
+      });
+    return this.#draining;
+  }
+
+  /** Billfold answers again: what waits need not wait longer. */
+  wake(): void {
+    if (this.#timer === undefined || this.#draining) return;
+    this.#pauseMs = FIRST_PAUSE_MS;
+    void this.drain();
+  }
+
+  /** Stops sending, after the consume that is under way. What waits stays in the file. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    await this.#writing;
+    await this.#draining;
+    clearTimeout(this.#timer);
+  }
+
+  // ── Keeping ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Writes what came together with one flush to the disk. */
+  async #writeQueue(): Promise<void> {
+    while (this.#queue.length > 0) {
+      const taken = this.#queue;
+      this.#queue = [];
+      try {
+        // An empty line first: a line that a crash cut off must not swallow the next one.
+        const text = Buffer.from(taken.map(({ line }) => `\n${line}\n`).join(""));
+        const { path, maxBytes = DEFAULT_MAX_BYTES } = this.#options;
+        if ((await this.pendingBytes()) + text.byteLength > maxBytes) throw new Error("The spool is full.");
+        await this.#inTurn(() => appendDurably(path, text));
+        for (const { resolve } of taken) resolve();
+        if (this.#timer === undefined && !this.#draining) this.#drainIn(this.#pauseMs);
+      } catch (error) {
+        for (const { reject } of taken) reject(error as Error);
+      }
+    }
+    this.#writing = undefined;
+  }
+
+  /** One at a time on the file, in this process: not put aside while lines are being added, which would then be there twice. */
+  #inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const turn = this.#fileTurn.then(run);
+    this.#fileTurn = turn.catch(() => {});
+    return turn;
+  }
+
+  // ── Sending ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #drainIn(ms: number): void {
+    clearTimeout(this.#timer);
+    if (this.#isClosed) return;
+    this.#timer = setTimeout(() => void this.drain(), ms);
+    // Waiting to send is no reason for a process to stay: what waits is on the disk.
+    this.#timer.unref();
+  }
+
+  async #drainLocked(): Promise<boolean> {
+    this.#timer = undefined;
+    if ((await this.pendingBytes()) === 0) return true;
+    const lock = await takeLock(`${this.#options.path}.lock`);
+    if (!lock) return false;
+    try {
+      const done = new Set<string>();
+      for (;;) {
+        if (this.#isClosed) return false;
+        const [file = await this.#inTurn(() => this.#putAside())] = await this.#sendingFiles();
+        if (!file) return true;
+        if (!(await this.#sendFile(file, done))) return false;
+      }
+    } finally {
+      await lock.release();
+    }
+  }
+
+  /** Oldest first. */
+  async #sendingFiles(): Promise<string[]> {
+    const { path } = this.#options;
+    const prefix = `${basename(path)}.sending-`;
+    const names = await readdir(dirname(path)).catch(absentAs<string[]>([]));
+    return names
+      .filter((name) => name.startsWith(prefix))
+      .sort()
+      .map((name) => join(dirname(path), name));
+  }
+
+  /** From here on nobody adds to these lines: who opened the file before sees that it moved, and adds to the new one too. */
+  async #putAside(): Promise<string | undefined> {
+    const { path } = this.#options;
+    const aside = `${path}.sending-${String(Date.now()).padStart(15, "0")}-${randomUUID().slice(0, 8)}`;
+    return rename(path, aside).then(() => aside, absentAs(undefined));
+  }
+
+  /**
+   * @param done ids of lines that need not be sent; a line may be in two files
+   * @returns whether all of it is done and the file is gone
+   */
+  async #sendFile(file: string, done: Set<string>): Promise<boolean> {
+    let read = 0;
+    for (;;) {
+      const text = await readFile(file, "utf8").catch(absentAs(""));
+      if (text.length === read) break;
+      read = text.length;
+      const lines = text.split("\n").filter((line) => line !== "");
+      for (const line of lines) {
+        const record = unseal(line);
+        if (record?.done) done.add(record.done);
+      }
+      for (const line of lines) {
+        const record = unseal(line);
+        const id = record?.id ?? digest(line);
+        if (record?.done || done.has(id)) continue;
+        if (this.#isClosed) return false;
+        if (record?.consume === undefined) await this.#bury(line, null);
+        else if (!(await this.#sendOne(id, record.consume))) return false;
+        done.add(id);
+        const mark = `\n${seal({ done: id })}\n`;
+        read += mark.length;
+        await mend(file, mark);
+      }
+    }
+    await rm(file, { force: true });
+    return true;
+  }
+
+  /** @returns whether it need not be sent again */
+  async #sendOne(id: string, body: string): Promise<boolean> {
+    const consume = readInput(body) as SpooledConsume;
+    try {
+      const answer = await this.#send(consume);
+      ignoringErrors(() => this.#options.onReplayed?.(consume, answer));
+    } catch (error) {
+      const failure = billingErrorOf(error);
+      if (!failure) throw error;
+      if (isAway(failure) || failure.code === "BUSY") return false;
+      if (OF_THE_SET_UP.has(failure.code)) {
+        this.#trouble(failure);
+        return false;
+      }
+      if (failure.code === "INTERNAL") {
+        const failures = (this.#internalFailures.get(id) ?? 0) + 1;
+        this.#internalFailures.set(id, failures);
+        if (failures < MOST_INTERNAL_FAILURES) return false;
+      }
+      await this.#bury(body, failure);
+      ignoringErrors(() => this.#options.onRefused?.(consume, failure));
+    }
+    this.#internalFailures.delete(id);
+    return true;
+  }
+
+  /** Into the dead file, before it is marked as done: it may be there twice, but is never nowhere. */
+  async #bury(text: string, failure: BillingClientFailure | null): Promise<void> {
+    const record = failure
+      ? { consume: readInput(text), code: failure.code, message: failure.message, details: failure.details }
+      : { damaged: text };
+    await appendDurably(`${this.#options.path}.dead`, Buffer.from(`${JSON.stringify(record)}\n`));
+    if (!failure) this.#trouble(new Error(`A line of the spool was damaged; it is in ${this.#options.path}.dead.`));
+  }
+
+  #trouble(error: Error): void {
+    ignoringErrors(() => this.#options.onTrouble?.(error));
+  }
+}
+
+// ── Lines ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+interface Line {
+  id?: string;
+  consume?: string;
+  done?: string;
+}
+
+const digest = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 16);
+
+function seal(line: Line): string {
+  const json = JSON.stringify(line);
+  return `${digest(json)} ${json}`;
+}
+
+/** null for a line that is not as it was written. */
+function unseal(text: string): Line | null {
+  const json = text.slice(17);
+  return text[16] === " " && digest(json) === text.slice(0, 16) ? (JSON.parse(json) as Line) : null;
+}
+
+// ── The disk ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Appends and flushes, to the file that has this name in the end. */
+async function appendDurably(path: string, text: Buffer): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  for (;;) {
+    const file = await open(path, "a", 0o600);
+    try {
+      const { size } = await file.stat();
+      const { bytesWritten } = await file.write(text);
+      if (bytesWritten !== text.byteLength) throw new Error("The disk of the spool is full.");
+      await file.datasync();
+      if (size === 0) await syncDirectory(dirname(path));
+      // Put aside between opening and writing? Then these lines may never be read there.
+      if (await isStill(file, path)) return;
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+async function isStill(file: FileHandle, path: string): Promise<boolean> {
+  const [open, named] = await Promise.all([file.stat(), stat(path).catch(absentAs(null))]);
+  return named !== null && named.ino === open.ino && named.dev === open.dev;
+}
+
+/** A new name is only durable once its directory is. */
+async function syncDirectory(path: string): Promise<void> {
+  if (process.platform === "win32") return; // Directories cannot be opened there.
+  const directory = await open(path, "r");
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+/** Appends to a file that is there; another process may have done all of it and removed it. */
+async function mend(path: string, text: string): Promise<void> {
+  const { O_APPEND, O_WRONLY } = (await import("node:fs")).constants;
+  const file = await open(path, O_WRONLY | O_APPEND).catch(absentAs(null));
+  await file?.write(text);
+  await file?.close();
+}
+
+function absentAs<T>(value: T): (error: NodeJS.ErrnoException) => T {
+  return (error) => {
+    if (error.code === "ENOENT") return value;
+    throw error;
+  };
+}
+
+interface Lock {
+  release(): Promise<void>;
+}
+
+/** Who sends; null where another process does. It only saves work: two who send do no harm. */
+async function takeLock(path: string): Promise<Lock | null> {
+  const id = randomUUID();
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    const file = await open(path, "wx", 0o600).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "EEXIST") return null;
+      throw error;
+    });
+    if (file) {
+      await file.writeFile(JSON.stringify({ id, pid: process.pid, host: hostname() }));
+      await file.close();
+      ownLocks.add(id);
+      const touch = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), LOCK_TOUCH_MS);
+      touch.unref();
+      return {
+        async release() {
+          clearInterval(touch);
+          ownLocks.delete(id);
+          const holder = await readFile(path, "utf8").catch(absentAs(""));
+          if (holder.includes(id)) await rm(path, { force: true });
+        },
+      };
+    }
+    if (!(await isAbandoned(path))) return null;
+    await rm(path, { force: true });
+  }
+  return null;
+}
+
+async function isAbandoned(path: string): Promise<boolean> {
+  const found = await stat(path).catch(absentAs(null));
+  if (!found) return true;
+  if (Date.now() - found.mtimeMs > LOCK_STALE_MS) return true;
+  try {
+    const { id, pid, host } = JSON.parse(await readFile(path, "utf8")) as { id: string; pid: number; host: string };
+    if (host !== hostname()) return false;
+    if (pid === process.pid) return !ownLocks.has(id);
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ESRCH";
+  }
+}
