@@ -5,6 +5,9 @@ import { asPlatform } from "../db";
 import { env, isConfiguredAdmin } from "../env";
 import type { Actor, Person } from "./actor";
 
+/** The headers of a request as far as they are read here: the web's `Headers` will do. */
+export type RequestHeaders = Pick<Headers, "get">;
+
 /** Whether cookies may travel over TLS only; they do wherever the app is served by https. */
 export function usesSecureCookies(): boolean {
   return env().NEXTAUTH_URL.startsWith("https://");
@@ -19,7 +22,7 @@ export function sessionCookieName(): string {
  * Who sent a request: the service whose API key it carries, or the person whose session cookie it carries, or null for nobody.
  * @throws BillingError UNAUTHENTICATED for a key that is wrong or revoked: whoever sends one does not mean to be nobody
  */
-export async function actorFromHeaders(headers: Headers, now: Date): Promise<Actor | null> {
+export async function actorFromHeaders(headers: RequestHeaders, now: Date): Promise<Actor | null> {
   const authorization = headers.get("authorization")?.trim();
   if (authorization && /^bearer\b/i.test(authorization)) {
     const key = await authenticateApiKey(authorization.slice("bearer".length).trim(), now);
@@ -29,7 +32,7 @@ export async function actorFromHeaders(headers: Headers, now: Date): Promise<Act
 }
 
 /** The person whose session cookie a request carries; null without one, or where it is forged, outdated or of a deleted person. */
-export async function personFromHeaders(headers: Headers): Promise<Person | null> {
+export async function personFromHeaders(headers: RequestHeaders): Promise<Person | null> {
   const cookies = sessionCookies(headers.get("cookie") ?? "");
   if (Object.keys(cookies).length === 0) return null;
   const token = await getToken({
