@@ -1,5 +1,5 @@
 // No page of ours belongs into somebody else's frame, and no address of ours into their logs.
-const SECURITY_HEADERS = [
+export const SECURITY_HEADERS = [
   { key: "X-Content-Type-Options", value: "nosniff" },
   { key: "X-Frame-Options", value: "DENY" },
   { key: "Referrer-Policy", value: "strict-origin-when-cross-origin" },

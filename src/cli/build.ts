@@ -12,6 +12,11 @@ import { StepError } from "./progress";
 /** What the browser is told is built in, so these belong to the build and not to the start. */
 export const PUBLIC_ENV = { NEXT_PUBLIC_STRIPE_PUBLISHABLE_KEY: "pk_test_billfold_sandbox" };
 
+/** How Node starts the built app, on a port: as `npm start` does, without another process between. */
+export function serveArguments(port: number): string[] {
+  return ["--import", "tsx/esm", join("src", "cli", "serve.ts"), "--port", String(port)];
+}
+
 const SOURCES = [
   "src",
   "public",

@@ -4,7 +4,7 @@ import { mkdir, rm } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseEnv } from "node:util";
-import { ensureBuild, PUBLIC_ENV } from "./build";
+import { ensureBuild, PUBLIC_ENV, serveArguments } from "./build";
 import { childEnv } from "./child-env";
 import { Children, endRecorded } from "./children";
 import {
@@ -221,8 +221,7 @@ class Demo {
 
   private async startApp(): Promise<void> {
     await this.progress.step("App", async (note) => {
-      const next = join("node_modules", "next", "dist", "bin", "next");
-      const child = await this.spawnNode("app", [next, "start", "-p", String(this.port)], this.appEnv());
+      const child = await this.spawnNode("app", serveArguments(this.port), this.appEnv());
       await untilAnswers(`http://127.0.0.1:${this.port}/signin`, child, "The app", FRESH_HINT);
       await Promise.all(WARM_UP_PATHS.map((path) => visit(`http://127.0.0.1:${this.port}${path}`)));
       note(`port ${this.port}`);

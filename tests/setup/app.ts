@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ensureBuild, PUBLIC_ENV } from "~/cli/build";
+import { ensureBuild, PUBLIC_ENV, serveArguments } from "~/cli/build";
 import { childEnv } from "~/cli/child-env";
 import { ROOT } from "~/cli/demo-state";
 import { untilAnswers } from "~/cli/http";
@@ -46,7 +46,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   const child = await spawnLogged({
     name: "app",
     command: process.execPath,
-    args: [join("node_modules", "next", "dist", "bin", "next"), "start", "-p", String(port)],
+    args: serveArguments(port),
     cwd: ROOT,
     env: appEnv(options, port),
     logFile,
