@@ -24,6 +24,8 @@ export interface Lot {
   id: string;
   source: GrantSource;
   remaining: Credits;
+  /** Part of `remaining` that holds and open disputes have set aside. */
+  held: Credits;
   /** Unusable from this instant on; null for credits that never expire. */
   expiresAt: Date | null;
   createdAt: Date;
@@ -35,9 +37,19 @@ export interface Allocation {
   amount: Credits;
 }
 
-/** A lot can be spent while something is left and its expiry has not come, whether or not the expiry job ran. */
+/** A lot cannot be spent from the instant of its expiry on, whether or not the expiry job ran. */
+export function isExpired(lot: Pick<Lot, "expiresAt">, now: Date): boolean {
+  return lot.expiresAt !== null && lot.expiresAt.getTime() <= now.getTime();
+}
+
+/** What of a lot can be spent: what is neither spent, nor set aside, nor expired. */
+export function freeCredits(lot: Lot, now: Date): Credits {
+  return isExpired(lot, now) ? ZERO_CREDITS : toCredits(lot.remaining - lot.held);
+}
+
+/** Whether anything of a lot can be spent. */
 export function isUsable(lot: Lot, now: Date): boolean {
-  return lot.remaining > 0 && (lot.expiresAt === null || lot.expiresAt.getTime() > now.getTime());
+  return lot.remaining > lot.held && !isExpired(lot, now);
 }
 
 /**
@@ -62,57 +74,39 @@ export function burnQueue<L extends Lot>(lots: readonly L[], order: BurnOrder, n
   return lots.filter((lot) => isUsable(lot, now)).sort(compareLots(order));
 }
 
-/** What can be spent at this instant: usable lots less what holds have set aside. Never negative. */
-export function availableCredits(lots: readonly Lot[], held: Credits, now: Date): Credits {
+/** What can be spent at this instant. */
+export function availableCredits(lots: readonly Lot[], now: Date): Credits {
   let sum = 0;
-  for (const lot of lots) if (isUsable(lot, now)) sum += lot.remaining;
-  return toCredits(Math.max(0, sum - held));
+  for (const lot of lots) if (isUsable(lot, now)) sum += lot.remaining - lot.held;
+  return toCredits(sum);
 }
 
 /**
- * Takes an amount from the lots in burn order.
- * @throws BillingError INSUFFICIENT_CREDITS with `{ required, available }` when the usable lots hold less.
+ * Takes an amount from lots that are in burn order.
+ * @throws BillingError INSUFFICIENT_CREDITS with `{ required, available }` when what is free of them is less.
  */
-export function allocate(
-  lots: readonly Lot[],
+export function takeInOrder<L extends Lot>(
+  queue: readonly L[],
   amount: Credits,
-  held: Credits,
-  order: BurnOrder,
   now: Date,
-): Allocation[] {
+): { lot: L; amount: Credits }[] {
   invariant(amount > 0, "an allocation takes a positive amount");
-  const available = availableCredits(lots, held, now);
-  if (amount > available) {
-    throw new BillingError("INSUFFICIENT_CREDITS", `This needs ${amount} credits; ${available} are available.`, {
-      required: amount,
-      available,
-    });
-  }
-  const allocations: Allocation[] = [];
+  const taken: { lot: L; amount: Credits }[] = [];
   let open: number = amount;
-  for (const lot of burnQueue(lots, order, now)) {
-    if (open === 0) break;
-    const taken = Math.min(open, lot.remaining);
-    allocations.push({ grantId: lot.id, source: lot.source, amount: toCredits(taken) });
-    open -= taken;
+  for (const lot of queue) {
+    if (!isUsable(lot, now)) continue;
+    const part = Math.min(open, lot.remaining - lot.held);
+    taken.push({ lot, amount: part as Credits });
+    open -= part;
+    if (open === 0) return taken;
   }
-  invariant(open === 0, "usable lots cover what is available");
-  return allocations;
+  throw insufficient(amount, toCredits(amount - open));
 }
 
-/**
- * What a quantity of an event costs: cost per unit × quantity.
- * @throws BillingError INVALID_INPUT when the quantity is no positive integer or the product leaves the safe integers.
- */
-export function costOf(unitCost: Credits, quantity: number): Credits {
-  if (!Number.isSafeInteger(quantity) || quantity <= 0) {
-    throw new BillingError("INVALID_INPUT", "The quantity must be a positive whole number.", { quantity });
-  }
-  const cost = unitCost * quantity;
-  if (!Number.isSafeInteger(cost)) {
-    throw new BillingError("INVALID_INPUT", "The quantity is too large to be counted exactly.", { quantity, unitCost });
-  }
-  return toCredits(cost);
+/** The one refusal that services branch on. */
+export function insufficient(required: number, available: number, details: Record<string, unknown> = {}): BillingError {
+  const message = `This needs ${required} credits; ${available} are available.`;
+  return new BillingError("INSUFFICIENT_CREDITS", message, { required, available, ...details });
 }
 
 export interface Balance {
@@ -122,13 +116,15 @@ export interface Balance {
   subscription: Credits;
   /** Promotions, transfers and adjustments. */
   other: Credits;
-  /** Set aside by holds; part of the lots, not of `available`. */
+  /** Set aside by holds and open disputes; part of the lots, not of `available`. */
   held: Credits;
+  /** Owed for credits that were spent before their payment was taken back; the next grants pay it first. */
+  debt: Credits;
   nextExpiry: { at: Date; amount: Credits } | null;
 }
 
 /** What an organization has at this instant, by where it came from, and what it will lose next. */
-export function balanceOf(lots: readonly Lot[], held: Credits, now: Date): Balance {
+export function balanceOf(lots: readonly Lot[], account: { held: Credits; debt: Credits }, now: Date): Balance {
   let purchased = 0;
   let subscription = 0;
   let other = 0;
@@ -136,24 +132,27 @@ export function balanceOf(lots: readonly Lot[], held: Credits, now: Date): Balan
   let nextAmount = 0;
   for (const lot of lots) {
     if (!isUsable(lot, now)) continue;
-    if (lot.source === "purchase") purchased += lot.remaining;
-    else if (lot.source === "subscription") subscription += lot.remaining;
-    else other += lot.remaining;
+    const free = lot.remaining - lot.held;
+    const source = lot.source;
+    if (source === "purchase") purchased += free;
+    else if (source === "subscription") subscription += free;
+    else other += free;
     const at = lot.expiresAt?.getTime();
     if (at === undefined) continue;
     if (nextAt === null || at < nextAt) {
       nextAt = at;
-      nextAmount = lot.remaining;
+      nextAmount = free;
     } else if (at === nextAt) {
-      nextAmount += lot.remaining;
+      nextAmount += free;
     }
   }
   return {
-    available: availableCredits(lots, held, now),
+    available: availableCredits(lots, now),
     purchased: toCredits(purchased),
     subscription: toCredits(subscription),
     other: toCredits(other),
-    held,
+    held: account.held,
+    debt: account.debt,
     nextExpiry: nextAt === null ? null : { at: new Date(nextAt), amount: toCredits(nextAmount) },
   };
 }

@@ -180,6 +180,7 @@ function renewalLots(terms: RenewalTerms, now: Date): Lot[] {
       id: `renewal-${count}`,
       source: "subscription",
       remaining: toCredits(terms.credits),
+      held: toCredits(0),
       expiresAt: addMonths(anchor, (count + 1) * months),
       createdAt: at,
     });

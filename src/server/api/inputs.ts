@@ -1,8 +1,9 @@
 // Parts of inputs that several routers share, each with its limits.
 import { z } from "zod";
 import { toCredits } from "~/domain/credits";
-import type { Actor } from "../auth/actor";
+import { type Actor, actorName } from "../auth/actor";
 import type { Buyer } from "../billing/checkout";
+import type { Spender } from "../billing/credits";
 
 // Control characters; and lone halves of a character, which reach the database as one and the same.
 const UNSTORABLE = /[\p{Cc}\p{Cs}]/u;
@@ -55,4 +56,27 @@ export function buyerOf(ctx: { actor: Actor; now: Date }, organizationId: string
   const { actor, now } = ctx;
   const person = actor.kind === "person" ? actor : null;
   return { organizationId, userId: person?.userId ?? null, email: person?.email ?? null, now };
+}
+
+/** On whose account inside the organization something is spent, for budgets and usage. */
+export const tags = {
+  /** A tag of the organization's own. */
+  project: line(100).optional(),
+  /** The member on whose behalf a service spends. */
+  memberId: z.uuid().optional(),
+};
+
+/** Who spends, for the ledger and the budgets. */
+export function spenderOf(
+  actor: Actor,
+  given: { project?: string | undefined; memberId?: string | undefined },
+): Spender {
+  const service = actor.kind === "service" ? actor : null;
+  return {
+    actor: actorName(actor),
+    apiKeyId: service?.apiKeyId ?? null,
+    isKeyUnverified: service?.isUnverified ?? false,
+    project: given.project ?? null,
+    memberId: given.memberId ?? null,
+  };
 }

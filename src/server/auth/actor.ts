@@ -14,6 +14,8 @@ export interface Service {
   keyName: string;
   /** null for a platform key, which may act for any organization. */
   organizationId: string | null;
+  /** The key was accepted from this process's memory; it may have been revoked since. */
+  isUnverified?: boolean;
 }
 
 export type Actor = Person | Service;

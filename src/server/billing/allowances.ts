@@ -6,7 +6,7 @@ import { newId } from "../db/keys";
 import { log } from "../log";
 import type { CataloguePlan } from "./catalogue";
 import { grantOnce } from "./credits";
-import { lockAccount } from "./ledger";
+import { lockAccount } from "./ledger/accounts";
 
 const MONTH = new Intl.DateTimeFormat("en", { month: "long", year: "numeric", timeZone: "UTC" });
 
@@ -21,7 +21,7 @@ export async function entitle(
   now: Date,
 ): Promise<Credits> {
   // The account first, here and in the job: whoever takes two locks takes them in one order.
-  await lockAccount(tx, organizationId);
+  await lockAccount(tx, organizationId, now);
   const creditInterval: Interval = period.trial ? "year" : plan.creditInterval;
   const slices = slicesOf(period.periodStart, period.periodEnd, creditInterval);
   // The unique key of item and start makes a copy of the event, or the other event of the same change, find the row there.
@@ -64,6 +64,8 @@ async function grantDue(tx: Transaction, row: AllowanceRow, now: Date): Promise<
           source: "subscription",
           amount: toCredits(row.credits),
           expiresAt: slice.end,
+          // A trial's credits are nobody's money: moved on, they would be a way to collect them.
+          transferable: !row.trial,
           label,
           planId: row.planId,
           planVersion: row.planVersion,
@@ -153,7 +155,7 @@ export async function grantDueSlices(now: Date, limit: number): Promise<number> 
   for (const { id, organization_id } of due) {
     try {
       await asPlatform(async (tx) => {
-        await lockAccount(tx, organization_id);
+        await lockAccount(tx, organization_id, now);
         const row = await tx.allowancePeriod.findUnique({ where: { id } });
         if (row) await grantDue(tx, row, now);
       });

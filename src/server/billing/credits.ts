@@ -1,107 +1,137 @@
-// Spending, granting and expiring credits: load the account under its lock, decide by the pure rule, append to the ledger.
-import {
-  allocate,
-  type Balance,
-  balanceOf,
-  type Credits,
-  costOf,
-  type GrantSource,
-  isUsable,
-  toCredits,
-} from "~/domain/credits";
+// Spending, granting and expiring credits, and what is left. What moves is decided by the rules of `src/domain`.
+import { Account, type Cause, type LedgerKey, type LedgerRow, type NewLot as LotToMake } from "~/domain/account";
+import { type Balance, balanceOf, type Credits, type GrantSource, toCredits } from "~/domain/credits";
 import { BillingError } from "~/domain/errors";
-import { asOrganization, asPlatform, type Prisma, type Transaction } from "../db";
-import { fingerprint } from "../db/keys";
-import { findByKey, type LedgerKey, loadOpenLots, lockAccount, type NewLot, postGrant, postMovement } from "./ledger";
+import { grant } from "~/domain/granting";
+import { endLeases } from "~/domain/holds";
+import { costOf, rateAt, requireEvent } from "~/domain/rate-card";
+import { consume, expire } from "~/domain/spending";
+import { asPlatform, type Transaction } from "../db";
+import { fingerprint, newId, newTransactionId } from "../db/keys";
+import { database } from "../db/pool";
+import { findByKey, lockAccount, saveAccounts } from "./ledger/accounts";
+import { groupCommit } from "./ledger/group-commit";
+import { type KnownRow, readAccount, type StoredAccount } from "./ledger/load";
 
-export interface ConsumeRequest {
+/** Facts that a service keeps with what it does; flat, and small. */
+export type Metadata = Record<string, string | number | boolean | null>;
+
+/** Who does something in an organization, and on whose account inside it. */
+export interface Spender {
+  actor: string;
+  apiKeyId?: string | null;
+  /** The API key was accepted from memory: the ledger asks whether it still is valid. */
+  isKeyUnverified?: boolean;
+  /** A tag of the organization's own, for budgets and usage. */
+  project?: string | null;
+  /** The member on whose behalf a service spends. */
+  memberId?: string | null;
+}
+
+export interface ConsumeRequest extends Spender {
   organizationId: string;
   eventName: string;
   /** Units of the event; a positive whole number. */
   quantity: number;
   /** The caller's own key for this unit of work; the same one again takes nothing and gives the first answer. */
   idempotencyKey: string;
-  metadata?: Prisma.InputJsonObject | undefined;
-  actor: string;
-  apiKeyId?: string | null;
+  metadata?: Metadata | undefined;
   now: Date;
+}
+
+export interface Allocation {
+  grantId: string;
+  source: GrantSource;
+  amount: number;
 }
 
 export interface Consumption {
   transactionId: string;
-  consumed: Credits;
+  consumed: number;
   /** What could be spent right after the take. */
-  available: Credits;
-  allocations: { grantId: string; source: GrantSource; amount: Credits }[];
+  available: number;
+  /** Which lots paid how much, in burn order. */
+  allocations: Allocation[];
   replayed: boolean;
 }
 
+/** About what a request keeps in memory while it waits, beside its metadata. */
+const REQUEST_BYTES = 500;
+
 /**
  * Takes what a quantity of an event costs, from the organization's lots in burn order.
- * @throws BillingError INSUFFICIENT_CREDITS `{ required, available }`, UNKNOWN_EVENT, INACTIVE_EVENT, IDEMPOTENCY_CONFLICT,
- *   INVALID_INPUT (cost beyond a safe integer), NOT_FOUND (organization). Nothing is taken then.
+ * @throws BillingError INSUFFICIENT_CREDITS `{ required, available }`, BUDGET_EXCEEDED, ACCOUNT_SUSPENDED, UNKNOWN_EVENT,
+ *   INACTIVE_EVENT, IDEMPOTENCY_CONFLICT, INVALID_INPUT (cost beyond a safe integer), NOT_FOUND (organization), OVERLOADED
+ *   `{ retryAfterMs }`. Nothing is taken then.
  */
 export function consumeCredits(request: ConsumeRequest): Promise<Consumption> {
-  const { organizationId, eventName, quantity, now } = request;
-  const key: LedgerKey = {
-    space: "caller",
-    key: request.idempotencyKey,
-    requestHash: fingerprint({ operation: "consume", eventName, quantity, metadata: request.metadata ?? {} }),
-  };
-  return asOrganization(organizationId, async (tx) => {
-    const account = await lockAccount(tx, organizationId);
-    const known = await findByKey(tx, organizationId, key);
-    if (known) {
-      return {
-        transactionId: known.id,
-        consumed: toCredits(-known.amount),
-        available: known.availableAfter,
-        allocations: known.allocations,
-        replayed: true,
-      };
-    }
-    const event = await loadEvent(tx, organizationId, eventName);
-    const lots = await loadOpenLots(tx, organizationId);
-
-    const cost = costOf(event.unitCost, quantity);
-    const allocations = allocate(lots, cost, account.held, account.burnOrder, now);
-
-    const posted = await postMovement(tx, account, lots, {
-      type: "consume",
-      key,
-      entries: allocations.map(({ grantId, amount }) => ({ grantId, amount: -amount })),
-      event: { ...event, quantity },
-      actor: request.actor,
-      apiKeyId: request.apiKeyId ?? null,
-      metadata: request.metadata ?? null,
-      at: now,
-    });
-    return {
-      transactionId: posted.id,
-      consumed: cost,
-      available: posted.availableAfter,
-      allocations,
-      replayed: false,
-    };
+  const { organizationId, eventName, quantity, metadata } = request;
+  const key = callerKey(request.idempotencyKey, {
+    operation: "consume",
+    eventName,
+    quantity,
+    metadata: metadata ?? {},
+    ...tagsOf(request),
   });
+  const cause = causeOf(request, key, metadata);
+  return groupCommit().submit<Consumption>(
+    {
+      organizationId,
+      key,
+      unverifiedKeyId: unverifiedKeyOf(request),
+      now: request.now,
+      decide(account, rateCard, at) {
+        const event = rateAt(requireEvent(rateCard.events.get(eventName), eventName, at), account.state.overrides, at);
+        const row = consume(account, { cost: costOf(event, quantity), event, quantity, cause, at });
+        return { answer: consumptionOf(row, false), rowId: row.id };
+      },
+      replay: (known) => consumptionOf(known, true),
+    },
+    REQUEST_BYTES + sizeOf(metadata),
+  );
 }
 
-interface PricedEvent {
-  id: string;
-  name: string;
-  version: number;
-  unitCost: Credits;
+/** The answer to a take, from its row. */
+export function consumptionOf(row: KnownRow | LedgerRow, replayed: boolean): Consumption {
+  return {
+    transactionId: row.id,
+    consumed: -row.amount,
+    available: row.availableAfter,
+    allocations: row.entries.map((entry) => ({ grantId: entry.grantId, source: entry.source, amount: -entry.amount })),
+    replayed,
+  };
 }
 
-async function loadEvent(tx: Transaction, organizationId: string, eventName: string): Promise<PricedEvent> {
-  const [row] = await tx.$queryRaw<{ id: string; version: number; active: boolean; cost: bigint }[]>`
-    SELECT e.id, e.version, e.active, coalesce(o.cost, e.cost) AS cost
-    FROM credit_events e
-    LEFT JOIN credit_event_overrides o ON o.event_id = e.id AND o.organization_id = ${organizationId}::uuid
-    WHERE e.name = ${eventName}`;
-  if (!row) throw new BillingError("UNKNOWN_EVENT", `There is no event "${eventName}".`, { eventName });
-  if (!row.active) throw new BillingError("INACTIVE_EVENT", `The event "${eventName}" is not active.`, { eventName });
-  return { id: row.id, name: eventName, version: row.version, unitCost: toCredits(row.cost) };
+/** A key that a caller chose, with what the request means. */
+export function callerKey(idempotencyKey: string, meaning: unknown): LedgerKey {
+  return { space: "caller", key: idempotencyKey, requestHash: fingerprint(meaning) };
+}
+
+/** The tags that were given; left out where there are none, so that they do not change the meaning of older requests. */
+export function tagsOf(spender: Spender): { project?: string; memberId?: string } {
+  return {
+    ...(spender.project ? { project: spender.project } : {}),
+    ...(spender.memberId ? { memberId: spender.memberId } : {}),
+  };
+}
+
+export function causeOf(spender: Spender, key: LedgerKey, metadata?: Metadata): Cause {
+  return {
+    key,
+    actor: spender.actor,
+    apiKeyId: spender.apiKeyId ?? null,
+    project: spender.project ?? null,
+    memberId: spender.memberId ?? null,
+    metadata: metadata ?? null,
+  };
+}
+
+export function unverifiedKeyOf(spender: Spender): string | null {
+  return spender.isKeyUnverified ? (spender.apiKeyId ?? null) : null;
+}
+
+export function sizeOf(metadata: Metadata | undefined): number {
+  return metadata === undefined ? 0 : JSON.stringify(metadata).length * 2;
 }
 
 export interface GrantRequest {
@@ -119,7 +149,7 @@ export interface GrantRequest {
 export interface Granted {
   transactionId: string;
   grantId: string;
-  available: Credits;
+  available: number;
   replayed: boolean;
 }
 
@@ -129,44 +159,30 @@ export interface Granted {
  */
 export function grantCredits(request: GrantRequest): Promise<Granted> {
   const { organizationId, amount, source, expiresAt, reason, now } = request;
-  const key: LedgerKey = {
-    space: "caller",
-    key: request.idempotencyKey,
-    requestHash: fingerprint({ operation: "grant", amount, source, expiresAt, reason }),
-  };
+  const key = callerKey(request.idempotencyKey, { operation: "grant", amount, source, expiresAt, reason });
   return asPlatform(async (tx) => {
-    const account = await lockAccount(tx, organizationId);
+    const account = await lockAccount(tx, organizationId, now);
     const known = await findByKey(tx, organizationId, key);
-    if (known) return replayedGrant(known);
+    if (known) return grantedOf(known, true);
     if (expiresAt !== null && expiresAt <= now) {
       throw new BillingError("INVALID_INPUT", "The expiry must lie in the future.", { expiresAt });
     }
-    const lots = await loadOpenLots(tx, organizationId);
-    const lot: NewLot = { source, amount, expiresAt, label: reason };
-    const posted = await postGrant(tx, account, lots, lot, {
-      type: source,
-      key,
-      reason,
-      actor: request.actor,
-      apiKeyId: request.apiKeyId ?? null,
-      at: now,
-    });
-    return {
-      transactionId: posted.id,
-      grantId: posted.grantId,
-      available: posted.availableAfter,
-      replayed: false,
-    };
+    const lot = newLot({ source, amount, expiresAt, label: reason }, now);
+    const row = grant(account, lot, source, { ...causeOf(request, key), reason }, now);
+    await saveAccounts(tx, [account]);
+    return grantedOf(row, false);
   });
 }
 
-function replayedGrant(known: NonNullable<Awaited<ReturnType<typeof findByKey>>>): Granted {
-  return {
-    transactionId: known.id,
-    grantId: known.allocations[0]?.grantId ?? "",
-    available: known.availableAfter,
-    replayed: true,
-  };
+function grantedOf(row: KnownRow | LedgerRow, replayed: boolean): Granted {
+  return { transactionId: row.id, grantId: row.entries[0]?.grantId ?? "", available: row.availableAfter, replayed };
+}
+
+/** A lot that is to be made; what is left out is null, and only promotions cannot be transferred. */
+export type NewLot = Omit<LotToMake, "id" | "createdAt" | "transferable"> & { transferable?: boolean };
+
+export function newLot(lot: NewLot, now: Date): LotToMake {
+  return { transferable: lot.source !== "promotion", ...lot, id: newId(now), createdAt: now };
 }
 
 export interface PaidGrant {
@@ -184,61 +200,56 @@ export interface PaidGrant {
  * as it is, whatever the catalogue says by now.
  * @returns whether something was granted
  */
-export async function grantOnce(tx: Transaction, grant: PaidGrant): Promise<boolean> {
-  const account = await lockAccount(tx, grant.organizationId);
-  const key: LedgerKey = {
-    space: "billing",
-    key: grant.businessKey,
-    requestHash: fingerprint(grant.businessKey),
-  };
-  if (await findByKey(tx, grant.organizationId, key)) return false;
-  const lots = await loadOpenLots(tx, grant.organizationId);
-  await postGrant(tx, account, lots, grant.lot, {
-    type: grant.type,
-    key,
-    reason: grant.reason,
-    actor: "billfold",
-    at: grant.now,
-  });
+export async function grantOnce(tx: Transaction, paid: PaidGrant): Promise<boolean> {
+  const { organizationId, businessKey, now } = paid;
+  const account = await lockAccount(tx, organizationId, now);
+  const key: LedgerKey = { space: "billing", key: businessKey, requestHash: fingerprint(businessKey) };
+  if (await findByKey(tx, organizationId, key)) return false;
+  grant(account, newLot(paid.lot, now), paid.type, { key, actor: "billfold", reason: paid.reason }, now);
+  await saveAccounts(tx, [account]);
   return true;
 }
 
 /** Writes the expiry of the organization's lots whose time has come, a ledger row each. @returns how many */
 export function expireLots(organizationId: string, now: Date): Promise<number> {
   return asPlatform(async (tx) => {
-    const account = await lockAccount(tx, organizationId);
-    let lots = await loadOpenLots(tx, organizationId);
-    const due = lots.filter((lot) => !isUsable(lot, now));
-    for (const lot of due) {
-      await postMovement(tx, account, lots, {
-        type: "expiry",
-        key: { space: "billing", key: `expiry:${lot.id}`, requestHash: fingerprint(lot.id) },
-        entries: [{ grantId: lot.id, amount: -lot.remaining }],
-        reason: `${lot.label}: expired`,
-        actor: "billfold",
-        at: now,
-      });
-      lots = lots.filter((other) => other.id !== lot.id);
-    }
-    return due.length;
+    const account = await lockAccount(tx, organizationId, now);
+    const count = expire(account, now);
+    await saveAccounts(tx, [account]);
+    return count;
   });
 }
 
-/** Organizations that have lots whose expiry has come but is not in the ledger yet. */
+/** Organizations that have lots or holds whose end has come but is not in the ledger yet. */
 export function listOrganizationsWithDueLots(now: Date, limit: number): Promise<string[]> {
   return asPlatform(async (tx) => {
     const rows = await tx.$queryRaw<{ organization_id: string }[]>`
-      SELECT DISTINCT g.organization_id FROM credit_grants g JOIN organizations o ON o.id = g.organization_id
-      WHERE g.open AND g.expires_at IS NOT NULL AND g.expires_at <= ${now}::timestamptz AND o.deleted_at IS NULL LIMIT ${limit}`;
+      SELECT due.organization_id FROM (
+        SELECT g.organization_id FROM credit_grants g
+        WHERE g.open AND g.expires_at IS NOT NULL AND g.expires_at <= ${now}::timestamptz AND g.remaining > g.held
+        UNION
+        SELECT h.organization_id FROM credit_holds h WHERE h.open AND h.lease_ends_at <= ${now}::timestamptz
+      ) due JOIN organizations o ON o.id = due.organization_id
+      WHERE o.deleted_at IS NULL LIMIT ${limit}`;
     return rows.map((row) => row.organization_id);
   });
 }
 
 /** What the organization has at this instant. @throws BillingError NOT_FOUND */
-export function getBalance(organizationId: string, now: Date): Promise<Balance> {
-  return asOrganization(organizationId, async (tx) => {
-    const account = await tx.creditAccount.findUnique({ where: { organizationId } });
-    if (!account) throw new BillingError("NOT_FOUND", "There is no such organization.", { organizationId });
-    return balanceOf(await loadOpenLots(tx, organizationId), toCredits(account.held), now);
-  });
+export async function getBalance(organizationId: string, now: Date): Promise<Balance> {
+  const { state } = await lookAtAccount(organizationId, now);
+  return balanceOf(state.lots, { held: toCredits(state.held), debt: toCredits(state.debt) }, now);
+}
+
+/** The account as it stands, holds whose lease is over left out, in one exchange with the database. @throws BillingError NOT_FOUND */
+export async function lookAtAccount(organizationId: string, now: Date): Promise<Account> {
+  const { rows } = await database().query<{ state: StoredAccount }>("SELECT state FROM ledger_look($1)", [
+    organizationId,
+  ]);
+  const stored = rows[0]?.state;
+  if (!stored || stored.deleted)
+    throw new BillingError("NOT_FOUND", "There is no such organization.", { organizationId });
+  const account = new Account(readAccount(stored), newTransactionId);
+  endLeases(account, now);
+  return account;
 }

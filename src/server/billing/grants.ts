@@ -9,6 +9,8 @@ export interface Grant {
   label: string;
   amount: Credits;
   remaining: Credits;
+  /** Part of `remaining` that holds and open disputes have set aside. */
+  held: Credits;
   expiresAt: Date | null;
   createdAt: Date;
   /** 1 for the lot that is spent next; null for one that is spent or expired. */
@@ -86,6 +88,7 @@ function toGrant(row: StoredGrant): Grant {
     label: row.label,
     amount: toCredits(row.amount),
     remaining: toCredits(row.remaining),
+    held: toCredits(row.held),
     expiresAt: row.expiresAt,
     createdAt: row.createdAt,
     position: null,

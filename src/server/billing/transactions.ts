@@ -1,8 +1,9 @@
 // Reading the ledger: its rows page by page, and one row with the lots that it touched and those that it did not reach.
-import { type BurnOrder, burnQueue, type GrantSource, toCredits } from "~/domain/credits";
+import type { TransactionType } from "~/domain/account";
+import { type BurnOrder, burnQueue, type GrantSource, type Lot, toCredits } from "~/domain/credits";
 import { BillingError } from "~/domain/errors";
 import { asOrganization, type Transaction } from "../db";
-import type { OpenLot, TransactionType } from "./ledger";
+import { seqOfTransactionId } from "../db/keys";
 
 export interface TransactionRow {
   id: string;
@@ -117,7 +118,8 @@ export interface TransactionDetail extends TransactionRow {
 /** One row of the ledger with the lots it touched and those that it did not reach. @throws BillingError NOT_FOUND */
 export function getTransaction(organizationId: string, transactionId: string): Promise<TransactionDetail> {
   return asOrganization(organizationId, async (tx) => {
-    const row = await tx.creditTransaction.findFirst({ where: { organizationId, id: transactionId } });
+    const seq = BigInt(seqOfTransactionId(transactionId));
+    const row = await tx.creditTransaction.findFirst({ where: { organizationId, seq, id: transactionId } });
     const organization = await tx.organization.findUnique({
       where: { id: organizationId },
       select: { burnOrder: true },
@@ -156,7 +158,7 @@ async function lotsBefore(
   tx: Transaction,
   organizationId: string,
   seq: bigint,
-): Promise<(OpenLot & { moved: number; position: number })[]> {
+): Promise<(Lot & { label: string; moved: number; position: number })[]> {
   const rows = await tx.$queryRaw<
     {
       id: string;
@@ -165,12 +167,15 @@ async function lotsBefore(
       expires_at: Date | null;
       created_at: Date;
       before: bigint;
+      held: bigint;
       moved: bigint | null;
       position: number | null;
     }[]
   >`
     SELECT g.id, g.source::text AS source, g.label, g.expires_at, g.created_at,
-           coalesce(last.lot_after, 0) AS before, mine.amount AS moved, mine.position
+           coalesce(last.lot_after, 0) AS before, mine.amount AS moved, mine.position,
+           (SELECT coalesce(sum(e.held), 0)::bigint FROM credit_entries e
+            WHERE e.organization_id = g.organization_id AND e.grant_id = g.id AND e.transaction_seq < ${seq}::bigint AND e.held <> 0) AS held
     FROM credit_grants g
     LEFT JOIN credit_entries mine ON mine.organization_id = g.organization_id AND mine.grant_id = g.id AND mine.transaction_seq = ${seq}::bigint
     LEFT JOIN LATERAL (
@@ -184,6 +189,7 @@ async function lotsBefore(
     source: row.source,
     label: row.label,
     remaining: toCredits(row.before),
+    held: toCredits(row.held),
     expiresAt: row.expires_at,
     createdAt: row.created_at,
     moved: Number(row.moved ?? 0n),

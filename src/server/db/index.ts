@@ -1,8 +1,8 @@
 // The only doors to the database: a transaction runs either as one organization, or as the platform.
 import { PrismaPg } from "@prisma/adapter-pg";
 import { BillingError } from "~/domain/errors";
-import { env } from "../env";
 import { Prisma, PrismaClient } from "./generated/client";
+import { database, endDatabase } from "./pool";
 
 export { Prisma };
 
@@ -14,7 +14,7 @@ const shared = globalThis as typeof globalThis & { billfoldPrisma?: PrismaClient
 
 function client(): PrismaClient {
   shared.billfoldPrisma ??= new PrismaClient({
-    adapter: new PrismaPg({ connectionString: env().DATABASE_URL, max: env().DATABASE_POOL }),
+    adapter: new PrismaPg(database()),
   });
   return shared.billfoldPrisma;
 }
@@ -63,6 +63,7 @@ async function transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
 export async function disconnect(): Promise<void> {
   await shared.billfoldPrisma?.$disconnect();
   delete shared.billfoldPrisma;
+  await endDatabase();
 }
 
 /** Whether an error is the database refusing a second row under one unique key. */

@@ -1,5 +1,5 @@
 // Identifiers and fingerprints that rows are made with.
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, randomBytes, randomFillSync } from "node:crypto";
 
 /** A UUIDv7: ordered by time, so that inserts stay at the right edge of an index. */
 export function newId(at: Date): string {
@@ -9,6 +9,45 @@ export function newId(at: Date): string {
   bytes[8] = 0x80 | ((bytes[8] ?? 0) & 0x3f);
   const hex = bytes.toString("hex");
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+// Random bytes are asked for by the page: a call for each id costs more than the id.
+const pool = Buffer.alloc(4096);
+let poolUsed = pool.length;
+
+function randomUint32(): number {
+  if (poolUsed + 4 > pool.length) {
+    randomFillSync(pool);
+    poolUsed = 0;
+  }
+  poolUsed += 4;
+  return pool.readUInt32LE(poolUsed - 4);
+}
+
+const SEQ_FACTOR = 2 ** 22;
+
+/**
+ * The id of a ledger row: a UUIDv7 whose last 62 bits are the row's `seq` (40 bits) and chance (22 bits), so that a row is
+ * found by its id through the ledger's primary key.
+ */
+export function newTransactionId(at: Date, seq: number): string {
+  const time = at.getTime().toString(16).padStart(12, "0");
+  const chance = randomUint32();
+  const a = (0x7000 | (chance & 0xfff)).toString(16);
+  // 62 bits: seq in the upper 40, chance in the lower 22; written as 30 and 32 bits, which are exact as numbers.
+  const upper = Math.floor(seq / 2 ** 10);
+  const lower = (seq % 2 ** 10) * SEQ_FACTOR + (randomUint32() % SEQ_FACTOR);
+  const b = (0x80000000 + upper).toString(16).padStart(8, "0");
+  const c = lower.toString(16).padStart(8, "0");
+  return `${time.slice(0, 8)}-${time.slice(8)}-${a}-${b.slice(0, 4)}-${b.slice(4)}${c}`;
+}
+
+/** The `seq` that a ledger row's id carries. */
+export function seqOfTransactionId(id: string): number {
+  const hex = id.replaceAll("-", "");
+  const upper = Number.parseInt(hex.slice(16, 24), 16) % 2 ** 30;
+  const lower = Number.parseInt(hex.slice(24), 16);
+  return upper * 2 ** 10 + Math.floor(lower / SEQ_FACTOR);
 }
 
 /** SHA-256 in hex. */
@@ -21,7 +60,8 @@ export function fingerprint(value: unknown): string {
   return sha256(canonicalJson(value));
 }
 
-function canonicalJson(value: unknown): string {
+/** A JSON text that is the same for equal values, whatever the order of their keys. */
+export function canonicalJson(value: unknown): string {
   if (value instanceof Date) return JSON.stringify(value.toISOString());
   if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item ?? null)).join(",")}]`;
   if (value !== null && typeof value === "object") {

@@ -35,7 +35,7 @@ export function outlookOf(state: {
 }): Outlook {
   const { held, burnOrder, now } = state;
   const renewal = renewalOf(state.subscription);
-  const lots = state.lots.map((lot) => ({ ...lot, remaining: toCredits(lot.remaining) }));
+  const lots = state.lots.map((lot) => ({ ...lot, remaining: toCredits(lot.remaining), held: toCredits(0) }));
   const question = { lots, held, burnOrder, renewal, now };
   const pace = paceOf(state.recentUse, now);
   return {

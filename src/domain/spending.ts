@@ -1,0 +1,113 @@
+// Spending: taking what an event costs, giving a take back, and writing off what has expired.
+import { type Account, type Cause, type LedgerRow, ownCause } from "./account";
+import { budgetsOf, chargeBudgets, freeBudgets, requireBudget, windowStart } from "./budgets";
+import { settleAccount } from "./claims";
+import { type Credits, isExpired } from "./credits";
+import { BillingError, invariant } from "./errors";
+import type { PricedEvent } from "./rate-card";
+
+/** @throws BillingError ACCOUNT_SUSPENDED while the platform has stopped all spending */
+export function requireSpendable(account: Account): void {
+  if (!account.state.suspended) return;
+  throw new BillingError("ACCOUNT_SUSPENDED", "Spending is suspended because a payment was taken back.", {
+    organizationId: account.state.organizationId,
+  });
+}
+
+export interface Spending {
+  cost: Credits;
+  event: PricedEvent;
+  quantity: number;
+  cause: Cause;
+  at: Date;
+}
+
+/**
+ * Takes what an event costs from the lots in burn order, within the spender's budgets.
+ * @throws BillingError INSUFFICIENT_CREDITS, BUDGET_EXCEEDED, ACCOUNT_SUSPENDED; the account is unchanged then
+ */
+export function consume(account: Account, spending: Spending): LedgerRow {
+  const { cost, event, quantity, cause, at } = spending;
+  requireSpendable(account);
+  const parts = account.take(cost, at);
+  const budgets = account.state.budgets.length === 0 ? [] : budgetsOf(account.state.budgets, cause);
+  requireBudget(budgets, cost, at);
+  chargeBudgets(account, budgets, cost, at);
+  return account.post({
+    type: "consume",
+    cause,
+    entries: parts.map((part) => ({ lot: part.lot, amount: -part.amount })),
+    event,
+    quantity,
+    at,
+  });
+}
+
+/** A take that is to be given back, as the ledger has it. */
+export interface Taken {
+  seq: number;
+  at: Date;
+  event: PricedEvent | null;
+  quantity: number | null;
+  spender: { apiKeyId: string | null; memberId: string | null; project: string | null };
+  /** What it took of each lot, in burn order, less what earlier reversals gave back. */
+  lots: { grantId: string; amount: number }[];
+}
+
+/**
+ * Gives back a take, or a part of it, to exactly the lots that paid: last taken, first given back. Every lot of it is known
+ * to the account (`addKnownLot`). What has expired meanwhile, or is claimed by a refund, goes on to where it belongs.
+ * @throws BillingError INVALID_INPUT where more is asked for than is left of the take: `{ reversible }`
+ */
+export function reverse(account: Account, taken: Taken, amount: Credits | null, cause: Cause, at: Date): LedgerRow {
+  const reversible = taken.lots.reduce((sum, lot) => sum + lot.amount, 0);
+  const wanted = amount ?? reversible;
+  if (reversible === 0 || wanted > reversible) {
+    const message =
+      reversible === 0 ? "It was given back before." : `Only ${reversible} credits of it can be given back.`;
+    throw new BillingError("INVALID_INPUT", message, { reversible });
+  }
+  let open = wanted;
+  const entries = [];
+  for (const part of [...taken.lots].reverse()) {
+    const given = Math.min(open, part.amount);
+    if (given === 0) continue;
+    const lot = account.findLot(part.grantId);
+    invariant(lot, "the lots of a take are loaded for its reversal");
+    entries.push({ lot, amount: given });
+    open -= given;
+  }
+  const budgets = budgetsOf(account.state.budgets, taken.spender);
+  freeBudgets(
+    account,
+    budgets.map((budget) => [budget.id, windowStart(budget.window, taken.at)]),
+    wanted,
+  );
+  const row = account.post({
+    type: "reversal",
+    cause,
+    entries,
+    correctsSeq: taken.seq,
+    ...(taken.event ? { event: taken.event } : {}),
+    at,
+  });
+  settleAccount(account, at);
+  return row;
+}
+
+/** Writes off what lots past their expiry still hold, except what is set aside. @returns how many lots */
+export function expire(account: Account, at: Date): number {
+  const due = account.state.lots.filter((lot) => isExpired(lot, at) && lot.remaining > lot.held);
+  for (const lot of due) {
+    const amount = lot.remaining - lot.held;
+    lot.expired += amount;
+    account.changedClaims.add(lot);
+    account.post({
+      type: "expiry",
+      cause: ownCause(account, `expiry:${lot.id}`, { reason: `${lot.label}: expired` }),
+      entries: [{ lot, amount: -amount }],
+      at,
+    });
+  }
+  return due.length;
+}

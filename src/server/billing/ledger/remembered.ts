@@ -1,0 +1,65 @@
+// What a process remembers of accounts, the rate card and API keys, so that a flush need not load them. Never trusted by
+// itself: each write says what it was decided on, and the database refuses where that is not so any more.
+import type { AccountState } from "~/domain/account";
+import type { RateCard } from "./load";
+
+// About two kilobytes each with five lots: some forty megabytes at the most.
+const MOST_ACCOUNTS = 20_000;
+/** An account with more of them is loaded each time: it would crowd out hundreds of others. */
+const MOST_PARTS = 200;
+const MOST_KEYS = 10_000;
+
+export class Remembered {
+  private readonly accounts = new Map<string, { state: AccountState; loaded: number }>();
+  private readonly keys = new Map<string, number>();
+  private tick = 0;
+  rateCard: RateCard | null = null;
+
+  /** The account with the number of its loading, later ones being higher. */
+  find(organizationId: string): { state: AccountState; loaded: number } | undefined {
+    const found = this.accounts.get(organizationId);
+    if (found) {
+      // The one used longest ago is the first to go.
+      this.accounts.delete(organizationId);
+      this.accounts.set(organizationId, found);
+    }
+    return found;
+  }
+
+  keep(state: AccountState): void {
+    if (state.lots.length + state.holds.size > MOST_PARTS) {
+      this.accounts.delete(state.organizationId);
+      return;
+    }
+    this.accounts.set(state.organizationId, { state, loaded: ++this.tick });
+    if (this.accounts.size <= MOST_ACCOUNTS) return;
+    for (const oldest of this.accounts.keys()) {
+      this.accounts.delete(oldest);
+      break;
+    }
+  }
+
+  forget(organizationId: string): void {
+    this.accounts.delete(organizationId);
+  }
+
+  /** When the epoch has changed nothing can be relied on. */
+  forgetAll(): void {
+    this.accounts.clear();
+    this.keys.clear();
+    this.rateCard = null;
+  }
+
+  /**
+   * Whether an API key was seen valid after an account was loaded. A key that is revoked later raises the account's version,
+   * or the epoch, so the write itself will tell.
+   */
+  isKeyValidFor(apiKeyId: string, loaded: number): boolean {
+    return (this.keys.get(apiKeyId) ?? -1) > loaded;
+  }
+
+  keepKey(apiKeyId: string): void {
+    if (this.keys.size >= MOST_KEYS) this.keys.clear();
+    this.keys.set(apiKeyId, ++this.tick);
+  }
+}
