@@ -2,6 +2,7 @@
 // It brings what it needs: JavaScript in one piece, types that are written out, a README and the licenses of what is inside.
 import { execFile } from "node:child_process";
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
@@ -81,8 +82,6 @@ async function writeScripts(into: string): Promise<Bundled[]> {
     mainFields: ["module", "main"],
     external: ["node:*"],
     target: "es2022",
-    minifySyntax: true,
-    minifyWhitespace: true,
     metafile: true,
     logLevel: "silent",
   });
@@ -135,7 +134,7 @@ async function writeTypes(work: string, into: string): Promise<void> {
     include: ["client"],
   };
   await writeFile(join(work, "tsconfig.json"), JSON.stringify(config));
-  const tsc = join(dirname(fileURLToPath(import.meta.resolve("typescript/package.json"))), "bin/tsc");
+  const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
   await run(process.execPath, [tsc, "-p", work]).catch((error: { stdout?: string }) => {
     throw new Error(`The client does not compile without the server:\n${error.stdout ?? error}`);
   });

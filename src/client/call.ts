@@ -2,21 +2,10 @@
 import type { TryOptions } from "./batch";
 import { type BillingClientFailure, billingErrorOf, unreachable } from "./errors";
 import type { BillingHooks, CallInfo, ResultInfo } from "./hooks";
+import type { CallOptions } from "./options";
 import { delayMs, isRepeatable } from "./retry";
 import type { Signal } from "./runtime";
 import { type Item, writeInput } from "./transport";
-
-/** What may be said of one call; what is not is as the client was made. */
-export interface CallOptions {
-  /** Ends the call at once, with the signal's reason. A change may have been made: the same key finds out. */
-  signal?: Signal;
-  /** Milliseconds until one try is given up. */
-  timeoutMs?: number;
-  /** Milliseconds until the call is given up, its waits included. */
-  deadlineMs?: number;
-  /** Further tries after the first. */
-  maxRetries?: number;
-}
 
 export type CallPolicy = Required<Omit<CallOptions, "signal">>;
 

@@ -1,41 +1,12 @@
-// The client itself: what it is made with, the calls that services make most, and every other procedure by its name.
+// The client itself: the calls that services make most, and every other procedure by its name.
 import { batching } from "./batch";
-import { type Caller, type CallOptions, calling } from "./call";
+import { type Caller, calling } from "./call";
 import type { Contract } from "./contract";
-import { failingOpen, type Spooled } from "./fail-open";
-import { type BillingHooks, type CallInfo, quiet } from "./hooks";
+import { failingOpen } from "./fail-open";
+import { quiet } from "./hooks";
+import type { BillingClientOptions, CallOptions, FailOpenOptions } from "./options";
 import type { Fetch } from "./runtime";
-import type { Spool, SpooledConsume, SpoolOptions } from "./spool";
-
-export interface BillingClientOptions {
-  /** Where Billfold is, without a path: `https://billing.example.com`. */
-  url: string;
-  /** A key of one organization, or a platform key that may act for any. */
-  apiKey: string;
-  /** Milliseconds until one try is given up. Default 10,000. */
-  timeoutMs?: number;
-  /** Milliseconds until a call is given up, with all of its tries and the waits between them. Default 30,000. */
-  deadlineMs?: number;
-  /** Further tries after the first where nobody answered, or with "not now". Default 3. */
-  maxRetries?: number;
-  /** Most calls that share one request. Default 50. */
-  maxBatchSize?: number;
-  /** Sent with each request, such as `traceparent`; asked for once a request, with the calls that are in it. */
-  headers?: (calls: readonly CallInfo[]) => Record<string, string> | Promise<Record<string, string>>;
-  /** Told of calls, retries and results, for traces and metrics. */
-  hooks?: BillingHooks;
-  /** To go through a proxy of yours, or for tests. */
-  fetch?: Fetch;
-  /** What `consume` does when Billfold cannot be reached: it fails closed, so that no work is given away. */
-  whenUnreachable?: "fail";
-}
-
-/** For services that must go on, and would rather lose some credits than a customer's request. */
-export interface FailOpenOptions extends Omit<BillingClientOptions, "whenUnreachable"> {
-  /** A consume that nobody answers is kept in `spool`, answered as `{ spooled: true }`, and told to Billfold later, once. */
-  whenUnreachable: "allow";
-  spool: SpoolOptions;
-}
+import type { Spool, Spooled, SpooledConsume } from "./spool";
 
 type Credits = Contract["credits"];
 

@@ -1,17 +1,9 @@
 // What a service that must go on does when Billfold cannot be reached: the consume is kept on its own disk, and told later.
 
-import type { CallOptions } from "./call";
 import { type BillingClientFailure, billingErrorOf } from "./errors";
+import type { CallOptions } from "./options";
 import { isAway } from "./retry";
-import type { FileSpool, SpooledConsume, SpoolOptions } from "./spool";
-
-/** The answer to a consume that was kept: nothing is taken yet, and nobody has said that there are credits for it. */
-export interface Spooled {
-  spooled: true;
-  organizationId: string;
-  /** The key under which it will be taken, once. */
-  idempotencyKey: string;
-}
+import type { FileSpool, Spooled, SpooledConsume, SpoolOptions } from "./spool";
 
 // While nobody answers, a call asks once and briefly: the service's own callers should not wait for what is not there.
 const BRIEF: CallOptions = { timeoutMs: 1_000, maxRetries: 0 };

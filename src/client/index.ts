@@ -1,13 +1,10 @@
 // The client that other TypeScript services install: typed from the router, batching, with retries that take once.
-export type { CallOptions } from "./call";
 export {
   type Balance,
   type BillingClient,
-  type BillingClientOptions,
   type ConsumeInput,
   type Consumption,
   createBillingClient,
-  type FailOpenOptions,
   type Granted,
   type GrantInput,
   type Procedures,
@@ -22,6 +19,6 @@ export {
   type FailureDetails,
   isBillingError,
 } from "./errors";
-export type { Spooled } from "./fail-open";
 export type { BillingHooks, CallInfo, ResultInfo, RetryInfo } from "./hooks";
-export type { Spool, SpooledConsume, SpoolOptions } from "./spool";
+export type { BillingClientOptions, CallOptions, FailOpenOptions } from "./options";
+export type { Spool, Spooled, SpooledConsume, SpoolOptions } from "./spool";

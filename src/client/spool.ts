@@ -18,6 +18,14 @@ export interface SpooledConsume {
   metadata?: Record<string, string | number | boolean | null> | undefined;
 }
 
+/** The answer to a consume that was kept: nothing is taken yet, and nobody has said that there are credits for it. */
+export interface Spooled {
+  spooled: true;
+  organizationId: string;
+  /** The key under which it will be taken, once. */
+  idempotencyKey: string;
+}
+
 export interface SpoolOptions {
   /**
    * The file, on a disk that outlives the process. Services that share it must share Billfold's address and key too.

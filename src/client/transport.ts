@@ -3,7 +3,7 @@ import superjson, { type SuperJSONResult } from "superjson";
 import { BillingClientError, type BillingClientFailure, type FailureData, serverFailure, unreachable } from "./errors";
 import type { CallInfo } from "./hooks";
 import { retryAfterHeaderMs } from "./retry";
-import type { Fetch } from "./runtime";
+import type { Fetch, Signal } from "./runtime";
 
 /** A call as it is sent: its input is written once, and is the same text in each try. */
 export interface Item {
@@ -28,7 +28,7 @@ export const readInput = (body: string): unknown => superjson.deserialize(JSON.p
 const TOO_LARGE = new Set([413, 414, 431]);
 
 /** Sends calls of one kind as one request. Each has a result of its own. @throws only what `headers` does */
-export async function sendBatch(options: TransportOptions, items: Item[], signal: AbortSignal): Promise<ItemResult[]> {
+export async function sendBatch(options: TransportOptions, items: Item[], signal: Signal): Promise<ItemResult[]> {
   const paths = items.map(({ call }) => call.procedure).join(",");
   const inputs = `{${items.map(({ body }, index) => `"${index}":${body}`).join(",")}}`;
   const asks = items[0]?.call.kind === "query";

@@ -1,6 +1,15 @@
 // The client that services install, against the app's own route over HTTP: what it answers, retries and batches.
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type BillingClientOptions, billingErrorOf, createBillingClient, isBillingError } from "~/client/index";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import {
+  type BillingClientOptions,
+  billingErrorOf,
+  createBillingClient,
+  isBillingError,
+  type SpoolOptions,
+} from "~/client/index";
 import { createApiKey } from "~/server/billing/api-keys";
 import { addLot, expectLawfulLedger, openLedger, quietLogs, readLedger, serveApi } from "../setup/billing";
 import { createTenant, NOW } from "../setup/tenancy";
@@ -240,5 +249,109 @@ describe("calls of the same moment", () => {
     expect(answers.every((answer) => answer.replayed)).toBe(true);
     expect(new Set(answers.map((answer) => answer.transactionId)).size).toBe(12);
     expect((await expectLawfulLedger(app.sql, id)).balance).toBe(76);
+  });
+});
+
+describe("a service that must go on while Billfold is away", () => {
+  const folders: string[] = [];
+  afterAll(() => {
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** A line to Billfold that may be cut, before or after the request got through, and a client that fails open over it. */
+  async function serviceOverALine(amount: number, spool: Partial<SpoolOptions> = {}) {
+    const line = { state: "whole" as "whole" | "cut" | "deaf" };
+    const folder = mkdtempSync(join(tmpdir(), "client-spool-"));
+    folders.push(folder);
+    const through: typeof fetch = async (input, init) => {
+      if (line.state === "cut") throw new TypeError("fetch failed");
+      const answer = await fetch(input, init);
+      if (line.state === "deaf") throw new TypeError("fetch failed: socket hang up");
+      return answer;
+    };
+    const { id, key } = await serviceWith(amount);
+    const path = join(folder, "spool", "consumes");
+    const open = () =>
+      createBillingClient({
+        url: api.url,
+        apiKey: key,
+        fetch: through,
+        maxRetries: 1,
+        whenUnreachable: "allow",
+        spool: { path, ...spool },
+      });
+    return { id, line, path, folder, open, files: () => readdirSync(join(folder, "spool")) };
+  }
+
+  it("keeps what it consumes, and takes it once when Billfold is back, lost answers and a restart included", async () => {
+    const { id, line, open, files } = await serviceOverALine(100);
+    const client = open();
+    expect(await client.consume(call(id, { idempotencyKey: "online" }))).toMatchObject({ consumed: 1 });
+    line.state = "cut";
+    const spooled = await client.consume(call(id, { quantity: 5, idempotencyKey: "away" }));
+    expect(spooled).toEqual({ spooled: true, organizationId: id, idempotencyKey: "away" });
+    // This one is done, but nobody hears so: the replay must not take it again.
+    line.state = "deaf";
+    expect(await client.consume(call(id, { quantity: 7, idempotencyKey: "unheard" }))).toMatchObject({ spooled: true });
+    line.state = "cut";
+    expect((await readLedger(app.sql, id)).balance).toBe(92);
+    await client.close();
+
+    line.state = "whole";
+    const next = open();
+    expect(await next.spool?.drain()).toBe(true);
+    expect(files()).toEqual([]);
+    const { rows, balance } = await expectLawfulLedger(app.sql, id);
+    expect(rows.map((row) => row.amount)).toEqual([100, -1, -7, -5]);
+    expect(balance).toBe(87);
+    await next.close();
+  });
+
+  it("sends what it kept by itself as soon as a call gets through", async () => {
+    const { id, line, open } = await serviceOverALine(100);
+    const client = open();
+    line.state = "cut";
+    await Promise.all(Array.from({ length: 20 }, () => client.consume(call(id))));
+    line.state = "whole";
+    expect(await client.consume(call(id))).toMatchObject({ consumed: 1 });
+    await vi.waitFor(async () => expect((await readLedger(app.sql, id)).balance).toBe(79), { timeout: 20_000 });
+    await client.close();
+    await expectLawfulLedger(app.sql, id);
+  });
+
+  it("is refused as ever while Billfold answers: what is missing is not kept", async () => {
+    const { id, open, folder } = await serviceOverALine(3);
+    const client = open();
+    expect(await failureOf(client.consume(call(id, { quantity: 4 })))).toMatchObject({ code: "INSUFFICIENT_CREDITS" });
+    expect(await failureOf(client.consume(call(id, { eventName: "none" })))).toMatchObject({ code: "UNKNOWN_EVENT" });
+    expect(existsSync(join(folder, "spool"))).toBe(false);
+    await client.close();
+  });
+
+  it("hears of what could not be paid afterwards, and finds it in the dead file", async () => {
+    const refused: unknown[] = [];
+    const { id, line, path, open } = await serviceOverALine(10, {
+      onRefused: (consume, failure) => refused.push([consume.idempotencyKey, failure.code, failure.details]),
+    });
+    const client = open();
+    line.state = "cut";
+    await client.consume(call(id, { quantity: 8, idempotencyKey: "paid" }));
+    await client.consume(call(id, { quantity: 8, idempotencyKey: "unpaid" }));
+    line.state = "whole";
+    await vi.waitFor(async () => expect(await client.spool?.drain()).toBe(true), { timeout: 20_000 });
+    expect(refused).toEqual([["unpaid", "INSUFFICIENT_CREDITS", { required: 8, available: 2 }]]);
+    expect(JSON.parse(readFileSync(`${path}.dead`, "utf8"))).toMatchObject({ consume: { idempotencyKey: "unpaid" } });
+    expect((await expectLawfulLedger(app.sql, id)).balance).toBe(2);
+    await client.close();
+  });
+
+  it("fails closed once its spool is full", async () => {
+    const { id, line, open } = await serviceOverALine(10, { maxBytes: 600 });
+    const client = open();
+    line.state = "cut";
+    await client.consume(call(id));
+    const failure = await failureOf(client.consume(call(id, { metadata: { note: "x".repeat(500) } })));
+    expect(failure).toMatchObject({ code: "UNREACHABLE", cause: { message: "The spool is full." } });
+    await client.close();
   });
 });
