@@ -5,8 +5,23 @@ import type { ServerFailureCode } from "./contract";
 export interface FailureDetails {
   /** Credits that the work costs, and that could be spent. Nothing was taken. */
   INSUFFICIENT_CREDITS: { required: number; available: number };
+  /** A budget inside the organization refuses: what it allows and has given, what was wanted, and when it begins anew. */
+  BUDGET_EXCEEDED: {
+    budgetId: string;
+    scope: "api_key" | "member" | "project";
+    subject: string;
+    window: "day" | "month" | "total";
+    limit: number;
+    used: number;
+    required: number;
+    resetsAt: Date | null;
+  };
+  /** Spending stopped because a payment was taken back. */
+  ACCOUNT_SUSPENDED: { organizationId: string };
+  /** The hold was released, or its lease is over: nothing was taken. */
+  HOLD_ENDED: { holdId: string };
   UNKNOWN_EVENT: { eventName: string };
-  INACTIVE_EVENT: { eventName: string };
+  INACTIVE_EVENT: { eventName: string; activeFrom?: Date };
   /** The key stands for other work already: the transaction that it made. */
   IDEMPOTENCY_CONFLICT: { idempotencyKey: string; transactionId: string };
   INVALID_INPUT: { issues?: { path: string; message: string }[] };

@@ -4,19 +4,14 @@ import { createHash, randomUUID } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, utimes } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
+import type { Contract } from "./contract";
 import { type BillingClientFailure, billingErrorOf } from "./errors";
 import { ignoringErrors } from "./hooks";
 import { isAway } from "./retry";
 import { readInput, writeInput } from "./transport";
 
 /** A consume that waits, as it was asked for. */
-export interface SpooledConsume {
-  organizationId: string;
-  eventName: string;
-  quantity: number;
-  idempotencyKey: string;
-  metadata?: Record<string, string | number | boolean | null> | undefined;
-}
+export type SpooledConsume = Contract["credits"]["consume"]["input"];
 
 /** The answer to a consume that was kept: nothing is taken yet, and nobody has said that there are credits for it. */
 export interface Spooled {

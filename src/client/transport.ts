@@ -70,7 +70,7 @@ export async function sendBatch(options: TransportOptions, items: Item[], signal
 
 interface Answer {
   result?: { data?: SuperJSONResult };
-  error?: { json?: { message?: string; data?: FailureData } };
+  error?: SuperJSONResult;
 }
 
 function readAnswers(text: string): Answer | Answer[] | null {
@@ -87,7 +87,7 @@ function readAnswer(
   retryAfterMs: number | null,
 ): ItemResult {
   if (own?.result) return { ok: true, value: own.result.data && superjson.deserialize(own.result.data) };
-  const said = own?.error?.json;
+  const said = own?.error && superjson.deserialize<{ message?: string; data?: FailureData } | undefined>(own.error);
   if (said?.data?.billing) {
     return { ok: false, failure: serverFailure(said.message ?? "", said.data, retryAfterMs) };
   }

@@ -90,6 +90,20 @@ describe("a service", () => {
     expect((await readLedger(app.sql, id)).balance).toBe(10);
   });
 
+  it("hears of each failure the details that the types promise", async () => {
+    const { id, client } = await serviceWith(10);
+    const first = await client.consume(call(id, { idempotencyKey: "same" }));
+    const conflict = await failureOf(client.consume(call(id, { quantity: 2, idempotencyKey: "same" })));
+    expect(conflict).toMatchObject({
+      code: "IDEMPOTENCY_CONFLICT",
+      details: { idempotencyKey: "same", transactionId: first.transactionId },
+    });
+    const unknown = await failureOf(client.consume(call(id, { eventName: "none" })));
+    expect(unknown).toMatchObject({ code: "UNKNOWN_EVENT", details: { eventName: "none" } });
+    const invalid = await failureOf(client.consume(call(id, { quantity: 1.5 })));
+    expect(invalid).toMatchObject({ code: "INVALID_INPUT", details: { issues: [{ path: "quantity" }] } });
+  });
+
   it("hears the same from procedures that it calls by themselves", async () => {
     const { id, client } = await serviceWith(1);
     const failure = await failureOf(

@@ -192,6 +192,21 @@ describe("a server that has too much to do", () => {
 });
 
 describe("an answer", () => {
+  it("of a failure is read as it was written: an instant in its details is one", async () => {
+    const resetsAt = new Date("2026-04-01T00:00:00Z");
+    const data = { httpStatus: 402, billing: { code: "BUDGET_EXCEEDED", details: { limit: 5, resetsAt } } };
+    const error = superjson.serialize({ message: "The budget does not cover this.", data });
+    const server = serverThat(() => Response.json([{ error }], { status: 402 }));
+    const failure = billingErrorOf(
+      await clientOf(server)
+        .consume(call(1))
+        .catch((e: unknown) => e),
+    );
+    if (failure?.code !== "BUDGET_EXCEEDED") throw failure;
+    expect(failure.details.resetsAt).toEqual(resetsAt);
+    expect(failure.message).toBe("The budget does not cover this.");
+  });
+
   it("that is somebody else's is not taken for an outage, and not asked for again", async () => {
     const server = serverThat(() => new Response("<h1>Nothing here</h1>", { status: 404 }));
     const error = billingErrorOf(
