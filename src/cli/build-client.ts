@@ -178,7 +178,7 @@ async function pack(
 ): Promise<Pick<ClientPackage, "tarball" | "packedBytes" | "unpackedBytes" | "files">> {
   await mkdir(outDir, { recursive: true });
   const npm = ["pack", "--json", "--silent", "--ignore-scripts", "--offline", "--pack-destination", resolve(outDir)];
-  const { stdout } = await run(process.platform === "win32" ? "npm.cmd" : "npm", npm, { cwd: files });
+  const { stdout } = await run("npm", npm, { cwd: files, shell: process.platform === "win32" });
   const parsed = JSON.parse(stdout) as Packed[] | Record<string, Packed>;
   const [packed] = Object.values(parsed);
   if (!packed) throw new Error("npm packed nothing.");

@@ -66,7 +66,8 @@ export function createBillingClient(options: BillingClientOptions | FailOpenOpti
   const transport = {
     endpoint: `${url.replace(/\/+$/, "")}/api/trpc`,
     apiKey,
-    fetch: options.fetch ?? (globalThis.fetch as Fetch),
+    // Looked up at each call: instrumentation replaces it after a client was made.
+    fetch: options.fetch ?? (((input, init) => globalThis.fetch(input, init)) as Fetch),
     headers: options.headers ?? (() => ({})),
   };
   const tryOnce = batching(transport, { maxItems: maxBatchSize, maxLength: MAX_BATCH_LENGTH });

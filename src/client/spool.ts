@@ -299,7 +299,8 @@ function unseal(text: string): Line | null {
 
 /** Appends and flushes, to the file that has this name in the end. */
 async function appendDurably(path: string, text: Buffer): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  const made = await mkdir(dirname(path), { recursive: true });
+  if (made) await syncDirectory(dirname(made));
   for (;;) {
     const file = await open(path, "a", 0o600);
     try {

@@ -29,19 +29,20 @@ const TOO_LARGE = new Set([413, 414, 431]);
 
 /** Sends calls of one kind as one request. Each has a result of its own. @throws only what `headers` does */
 export async function sendBatch(options: TransportOptions, items: Item[], signal: Signal): Promise<ItemResult[]> {
+  const { endpoint, apiKey, fetch } = options;
   const paths = items.map(({ call }) => call.procedure).join(",");
   const inputs = `{${items.map(({ body }, index) => `"${index}":${body}`).join(",")}}`;
   const asks = items[0]?.call.kind === "query";
   const query = asks ? `?batch=1&input=${encodeURIComponent(inputs)}` : "?batch=1";
   const headers = {
     ...(asks ? {} : { "content-type": "application/json" }),
-    authorization: `Bearer ${options.apiKey}`,
+    authorization: `Bearer ${apiKey}`,
     ...(await options.headers(items.map(({ call }) => call))),
   };
   let answer: Awaited<ReturnType<Fetch>>;
   let text: string;
   try {
-    answer = await options.fetch(`${options.endpoint}/${paths}${query}`, {
+    answer = await fetch(`${endpoint}/${paths}${query}`, {
       method: asks ? "GET" : "POST",
       headers,
       ...(asks ? {} : { body: inputs }),

@@ -100,6 +100,7 @@ describe("the package of the client", () => {
        export const routers: Equal<keyof Live, keyof Packed> = true;
        export const consume: Equal<keyof Live["credits"], keyof Packed["credits"]> = true;
        export const codes: Exclude<BillingErrorCode, PackedCode> extends never ? true : false = true;
+       export const others: Equal<Exclude<PackedCode, BillingErrorCode>, "UNREACHABLE" | "UNEXPECTED_ANSWER"> = true;
        // The comparison itself can tell a difference.
        // @ts-expect-error
        export const other: Equal<Flat<Live["credits"]["consume"]>, Flat<Packed["credits"]["grant"]>> = true;
