@@ -139,8 +139,14 @@ export function extend(account: Account, holdId: string, leaseEndsAt: Date, at: 
 }
 
 /** Frees what is left of a hold. @throws BillingError HOLD_ENDED */
-export function release(account: Account, holdId: string, cause: Cause, at: Date): AccountHold {
-  const held = requireOpenHold(account, holdId, at);
+export function release(
+  account: Account,
+  holdId: string,
+  cause: Cause,
+  at: Date,
+  kind: AccountHold["kind"] = "work",
+): AccountHold {
+  const held = requireOpenHold(account, holdId, at, kind);
   end(account, held, cause, at);
   return held;
 }
@@ -157,9 +163,15 @@ export function endLeases(account: Account, at: Date): number {
   return ended;
 }
 
-function requireOpenHold(account: Account, holdId: string, at: Date): AccountHold {
+/** @param kind a gift is claimed or cancelled, never captured, extended or released as work is */
+function requireOpenHold(
+  account: Account,
+  holdId: string,
+  at: Date,
+  kind: AccountHold["kind"] = "work",
+): AccountHold {
   const held = account.state.holds.get(holdId);
-  if (held?.open && held.leaseEndsAt > at) return held;
+  if (held?.open && held.kind === kind && held.leaseEndsAt > at) return held;
   throw new BillingError("HOLD_ENDED", "The hold has ended: it was released, or its lease is over.", { holdId });
 }
 
