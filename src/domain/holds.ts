@@ -164,12 +164,7 @@ export function endLeases(account: Account, at: Date): number {
 }
 
 /** @param kind a gift is claimed or cancelled, never captured, extended or released as work is */
-function requireOpenHold(
-  account: Account,
-  holdId: string,
-  at: Date,
-  kind: AccountHold["kind"] = "work",
-): AccountHold {
+function requireOpenHold(account: Account, holdId: string, at: Date, kind: AccountHold["kind"] = "work"): AccountHold {
   const held = account.state.holds.get(holdId);
   if (held?.open && held.kind === kind && held.leaseEndsAt > at) return held;
   throw new BillingError("HOLD_ENDED", "The hold has ended: it was released, or its lease is over.", { holdId });
