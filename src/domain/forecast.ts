@@ -63,7 +63,6 @@ export interface RenewalTerms {
 
 export interface RunwayQuestion {
   lots: readonly Lot[];
-  held: number;
   burnOrder: BurnOrder;
   /** null: nothing more comes by itself. */
   renewal: RenewalTerms | null;
@@ -120,9 +119,12 @@ interface Course {
 function simulate(question: RunwayQuestion, usedAfter: (days: number) => number): Course {
   const { burnOrder, now } = question;
   const own = new Set(question.lots.map((lot) => lot.id));
-  const hadPermanent = question.lots.some((lot) => lot.expiresAt === null && lot.remaining > 0);
+  const hadPermanent = question.lots.some((lot) => lot.expiresAt === null && lot.remaining > lot.held);
   const renewals = question.renewal ? renewalLots(question.renewal, now) : [];
-  let lots = question.lots.filter((lot) => lot.remaining > 0).map((lot) => ({ ...lot, left: lot.remaining as number }));
+  // What is held is spoken for: it neither pays for what comes nor runs out.
+  let lots = question.lots
+    .filter((lot) => lot.remaining > lot.held)
+    .map((lot) => ({ ...lot, left: lot.remaining - lot.held }));
   const course: Course = { until: null, permanentUntil: null, lapses: [] };
   const lapsed = new Map<number, number>();
   let used = 0;
@@ -144,12 +146,8 @@ function simulate(question: RunwayQuestion, usedAfter: (days: number) => number)
     const goal = Math.max(used, usedAfter(day + 1));
     const wanted = goal - used;
     let open = wanted;
-    // What is held is spoken for, and goes the way of the next credits.
-    let aside = question.held;
     for (const lot of burnQueue(lots, burnOrder, new Date(at))) {
-      const kept = Math.min(aside, lot.left);
-      aside -= kept;
-      const taken = Math.min(open, lot.left - kept);
+      const taken = Math.min(open, lot.left);
       lot.left -= taken;
       open -= taken;
     }

@@ -2,36 +2,41 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
-  allocate,
   availableCredits,
   BURN_ORDERS,
   balanceOf,
   burnQueue,
   compareLots,
-  costOf,
+  freeCredits,
   GRANT_SOURCES,
   isUsable,
   type Lot,
+  takeInOrder,
   toCredits,
   ZERO_CREDITS,
 } from "~/domain/credits";
 import { BillingError, InvariantError } from "~/domain/errors";
+import { costOf } from "~/domain/rate-card";
 
 const NOW = new Date("2026-03-10T09:30:00.000Z");
 const near = fc.integer({ min: -5, max: 5 }).map((step) => new Date(NOW.getTime() + step * 1000));
 
-const lot: fc.Arbitrary<Lot> = fc.record({
-  // Few ids, times and expiries, so that ties are common.
-  id: fc.uuid(),
-  source: fc.constantFrom(...GRANT_SOURCES),
-  remaining: fc.integer({ min: 0, max: 50 }).map(toCredits),
-  expiresAt: fc.option(near),
-  createdAt: near,
-});
+const lot: fc.Arbitrary<Lot> = fc
+  .record({
+    // Few ids, times and expiries, so that ties are common.
+    id: fc.uuid(),
+    source: fc.constantFrom(...GRANT_SOURCES),
+    remaining: fc.integer({ min: 0, max: 50 }).map(toCredits),
+    held: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 50 })),
+    expiresAt: fc.option(near),
+    createdAt: near,
+  })
+  .map((each) => ({ ...each, held: toCredits(Math.min(each.held, each.remaining)) }));
 const lots = fc.uniqueArray(lot, { maxLength: 12, selector: ({ id }) => id });
 const order = fc.constantFrom(...BURN_ORDERS);
 const amount = fc.integer({ min: 1, max: 400 }).map(toCredits);
-const held = fc.integer({ min: 0, max: 60 }).map(toCredits);
+const account = fc.record({ held: amount, debt: amount });
+const NOTHING = { held: ZERO_CREDITS, debt: ZERO_CREDITS };
 
 function failureOf(work: () => unknown): unknown {
   try {
@@ -82,6 +87,7 @@ describe("the order in which lots are spent", () => {
       id,
       source: "purchase",
       remaining: toCredits(1),
+      held: ZERO_CREDITS,
       createdAt: new Date(NOW.getTime() + createdAt),
       expiresAt: expiresAt === null ? null : new Date(NOW.getTime() + expiresAt),
     });
@@ -100,31 +106,47 @@ describe("the order in which lots are spent", () => {
 });
 
 describe("a lot", () => {
+  const expiring: Lot = {
+    id: "x",
+    source: "promotion",
+    remaining: toCredits(3),
+    held: ZERO_CREDITS,
+    createdAt: NOW,
+    expiresAt: NOW,
+  };
+
   it("can be spent until the millisecond of its expiry, and not in it", () => {
-    const expiring: Lot = { id: "x", source: "promotion", remaining: toCredits(1), createdAt: NOW, expiresAt: NOW };
     expect(isUsable(expiring, new Date(NOW.getTime() - 1))).toBe(true);
     expect(isUsable(expiring, NOW)).toBe(false);
     expect(isUsable({ ...expiring, expiresAt: null }, NOW)).toBe(true);
     expect(isUsable({ ...expiring, expiresAt: null, remaining: ZERO_CREDITS }, NOW)).toBe(false);
   });
+
+  it("can be spent but for what is set aside of it", () => {
+    const lasting = { ...expiring, expiresAt: null };
+    expect(freeCredits({ ...lasting, held: toCredits(2) }, NOW)).toBe(1);
+    expect(isUsable({ ...lasting, held: toCredits(2) }, NOW)).toBe(true);
+    expect(isUsable({ ...lasting, held: toCredits(3) }, NOW)).toBe(false);
+    expect(freeCredits({ ...expiring, held: toCredits(2) }, NOW)).toBe(0);
+  });
 });
 
-describe("an allocation", () => {
-  it("takes exactly the amount, from lots that can be spent, none more than it has, none before its turn", () => {
+describe("a take", () => {
+  const inOrder = (all: readonly Lot[], by: (typeof BURN_ORDERS)[number]) => [...all].sort(compareLots(by));
+
+  it("takes exactly the amount, from lots that can be spent, none more than is free of it, none before its turn", () => {
     fc.assert(
       fc.property(lots, amount, order, (all, wanted, by) => {
-        fc.pre(wanted <= availableCredits(all, ZERO_CREDITS, NOW));
-        const parts = allocate(all, wanted, ZERO_CREDITS, by, NOW);
+        fc.pre(wanted <= availableCredits(all, NOW));
+        const parts = takeInOrder(inOrder(all, by), wanted, NOW);
         expect(parts.reduce((sum, part) => sum + part.amount, 0)).toBe(wanted);
         const queue = burnQueue(all, by, NOW);
-        expect(parts.map((part) => part.grantId)).toEqual(queue.slice(0, parts.length).map(({ id }) => id));
+        expect(parts.map((part) => part.lot)).toEqual(queue.slice(0, parts.length));
         for (const [index, part] of parts.entries()) {
-          const from = queue[index];
           expect(part.amount).toBeGreaterThan(0);
-          expect(part.amount).toBeLessThanOrEqual(from?.remaining ?? 0);
-          expect(part.source).toBe(from?.source);
+          expect(part.amount).toBeLessThanOrEqual(freeCredits(part.lot, NOW));
           // Only the last one it reaches may keep a rest.
-          if (index < parts.length - 1) expect(part.amount).toBe(from?.remaining);
+          if (index < parts.length - 1) expect(part.amount).toBe(freeCredits(part.lot, NOW));
         }
       }),
     );
@@ -132,9 +154,9 @@ describe("an allocation", () => {
 
   it("of more than there is takes nothing and says how much is needed and how much there is, holds left out", () => {
     fc.assert(
-      fc.property(lots, held, amount, order, (all, reserved, wanted, by) => {
-        const available = availableCredits(all, reserved, NOW);
-        const failure = failureOf(() => allocate(all, wanted, reserved, by, NOW));
+      fc.property(lots, amount, order, (all, wanted, by) => {
+        const available = availableCredits(all, NOW);
+        const failure = failureOf(() => takeInOrder(inOrder(all, by), wanted, NOW));
         if (wanted <= available) expect(failure).toBeNull();
         else {
           expect(failure).toBeInstanceOf(BillingError);
@@ -147,26 +169,34 @@ describe("an allocation", () => {
     );
   });
 
+  it("leaves the lots as they are: it says what to take, and whoever posts it takes it", () => {
+    fc.assert(
+      fc.property(lots, amount, (all, wanted) => {
+        const before = structuredClone(all);
+        failureOf(() => takeInOrder(inOrder(all, "purchased_first"), wanted, NOW));
+        expect(all).toEqual(before);
+      }),
+    );
+  });
+
   it("of nothing, or less, is a mistake of ours", () => {
     for (const wrong of [0, -1]) {
-      expect(failureOf(() => allocate([], toCredits(wrong), ZERO_CREDITS, "purchased_first", NOW))).toBeInstanceOf(
-        InvariantError,
-      );
+      expect(failureOf(() => takeInOrder([], toCredits(wrong), NOW))).toBeInstanceOf(InvariantError);
     }
   });
 });
 
 describe("a balance", () => {
-  it("is the sum of its parts, and holds come off what is available", () => {
+  it("is the sum of its parts: what is free of each lot, with what is held and owed beside it", () => {
     fc.assert(
-      fc.property(lots, held, (all, reserved) => {
-        const balance = balanceOf(all, reserved, NOW);
+      fc.property(lots, account, (all, { held, debt }) => {
+        const balance = balanceOf(all, { held, debt }, NOW);
         const { available, purchased, subscription, other } = balance;
-        const usable = all.filter((each) => isUsable(each, NOW)).reduce((sum, each) => sum + each.remaining, 0);
-        expect(purchased + subscription + other).toBe(usable);
-        expect(available).toBe(Math.max(0, usable - reserved));
-        expect(available).toBe(availableCredits(all, reserved, NOW));
-        expect(balance.held).toBe(reserved);
+        const free = all.reduce((sum, each) => sum + freeCredits(each, NOW), 0);
+        expect(purchased + subscription + other).toBe(free);
+        expect(available).toBe(free);
+        expect(available).toBe(availableCredits(all, NOW));
+        expect(balance).toMatchObject({ held, debt });
       }),
     );
   });
@@ -174,12 +204,12 @@ describe("a balance", () => {
   it("tells of the next expiry: the soonest instant to come, with all that expires in it", () => {
     fc.assert(
       fc.property(lots, (all) => {
-        const { nextExpiry, available } = balanceOf(all, ZERO_CREDITS, NOW);
+        const { nextExpiry, available } = balanceOf(all, NOTHING, NOW);
         const expiring = all.filter((each) => isUsable(each, NOW) && each.expiresAt !== null);
         if (expiring.length === 0) expect(nextExpiry).toBeNull();
         else {
           expect(nextExpiry?.at.getTime()).toBe(Math.min(...expiring.map((each) => each.expiresAt?.getTime() ?? 0)));
-          const then = balanceOf(all, ZERO_CREDITS, nextExpiry?.at ?? NOW);
+          const then = balanceOf(all, NOTHING, nextExpiry?.at ?? NOW);
           expect(then.available).toBe(available - (nextExpiry?.amount ?? 0));
         }
       }),
@@ -188,14 +218,18 @@ describe("a balance", () => {
 });
 
 describe("a cost", () => {
-  it("is cost times quantity, exactly, or refused", () => {
+  const whole = (cost: number) => ({ cost: toCredits(cost), perUnits: 1 });
+
+  it("is cost times quantity by the unit, rounded up once, exactly, or refused", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 2 ** 40 }),
+        fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 2 ** 40 })),
         fc.oneof(fc.integer({ min: 1, max: 2 ** 40 }), fc.maxSafeInteger()),
-        (unit, quantity) => {
-          const exact = BigInt(unit) * BigInt(quantity);
-          const work = () => costOf(toCredits(unit), quantity);
+        (unit, perUnits, quantity) => {
+          const product = BigInt(unit) * BigInt(quantity);
+          const exact = product / BigInt(perUnits) + (product % BigInt(perUnits) > 0n ? 1n : 0n);
+          const work = () => costOf({ cost: toCredits(unit), perUnits }, quantity);
           if (quantity > 0 && exact <= BigInt(Number.MAX_SAFE_INTEGER)) expect(BigInt(work())).toBe(exact);
           else expect(failureOf(work)).toMatchObject({ code: "INVALID_INPUT" });
         },
@@ -206,7 +240,7 @@ describe("a cost", () => {
   it.each([0, -0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1e300, 2 ** 53, "3"])(
     "of a quantity of %s is refused",
     (quantity) => {
-      expect(failureOf(() => costOf(toCredits(1), quantity as number))).toMatchObject({ code: "INVALID_INPUT" });
+      expect(failureOf(() => costOf(whole(1), quantity as number))).toMatchObject({ code: "INVALID_INPUT" });
     },
   );
 });

@@ -22,13 +22,13 @@ function use(days: number, credits: (back: number) => number): DailyUse[] {
   }));
 }
 
-function lot(id: string, remaining: number, expiresAt: Date | null = null): Lot {
+function lot(id: string, remaining: number, expiresAt: Date | null = null, held = 0): Lot {
   const source = expiresAt ? "subscription" : "purchase";
-  return { id, source, remaining: toCredits(remaining), expiresAt, createdAt: daysFromNow(-10) };
+  return { id, source, remaining: toCredits(remaining), held: toCredits(held), expiresAt, createdAt: daysFromNow(-10) };
 }
 
 function question(lots: Lot[], more: Partial<RunwayQuestion> = {}): RunwayQuestion {
-  return { lots, held: 0, burnOrder: "purchased_first", renewal: null, now, ...more };
+  return { lots, burnOrder: "purchased_first", renewal: null, now, ...more };
 }
 
 const monthly: RenewalTerms = {
@@ -89,7 +89,15 @@ describe("forecastRunway", () => {
   });
 
   it("does not count what is held", () => {
-    expect(forecastRunway(question([lot("a", 1000)], { held: 500 }), steady(100)).until).toEqual(daysFromNow(5));
+    expect(forecastRunway(question([lot("a", 1000, null, 500)]), steady(100)).until).toEqual(daysFromNow(5));
+  });
+
+  it("does not take from a lot what is held of it, whatever the order in which lots are spent", () => {
+    const lots = [lot("pack", 1000), lot("plan", 600, daysFromNow(8), 500)];
+    const runway = forecastRunway(question(lots, { burnOrder: "expiring_first" }), steady(100));
+    expect(runway.until).toEqual(daysFromNow(11));
+    expect(runway.lapses).toEqual([]);
+    expect(runway.permanentUntil).toEqual(daysFromNow(11));
   });
 
   it("loses what expires before it is reached", () => {

@@ -6,7 +6,15 @@ import { toCredits } from "~/domain/credits";
 const NOW = new Date("2026-01-31T10:00:00Z");
 const VIEWER = { locale: "en-GB", timeZone: "UTC" };
 const NONE = toCredits(0);
-const EMPTY = { available: NONE, purchased: NONE, subscription: NONE, other: NONE, held: NONE, nextExpiry: null };
+const EMPTY = {
+  available: NONE,
+  purchased: NONE,
+  subscription: NONE,
+  other: NONE,
+  held: NONE,
+  debt: NONE,
+  nextExpiry: null,
+};
 const PLAN = {
   id: "plan",
   key: "pro",

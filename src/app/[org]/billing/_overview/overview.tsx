@@ -36,18 +36,17 @@ export function Overview({ organization, initialSummary, initialHistory, recentU
     { initialData: initialSummary, refetchInterval: REFRESH_MS, refetchOnWindowFocus: "always" },
   );
   const { subscription, balance, usage, asOf } = summary;
-  const lots = useMemo(() => freeLots(summary.lots, balance.held), [summary.lots, balance.held]);
+  const lots = useMemo(() => freeLots(summary.lots), [summary.lots]);
   const outlook = useMemo(
     () =>
       outlookOf({
         lots: summary.lots,
-        held: balance.held,
         burnOrder: organization.burnOrder,
         subscription,
         recentUse,
         now: asOf,
       }),
-    [summary.lots, balance.held, organization.burnOrder, subscription, recentUse, asOf],
+    [summary.lots, organization.burnOrder, subscription, recentUse, asOf],
   );
   const base = `/${organization.slug}/billing`;
   const isNew = !subscription && lots.length === 0 && usage.total === 0 && usage.previousTotal === 0;

@@ -14,18 +14,11 @@ export function kindOf(source: Lot["source"]): CreditKind {
 export interface FreeLot extends Lot {
   /** Credits that can be spent now. */
   free: number;
-  /** Credits that running work has set aside. */
-  held: number;
 }
 
-/** What of each lot can be spent now: what is held is taken off in the order in which lots are spent. */
-export function freeLots(lots: readonly Lot[], held: number): FreeLot[] {
-  let aside = held;
-  return lots.map((lot) => {
-    const kept = Math.min(aside, lot.remaining);
-    aside -= kept;
-    return { ...lot, free: lot.remaining - kept, held: kept };
-  });
+/** What of each lot can be spent now: what is neither spent nor set aside. */
+export function freeLots(lots: readonly Lot[]): FreeLot[] {
+  return lots.map((lot) => ({ ...lot, free: lot.remaining - lot.held }));
 }
 
 export function stripOf(lots: readonly FreeLot[]): StripLot[] {

@@ -1,6 +1,6 @@
 // The forecast of an organization's credits, from what its pages have at hand.
 
-import { type BurnOrder, toCredits } from "~/domain/credits";
+import type { BurnOrder } from "~/domain/credits";
 import {
   type DailyUse,
   forecastLapses,
@@ -27,16 +27,14 @@ export interface Outlook {
 
 export function outlookOf(state: {
   lots: readonly Lot[];
-  held: number;
   burnOrder: BurnOrder;
   subscription: Subscription | null;
   recentUse: readonly DailyUse[];
   now: Date;
 }): Outlook {
-  const { held, burnOrder, now } = state;
+  const { lots, burnOrder, now } = state;
   const renewal = renewalOf(state.subscription);
-  const lots = state.lots.map((lot) => ({ ...lot, remaining: toCredits(lot.remaining), held: toCredits(0) }));
-  const question = { lots, held, burnOrder, renewal, now };
+  const question = { lots, burnOrder, renewal, now };
   const pace = paceOf(state.recentUse, now);
   return {
     pace,

@@ -45,9 +45,8 @@ export function Credits(props: CreditsProps) {
   const open = useMemo(() => grants.filter((grant) => grant.position !== null), [grants]);
   const closed = useMemo(() => grants.filter((grant) => grant.position === null), [grants]);
   const outlook = useMemo(
-    () =>
-      outlookOf({ lots: open, held: balance.held, burnOrder: organization.burnOrder, subscription, recentUse, now }),
-    [open, balance.held, organization.burnOrder, subscription, recentUse, now],
+    () => outlookOf({ lots: open, burnOrder: organization.burnOrder, subscription, recentUse, now }),
+    [open, organization.burnOrder, subscription, recentUse, now],
   );
 
   // The panel may come after the browser has looked for the anchor.

@@ -38,7 +38,7 @@ function endedLots(lots: readonly Lot[]): EndedLot[] {
 export function LotsPanel({ balance, open, closed, runway, now }: LotsPanelProps) {
   const viewer = useViewer();
   const { locale } = viewer;
-  const lots = freeLots(open, balance.held);
+  const lots = freeLots(open);
   const left = balance.available + balance.held;
   const origin = (lot: Lot) => ORIGINS[lot.source](formatTime(lot.createdAt, viewer, { style: "day" }));
   const spendNow = balance.held > 0 ? `, ${formatCredits(balance.available, { locale })} to spend now` : "";
