@@ -66,6 +66,7 @@ export class FileSpool implements Spool {
   #queue: { line: string; resolve(): void; reject(error: Error): void }[] = [];
   #writing: Promise<void> | undefined;
   #draining: Promise<boolean> | undefined;
+  #drainingNext: Promise<boolean> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #pauseMs = FIRST_PAUSE_MS;
   #isClosed = false;
@@ -96,17 +97,30 @@ export class FileSpool implements Spool {
 
   drain(): Promise<boolean> {
     clearTimeout(this.#timer);
-    this.#draining ??= this.#drainLocked()
+    // One that is under way may have given up already on what can be sent now.
+    if (this.#draining) {
+      this.#drainingNext ??= this.#draining.then(() => {
+        this.#drainingNext = undefined;
+        return this.drain();
+      });
+      return this.#drainingNext;
+    }
+    this.#draining = this.#drainLocked()
       .catch((error: Error) => {
         this.#trouble(error);
         return false;
       })
       .then(async (isEmpty) => {
         this.#draining = undefined;
-        if (isEmpty) this.#pauseMs = FIRST_PAUSE_MS;
-        else this.#drainIn(this.#pauseMs * (0.5 + Math.random() / 2));
-        if (!isEmpty) this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS);
-        return isEmpty;
+        if (!isEmpty) {
+          this.#drainIn(this.#pauseMs * (0.5 + Math.random() / 2));
+          this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS);
+          return false;
+        }
+        this.#pauseMs = FIRST_PAUSE_MS;
+        // Kept after the last look at the file, while this still counted as sending: nobody else sees to that.
+        if ((await this.pendingBytes().catch(() => 1)) > 0) this.#drainIn(this.#pauseMs);
+        return true;
       });
     return this.#draining;
   }
