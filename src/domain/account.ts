@@ -263,11 +263,16 @@ export class Account {
     return opened;
   }
 
+  /** The instant of a row that is decided at `at`. Rows follow each other in time, so that any instant is a prefix of the ledger. */
+  rowInstant(at: Date): Date {
+    const { lastAt } = this.state;
+    return lastAt !== null && lastAt > at ? lastAt : at;
+  }
+
   /** Adds a row to the ledger and does what it says to the lots. */
   post(movement: Movement): LedgerRow {
     const { state } = this;
-    // Rows follow each other in time, so that any instant is a prefix of the ledger.
-    const at = state.lastAt !== null && state.lastAt > movement.at ? state.lastAt : movement.at;
+    const at = this.rowInstant(movement.at);
     let amount = 0;
     let held = 0;
     const entries: LedgerEntry[] = [];

@@ -16,6 +16,8 @@ export interface Budget {
   subject: string;
   window: BudgetWindow;
   limit: number;
+  /** The ledger's last row when the budget was made: what comes after it is counted. */
+  sinceSeq: number;
   /** Used by the window's start, in milliseconds since 1970. */
   used: Map<number, number>;
 }
@@ -79,11 +81,25 @@ export function chargeBudgets(
   });
 }
 
+/** The windows that a row of the ledger was counted in: those of its instant, of the budgets that were there before it. */
+export function windowsOf(
+  budgets: readonly Budget[],
+  spender: Spender,
+  row: { seq: number; at: Date },
+): [budgetId: string, windowStart: number][] {
+  return budgetsOf(budgets, spender)
+    .filter((budget) => budget.sinceSeq < row.seq)
+    .map((budget) => [budget.id, windowStart(budget.window, row.at)]);
+}
+
 /** Gives back what was counted in windows. */
 export function freeBudgets(account: Account, windows: readonly [string, number][], amount: number): void {
+  if (amount === 0) return;
   for (const [budgetId, start] of windows) {
     const budget = account.state.budgets.find((candidate) => candidate.id === budgetId);
-    budget?.used.set(start, Math.max(0, (budget.used.get(start) ?? 0) - amount));
+    // A window that was not loaded is an old one, which no decision reads any more; the database has its number.
+    const used = budget?.used.get(start);
+    if (used !== undefined) budget?.used.set(start, Math.max(0, used - amount));
     account.countUsage(budgetId, start, -amount);
   }
 }

@@ -30,7 +30,8 @@ export function hold(
   const { cause, amount, at } = request;
   requireSpendable(account);
   const budgets = request.kind === "gift" ? [] : budgetsOf(account.state.budgets, cause);
-  requireBudget(budgets, amount, at);
+  const createdAt = account.rowInstant(at);
+  requireBudget(budgets, amount, createdAt);
   const held: AccountHold = {
     id: request.id,
     kind: request.kind,
@@ -38,10 +39,10 @@ export function hold(
     captured: 0,
     remaining: amount,
     lots: parts.map((part) => [part.lot.id, part.amount]),
-    budgets: chargeBudgets(account, budgets, amount, at),
+    budgets: chargeBudgets(account, budgets, amount, createdAt),
     open: true,
     leaseEndsAt: request.leaseEndsAt,
-    createdAt: at,
+    createdAt,
     endedAt: null,
     eventName: request.eventName,
     project: cause.project ?? null,
@@ -75,7 +76,8 @@ export interface Capture {
 }
 
 /**
- * Takes a part of what is held. What goes beyond the hold is taken from what is free, in burn order.
+ * Takes a part of what is held, on the account of whoever held it. What goes beyond the hold is taken from what is free, in
+ * burn order.
  * @throws BillingError HOLD_ENDED; INSUFFICIENT_CREDITS where hold and free credits together do not cover it, BUDGET_EXCEEDED
  *   for the part beyond the hold; the account is unchanged then
  */
@@ -90,8 +92,9 @@ export function capture(account: Account, { holdId, cost, event, quantity, cause
     if (beyond > available) throw insufficient(cost, held.remaining + available, { held: held.remaining });
     requireSpendable(account);
     const budgets = budgetsOf(account.state.budgets, spender);
-    requireBudget(budgets, beyond, at);
-    chargeBudgets(account, budgets, beyond, at);
+    const countedAt = account.rowInstant(at);
+    requireBudget(budgets, beyond, countedAt);
+    chargeBudgets(account, budgets, beyond, countedAt);
   }
   // Decided before anything moves: once part of a lot is freed by the hold it would look free to the rest.
   const parts = beyond > 0 ? account.take(toCredits(beyond), at) : [];
@@ -117,7 +120,7 @@ export function capture(account: Account, { holdId, cost, event, quantity, cause
   account.changedHolds.add(held);
   const row = account.post({
     type: "consume",
-    cause: { ...cause, ...spender, apiKeyId: cause.apiKeyId ?? held.apiKeyId },
+    cause: { ...cause, ...spender },
     entries: [...entries.values()],
     ...(event ? { event } : {}),
     ...(quantity === null ? {} : { quantity }),
@@ -147,7 +150,7 @@ export function release(
   kind: AccountHold["kind"] = "work",
 ): AccountHold {
   const held = requireOpenHold(account, holdId, at, kind);
-  end(account, held, cause, at);
+  end(account, held, cause, at, at);
   return held;
 }
 
@@ -157,20 +160,30 @@ export function endLeases(account: Account, at: Date): number {
   for (const held of account.state.holds.values()) {
     if (!held.open || held.leaseEndsAt > at) continue;
     const reason = held.kind === "gift" ? "The gift was not claimed in time" : "The hold's lease ended";
-    end(account, held, ownCause(account, `release:${held.id}`, { reason }), at);
+    end(account, held, ownCause(account, `release:${held.id}`, { reason }), at, held.leaseEndsAt);
     ended += 1;
   }
   return ended;
 }
 
-/** @param kind a gift is claimed or cancelled, never captured, extended or released as work is */
-function requireOpenHold(account: Account, holdId: string, at: Date, kind: AccountHold["kind"] = "work"): AccountHold {
+/**
+ * A hold that has not ended.
+ * @param kind a gift is claimed or cancelled, never captured, extended or released as work is
+ * @throws BillingError HOLD_ENDED for every other one, whether or not it ever was
+ */
+export function requireOpenHold(
+  account: Account,
+  holdId: string,
+  at: Date,
+  kind: AccountHold["kind"] = "work",
+): AccountHold {
   const held = account.state.holds.get(holdId);
   if (held?.open && held.kind === kind && held.leaseEndsAt > at) return held;
   throw new BillingError("HOLD_ENDED", "The hold has ended: it was released, or its lease is over.", { holdId });
 }
 
-function end(account: Account, held: AccountHold, cause: Cause, at: Date): void {
+/** @param endedAt a lease ends at its own instant, whenever that is noticed */
+function end(account: Account, held: AccountHold, cause: Cause, at: Date, endedAt: Date): void {
   const entries = held.lots.map(([grantId, amount]) => {
     const lot = account.findLot(grantId);
     invariant(lot, "a lot of an open hold is open");
@@ -178,7 +191,7 @@ function end(account: Account, held: AccountHold, cause: Cause, at: Date): void 
   });
   freeBudgets(account, held.budgets, held.remaining);
   held.open = false;
-  held.endedAt = at;
+  held.endedAt = endedAt;
   held.remaining = 0;
   held.lots = [];
   account.state.holds.delete(held.id);

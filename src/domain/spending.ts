@@ -1,6 +1,6 @@
 // Spending: taking what an event costs, giving a take back, and writing off what has expired.
 import { type Account, type Cause, type LedgerRow, ownCause } from "./account";
-import { budgetsOf, chargeBudgets, freeBudgets, requireBudget, windowStart } from "./budgets";
+import { budgetsOf, chargeBudgets, freeBudgets, requireBudget, windowsOf } from "./budgets";
 import { settleAccount } from "./claims";
 import { type Credits, isExpired } from "./credits";
 import { BillingError, invariant } from "./errors";
@@ -31,8 +31,9 @@ export function consume(account: Account, spending: Spending): LedgerRow {
   requireSpendable(account);
   const parts = account.take(cost, at);
   const budgets = account.state.budgets.length === 0 ? [] : budgetsOf(account.state.budgets, cause);
-  requireBudget(budgets, cost, at);
-  chargeBudgets(account, budgets, cost, at);
+  const countedAt = account.rowInstant(at);
+  requireBudget(budgets, cost, countedAt);
+  chargeBudgets(account, budgets, cost, countedAt);
   return account.post({
     type: "consume",
     cause,
@@ -48,15 +49,19 @@ export interface Taken {
   seq: number;
   at: Date;
   event: PricedEvent | null;
-  quantity: number | null;
   spender: { apiKeyId: string | null; memberId: string | null; project: string | null };
+  /** What it took in all. */
+  amount: number;
+  /** What of it a hold had set aside, and the windows of budgets that the hold was counted in. */
+  held: { amount: number; windows: readonly [budgetId: string, windowStart: number][] };
   /** What it took of each lot, in burn order, less what earlier reversals gave back. */
   lots: { grantId: string; amount: number }[];
 }
 
 /**
  * Gives back a take, or a part of it, to exactly the lots that paid: last taken, first given back. Every lot of it is known
- * to the account (`addKnownLot`). What has expired meanwhile, or is claimed by a refund, goes on to where it belongs.
+ * to the account (`addKnownLot`). What has expired meanwhile, or is claimed by a refund, goes on to where it belongs. Budgets
+ * are freed in the windows in which the take was counted.
  * @throws BillingError INVALID_INPUT where more is asked for than is left of the take: `{ reversible }`
  */
 export function reverse(account: Account, taken: Taken, amount: Credits | null, cause: Cause, at: Date): LedgerRow {
@@ -77,15 +82,11 @@ export function reverse(account: Account, taken: Taken, amount: Credits | null, 
     entries.push({ lot, amount: given });
     open -= given;
   }
-  const budgets = budgetsOf(account.state.budgets, taken.spender);
-  freeBudgets(
-    account,
-    budgets.map((budget) => [budget.id, windowStart(budget.window, taken.at)]),
-    wanted,
-  );
+  freeBudgetsOf(account, taken, reversible, wanted);
   const row = account.post({
     type: "reversal",
-    cause,
+    // On the account of whoever spent it; the actor is who gives it back.
+    cause: { ...cause, ...taken.spender },
     entries,
     correctsSeq: taken.seq,
     ...(taken.event ? { event: taken.event } : {}),
@@ -93,6 +94,15 @@ export function reverse(account: Account, taken: Taken, amount: Credits | null, 
   });
   settleAccount(account, at);
   return row;
+}
+
+/** What went beyond a hold was counted last, at the take's own instant, and is freed first; the rest when its hold was made. */
+function freeBudgetsOf(account: Account, taken: Taken, reversible: number, amount: number): void {
+  const before = taken.amount - reversible;
+  const beyondHold = Math.max(0, taken.amount - taken.held.amount - before);
+  const freed = Math.min(amount, beyondHold);
+  freeBudgets(account, windowsOf(account.state.budgets, taken.spender, taken), freed);
+  freeBudgets(account, taken.held.windows, amount - freed);
 }
 
 /** Writes off what lots past their expiry still hold, except what is set aside. @returns how many lots */

@@ -144,6 +144,7 @@ CREATE TABLE "credit_budgets" (
     "window" "budget_window" NOT NULL,
     "limit" BIGINT NOT NULL,
     "active" BOOLEAN NOT NULL DEFAULT true,
+    "since_seq" BIGINT NOT NULL,
     "created_by" TEXT NOT NULL,
     "created_at" TIMESTAMPTZ(3) NOT NULL,
     "updated_at" TIMESTAMPTZ(3) NOT NULL,

@@ -125,7 +125,7 @@ CREATE FUNCTION ledger_read(p_organizations uuid[]) RETURNS TABLE (state json)
     'holds', (SELECT json_agg(json_build_array(h.id, h.kind, h.amount, h.captured, h.remaining, h.lots, h.budgets,
         ledger_ms(h.lease_ends_at), h.event_name, h.project, h.member_id, h.api_key_id, h.actor, ledger_ms(h.created_at)))
       FROM credit_holds h WHERE h.organization_id = a.organization_id AND h.open),
-    'budgets', (SELECT json_agg(json_build_array(b.id, b.scope, b.subject, b."window", b."limit",
+    'budgets', (SELECT json_agg(json_build_array(b.id, b.scope, b.subject, b."window", b."limit", b.since_seq,
         (SELECT json_agg(json_build_array(ledger_ms(u.window_start), u.used)) FROM (
           SELECT w.window_start, w.used FROM credit_budget_usage w WHERE w.organization_id = b.organization_id AND w.budget_id = b.id
           ORDER BY w.window_start DESC LIMIT 3) u)))
@@ -265,8 +265,13 @@ BEGIN
     INSERT INTO credit_budget_usage AS b (organization_id, budget_id, window_start, used)
     SELECT a_org[u.account], u.budget_id, u.window_start, u.change
     FROM jsonb_to_recordset(p_rest -> 'usage') AS u (account int, budget_id uuid, window_start timestamptz, change bigint)
-    WHERE u.account = ANY (v_ok)
-    ON CONFLICT (organization_id, budget_id, window_start) DO UPDATE SET used = greatest(0, b.used + excluded.used);
+    WHERE u.account = ANY (v_ok) AND u.change > 0
+    ON CONFLICT (organization_id, budget_id, window_start) DO UPDATE SET used = b.used + excluded.used;
+    -- What is given back was counted before, so its row is there; as a row to insert it would be refused, being negative.
+    UPDATE credit_budget_usage b SET used = greatest(0, b.used + u.change)
+    FROM jsonb_to_recordset(p_rest -> 'usage') AS u (account int, budget_id uuid, window_start timestamptz, change bigint)
+    WHERE b.organization_id = a_org[u.account] AND b.budget_id = u.budget_id AND b.window_start = u.window_start
+      AND u.account = ANY (v_ok) AND u.change < 0;
   END IF;
 
   UPDATE credit_accounts a SET balance = b.balance, held = b.held, debt = b.debt, last_seq = b.seq, last_at = b.at, last_hash = decode(b.hash, 'hex'),

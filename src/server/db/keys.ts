@@ -50,6 +50,11 @@ export function seqOfTransactionId(id: string): number {
   return upper * 2 ** 10 + Math.floor(lower / SEQ_FACTOR);
 }
 
+/** The instant that an id carries, right to the millisecond. */
+export function instantOfId(id: string): Date {
+  return new Date(Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16));
+}
+
 /** SHA-256 in hex. */
 export function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");

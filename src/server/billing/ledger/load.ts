@@ -22,7 +22,7 @@ export interface StoredAccount {
   lastHash: string | null;
   lots: StoredLot[] | null;
   holds: StoredHold[] | null;
-  budgets: [string, BudgetScope, string, BudgetWindow, number, [Ms, number][] | null][] | null;
+  budgets: [string, BudgetScope, string, BudgetWindow, number, number, [Ms, number][] | null][] | null;
   overrides: [string, number, number, Ms, Ms | null][] | null;
 }
 
@@ -140,8 +140,10 @@ function readHold(stored: StoredHold): AccountHold {
   };
 }
 
-function readBudget([id, scope, subject, window, limit, used]: NonNullable<StoredAccount["budgets"]>[number]): Budget {
-  return { id, scope, subject, window, limit, used: new Map(used ?? []) };
+function readBudget([id, scope, subject, window, limit, sinceSeq, used]: NonNullable<
+  StoredAccount["budgets"]
+>[number]): Budget {
+  return { id, scope, subject, window, limit, sinceSeq, used: new Map(used ?? []) };
 }
 
 function readOverride([eventId, cost, perUnits, from, until]: NonNullable<
