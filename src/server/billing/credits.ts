@@ -107,6 +107,11 @@ export function callerKey(idempotencyKey: string, meaning: unknown): LedgerKey {
   return { space: "caller", key: idempotencyKey, requestHash: fingerprint(meaning) };
 }
 
+/** A key that Billfold makes from what causes a movement. */
+export function billingKey(key: string): LedgerKey {
+  return { space: "billing", key, requestHash: key };
+}
+
 /** The tags that were given; left out where there are none, so that they do not change the meaning of older requests. */
 export function tagsOf(spender: Spender): { project?: string; memberId?: string } {
   return {
@@ -237,7 +242,8 @@ export function listOrganizationsWithDueLots(now: Date, limit: number): Promise<
 
 /** What the organization has at this instant. @throws BillingError NOT_FOUND */
 export async function getBalance(organizationId: string, now: Date): Promise<Balance> {
-  const { state } = await lookAtAccount(organizationId, now);
+  const state =
+    (await groupCommit().recallCurrent(organizationId, now)) ?? (await lookAtAccount(organizationId, now)).state;
   return balanceOf(state.lots, { held: toCredits(state.held), debt: toCredits(state.debt) }, now);
 }
 

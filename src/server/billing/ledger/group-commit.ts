@@ -7,7 +7,7 @@
 // locked way can lose to nobody, so everything ends.
 import { performance } from "node:perf_hooks";
 import type pg from "pg";
-import { Account, type LedgerKey, type LedgerRow } from "~/domain/account";
+import { Account, type AccountState, type LedgerKey, type LedgerRow } from "~/domain/account";
 import { BillingError, invariant } from "~/domain/errors";
 import { endLeases } from "~/domain/holds";
 import { isPassing } from "../../db";
@@ -73,6 +73,8 @@ const FLUSH = `SELECT ledger_flush(${Array.from({ length: PARAMETER_COUNT }, (_,
 export class GroupCommit {
   private readonly lanes = Array.from({ length: LANES }, () => ({ waiting: [] as Waiting[], flushing: false }));
   private readonly remembered = new Remembered();
+  /** Accounts that are decided on and not yet known to be written: what is remembered of them may never come true. */
+  private readonly inFlight = new Set<string>();
   private waitingCount = 0;
   private waitingBytes = 0;
   /** Operations a second, lately; for the time that callers beyond the bound are told to wait. */
@@ -121,6 +123,23 @@ export class GroupCommit {
     });
   }
 
+  /**
+   * The account as this process remembers it, where the database says that it still is so: a question for one number
+   * instead of a reading of everything. Only to look at.
+   * @returns null where it is not remembered, has changed, or has holds that end by now
+   */
+  async recallCurrent(organizationId: string, now: Date): Promise<Readonly<AccountState> | null> {
+    const state = this.remembered.find(organizationId)?.state;
+    if (!state || this.inFlight.has(organizationId)) return null;
+    const { rows } = await this.pool().query<{ version: string | null }>("SELECT ledger_version($1) AS version", [
+      organizationId,
+    ]);
+    const same = this.remembered.find(organizationId)?.state === state && !this.inFlight.has(organizationId);
+    if (!same || rows[0]?.version !== String(state.version)) return null;
+    for (const held of state.holds.values()) if (held.leaseEndsAt <= now) return null;
+    return state;
+  }
+
   private async drain(lane: { waiting: Waiting[]; flushing: boolean }): Promise<void> {
     while (lane.waiting.length > 0) {
       const batch = lane.waiting.splice(0, MOST_IN_FLUSH);
@@ -139,6 +158,8 @@ export class GroupCommit {
     } catch {
       // Whatever it was, the locked way finds out whom it concerns. What was remembered may have been changed in vain.
       for (const { operation } of batch) this.remembered.forget(operation.organizationId);
+    } finally {
+      for (const { operation } of batch) this.inFlight.delete(operation.organizationId);
     }
     if (rest.length > 0) await this.flushLocked(rest);
   }
@@ -164,6 +185,7 @@ export class GroupCommit {
         continue;
       }
       const account = new Account(known.state, newTransactionId);
+      this.inFlight.add(organizationId);
       const outcomes = decideAll(account, members, rateCard, null, NO_KEYS);
       decided.push({ account, members, outcomes });
     }
