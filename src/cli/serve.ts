@@ -40,7 +40,9 @@ async function main(): Promise<void> {
   const app = next({ dev: false, dir: ROOT, port, hostname });
   // Reads .env files and starts the worker. What is imported after it sees the whole environment.
   await app.prepare();
-  const { createDoor } = await import("~/server/api/door");
+  const [{ env }, { createDoor }] = await Promise.all([import("~/server/env"), import("~/server/api/door")]);
+  // Next only writes down what is missing, and would go on to answer nobody.
+  env();
   const door = createDoor(undefined, Object.fromEntries(SECURITY_HEADERS.map(({ key, value }) => [key, value])));
   const server = openServer(door, app.getRequestHandler());
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => void stop(server, app));
