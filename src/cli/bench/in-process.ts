@@ -9,9 +9,10 @@ import { EVENT_NAME, organizationId } from "./ledger-rows";
 import { takeAtLimit } from "./limit";
 import { openNaive, takeNaively } from "./naive";
 import { serveTasks } from "./serve-tasks";
-import type { CreateKeysTask, InProcessTask, Targets, Way } from "./tasks";
+import type { CreateKeysTask, InProcessTask, Targets, WalkTask, Way } from "./tasks";
 
 const PAGE_LIMIT = 25;
+const WALKERS = 128;
 
 const connectionString = env().DATABASE_URL;
 const connections = env().DATABASE_POOL;
@@ -83,8 +84,12 @@ async function newestSeq(organization: string): Promise<number> {
   return seq;
 }
 
-function pick({ set, organizations }: Targets): () => string {
-  const ids = Array.from({ length: organizations }, (_, index) => organizationId(set, index + 1));
+function idsOf({ set, organizations }: Targets): string[] {
+  return Array.from({ length: organizations }, (_, index) => organizationId(set, index + 1));
+}
+
+function pick(targets: Targets): () => string {
+  const ids = idsOf(targets);
   return () => ids[Math.floor(Math.random() * ids.length)] ?? "";
 }
 
@@ -97,6 +102,17 @@ function measure({ way, targets, depth, load }: InProcessTask) {
   });
 }
 
+async function walk({ targets }: WalkTask): Promise<number> {
+  const ids = idsOf(targets);
+  const waiting = ids.values();
+  // Each goes on with the next one that nobody has taken.
+  const walker = async () => {
+    for (const id of waiting) await WAYS.ours(id, 0);
+  };
+  await Promise.all(Array.from({ length: WALKERS }, walker));
+  return ids.length;
+}
+
 async function createKeys({ organizationId: id }: CreateKeysTask) {
   const make = (organizationId: string | null) =>
     createApiKey({ organizationId, name: "bench", createdById: null, now: new Date() });
@@ -105,6 +121,7 @@ async function createKeys({ organizationId: id }: CreateKeysTask) {
 
 serveTasks(async (task) => {
   if (task.kind === "load") return measure(task);
+  if (task.kind === "walk") return walk(task);
   if (task.kind === "createKeys") return createKeys(task);
   throw new Error(`this process does not do ${task.kind}`);
 });

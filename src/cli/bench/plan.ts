@@ -1,5 +1,5 @@
 // How much a run of the bench does: sizes, times and rounds of each kind of run.
-import { ledgerRowsOf, type Population } from "./ledger-rows";
+import type { Population } from "./ledger-rows";
 
 export const DATABASES = [
   "main",
@@ -44,6 +44,9 @@ const LOTS = 5;
 
 type Sizes = {
   organizations: number;
+  /** In the two ledgers that differ in their rows. */
+  organizationsWithPast: number;
+  smallLedgerRows: number;
   organizationsWithLots: number;
   /** Ledger rows of the big ledger in all, of which one organization has `deepRows`. */
   bigLedgerRows: number;
@@ -56,8 +59,10 @@ function populationsOf(sizes: Sizes): Plan["populations"] {
   const spread = population(SPREAD, sizes.organizations);
   const hot = population(HOT, 1);
   const deep = { ...population(DEEP, 1), consumed: sizes.deepRows - LOTS };
-  const rest = sizes.bigLedgerRows - sizes.deepRows - ledgerRowsOf(spread);
-  const past = { ...spread, consumed: Math.max(0, Math.floor(rest / sizes.organizations)) };
+  const past = (rows: number) => ({
+    ...population(SPREAD, sizes.organizationsWithPast),
+    consumed: Math.floor(rows / sizes.organizationsWithPast) - LOTS,
+  });
   const lots = (set: string, openLots: number, closedLots: number) => ({
     ...population(set, sizes.organizationsWithLots),
     openLots,
@@ -67,8 +72,8 @@ function populationsOf(sizes: Sizes): Plan["populations"] {
     main: [spread, hot, population(HTTP, 1)],
     naive: [spread, hot],
     lots: [lots(LOTS_1, 1, 0), lots(LOTS_20, 20, 0), lots(LOTS_220, 20, 200)],
-    ledgerSmall: [spread],
-    ledgerBig: [past, deep],
+    ledgerSmall: [past(sizes.smallLedgerRows)],
+    ledgerBig: [past(sizes.bigLedgerRows - sizes.deepRows), deep],
     organizationsSmall: [population(SPREAD, sizes.fewOrganizations)],
     organizationsBig: [population(SPREAD, sizes.manyOrganizations)],
   };
@@ -91,6 +96,8 @@ export const PLANS: Record<Plan["kind"], Plan> = {
     servers: "built",
     populations: populationsOf({
       organizations: 10_000,
+      organizationsWithPast: 10_000,
+      smallLedgerRows: 50_000,
       organizationsWithLots: 500,
       bigLedgerRows: 5_000_000,
       deepRows: 250_000,
@@ -110,6 +117,8 @@ export const PLANS: Record<Plan["kind"], Plan> = {
     servers: "built",
     populations: populationsOf({
       organizations: 10_000,
+      organizationsWithPast: 2000,
+      smallLedgerRows: 50_000,
       organizationsWithLots: 200,
       bigLedgerRows: 500_000,
       deepRows: 210_000,
@@ -131,6 +140,8 @@ export const PLANS: Record<Plan["kind"], Plan> = {
     populations: {
       ...populationsOf({
         organizations: 50,
+        organizationsWithPast: 20,
+        smallLedgerRows: 200,
         organizationsWithLots: 5,
         bigLedgerRows: 2000,
         deepRows: 500,

@@ -28,6 +28,7 @@ import { ensureNoopNext } from "./noop";
 import { DATABASES, type DatabaseName, HTTP, type Plan } from "./plan";
 import { type MeasuredCell, type Memory, measuredCell, type Ratios, ratiosOf } from "./report";
 import { type RunningServer, serverEnv, startServer } from "./servers";
+import type { Targets } from "./tasks";
 
 /** Database connections of a process; as many for the limit as for ours. */
 const CONNECTIONS = 16;
@@ -220,6 +221,7 @@ export class Bench {
     const { rounds, warmUpMs } = this.plan;
     const measured = new Map<string, Round[]>(this.cells.map(({ key }) => [key, []]));
     await this.progress.step("Warm-up", async () => {
+      await this.walk();
       for (const cell of this.cells) await this.load(cell, { callers: cell.callers, warmUpMs: 0, measureMs: warmUpMs });
     });
     for (let round = 0; round < rounds; round++) {
@@ -234,6 +236,33 @@ export class Bench {
     return measured;
   }
 
+  /** Asks each organization once: what is measured is a process that has been up for a while, whatever it remembers. */
+  private async walk(): Promise<void> {
+    for (const database of this.databases) {
+      const sets = new Set(
+        this.cells.flatMap((cell) =>
+          cell.where === "inProcess" && cell.way === "ours" && cell.database === database ? [cell.set] : [],
+        ),
+      );
+      for (const set of sets) {
+        this.count(
+          database,
+          await this.helperOf(database).do({ kind: "walk", targets: this.targetsOf(database, set) }),
+        );
+      }
+    }
+  }
+
+  private targetsOf(database: DatabaseName, set: string): Targets {
+    const organizations = this.plan.populations[database].find((population) => population.set === set)?.organizations;
+    if (organizations === undefined) throw new Error(`${database} has no population ${set}`);
+    return { set, organizations };
+  }
+
+  private count(database: DatabaseName, answered: number): void {
+    this.answered.set(database, (this.answered.get(database) ?? 0) + answered);
+  }
+
   private loadOf({ callers }: Cell): Load {
     const { warmUpMs, measureMs, measureReadsMs } = this.plan;
     return { callers, warmUpMs, measureMs: callers === 1 ? measureReadsMs : measureMs };
@@ -241,17 +270,16 @@ export class Bench {
 
   private async load(cell: Cell, load: Load): Promise<LoadResult> {
     const database = cell.where === "http" ? "main" : cell.database;
-    const organizations = this.plan.populations[database].find(({ set }) => set === cell.set)?.organizations ?? 0;
-    const targets = { set: cell.set, organizations };
+    const targets = this.targetsOf(database, cell.set);
     const result =
       cell.where === "http"
         ? await this.loadOverHttp(cell, load, targets)
         : await this.helperOf(database).do({ kind: "load", way: cell.way, targets, depth: this.plan.depth, load });
-    if (writesLedger(cell)) this.answered.set(database, (this.answered.get(database) ?? 0) + result.answered);
+    if (writesLedger(cell)) this.count(database, result.answered);
     return result;
   }
 
-  private loadOverHttp(cell: Cell & { where: "http" }, load: Load, targets: { set: string; organizations: number }) {
+  private loadOverHttp(cell: Cell & { where: "http" }, load: Load, targets: Targets) {
     const { procedure, batch, credential } = cell;
     const { port } = this.serverOf(cell.server);
     const apiKey = credential === null ? null : this.keys[credential];

@@ -16,6 +16,9 @@ export type InProcessTask = {
   load: Load;
 };
 
+/** A take from each organization once. */
+export type WalkTask = { kind: "walk"; targets: Targets };
+
 export type HttpTask = {
   kind: "http";
   port: number;
@@ -30,10 +33,12 @@ export type HttpTask = {
 
 export type CreateKeysTask = { kind: "createKeys"; organizationId: string };
 
-export type Task = InProcessTask | HttpTask | CreateKeysTask;
+export type Task = InProcessTask | WalkTask | HttpTask | CreateKeysTask;
 
 export type Answers = {
   load: LoadResult;
+  /** How many takes were answered. */
+  walk: number;
   http: LoadResult;
   createKeys: { organizationKey: string; platformKey: string };
 };
