@@ -4,12 +4,15 @@ import { existsSync } from "node:fs";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { cellsOf } from "~/cli/bench/cells";
+import { auditLedgers, ledgerRowsOf, organizationId, seedEvent, seedPopulations } from "~/cli/bench/ledger-rows";
 import { DATABASES, PLANS } from "~/cli/bench/plan";
 import { RATIO_NAMES, tableOf } from "~/cli/bench/report";
 import { Bench, type Report } from "~/cli/bench/run";
 import { Progress } from "~/cli/progress";
+import { createTestDatabase } from "../setup/database";
 
 const plan = PLANS.smoke;
 const positive = expect.toSatisfy((value: number) => Number.isFinite(value) && value > 0, "a positive number");
@@ -17,18 +20,19 @@ const positive = expect.toSatisfy((value: number) => Number.isFinite(value) && v
 let parent: string;
 let directory: string;
 let report: Report;
-beforeAll(async () => {
-  parent = await mkdtemp(join(tmpdir(), "billfold-bench-"));
-  // As root the database server runs as another user, who has to get through.
-  await chmod(parent, 0o711);
-  directory = join(parent, "run");
-  const progress = new Progress();
-  progress.silence();
-  report = await new Bench(plan, directory, progress).run();
-}, 120_000);
-afterAll(() => rm(parent, { recursive: true, force: true }));
 
 describe("a run of the bench", () => {
+  beforeAll(async () => {
+    parent = await mkdtemp(join(tmpdir(), "billfold-bench-"));
+    // As root the database server runs as another user, who has to get through.
+    await chmod(parent, 0o711);
+    directory = join(parent, "run");
+    const progress = new Progress();
+    progress.silence();
+    report = await new Bench(plan, directory, progress).run();
+  }, 120_000);
+  afterAll(() => rm(parent, { recursive: true, force: true }));
+
   it("writes every cell with each of its rounds and their medians", () => {
     const written = JSON.parse(JSON.stringify(report)) as Report;
     expect(Object.keys(written.cells).sort()).toEqual(
@@ -77,5 +81,33 @@ describe("a run of the bench", () => {
     const table = tableOf(report.cells, report.ratios);
     for (const { title } of cellsOf(plan)) expect(table).toContain(title);
     expect(table).toContain("spread32");
+  });
+});
+
+describe("the audit", () => {
+  it("finds seeded ledgers lawful, and one where a single credit is missing not", async () => {
+    const population = { set: "1", organizations: 3, openLots: 2, closedLots: 4, consumed: 5 };
+    const database = await createTestDatabase();
+    const client = new pg.Client({ connectionString: database.superuserUrl });
+    await client.connect();
+    try {
+      await seedEvent(client);
+      await seedPopulations(client, [population]);
+      const lawful = { organizations: 3, transactions: ledgerRowsOf(population), unlawful: 0 };
+      expect(await auditLedgers(client)).toEqual(lawful);
+      for (const harm of [
+        "UPDATE credit_accounts SET balance = balance - 1",
+        "UPDATE credit_accounts SET last_seq = last_seq - 1",
+        "UPDATE credit_grants SET remaining = remaining + 1, amount = amount + 1, open = true",
+      ]) {
+        await client.query("BEGIN");
+        await client.query(`${harm} WHERE organization_id = $1`, [organizationId("1", 2)]);
+        expect(await auditLedgers(client), harm).toEqual({ ...lawful, unlawful: 1 });
+        await client.query("ROLLBACK");
+      }
+    } finally {
+      await client.end();
+      await database.drop();
+    }
   });
 });
