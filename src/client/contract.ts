@@ -4,7 +4,7 @@ import type { BillingFailure } from "~/server/api/errors";
 import type { AppRouter } from "~/server/api/root";
 
 /** Procedures that only a person who is signed in can call: no key opens them. */
-type ForPeople = "organizations.list" | "members.leave" | "invitations.accept" | "platformApiKeys";
+type ForPeople = "organizations.list" | "members.leave" | "invitations.accept" | "gifts.claim" | "platformApiKeys";
 
 /** A number with a unit, such as `Credits`: the rules keep units apart by it, a service sees the number. */
 type Branded = number & { readonly __unit: string };

@@ -14,14 +14,20 @@ const CAPABILITIES = {
   "billing:manage": ["owner", "admin", "billing", "service"],
   /** Spend credits. */
   "credits:consume": ["owner", "admin", "member", "service"],
+  /** Give back what a take has taken, to the lots that paid. */
+  "credits:reverse": ["service"],
   /** Choose the order in which credits are spent. */
   "credits:configure": ["owner", "admin", "billing"],
+  /** Limit what keys, members and projects may spend. */
+  "budgets:manage": ["owner", "admin", "billing"],
   /** See who belongs to the organization. */
   "members:view": ["owner", "admin", "billing", "member"],
   /** Invite, change roles, remove. */
   "members:manage": ["owner", "admin"],
   /** Create and revoke the organization's API keys. */
   "api-keys:manage": ["owner", "admin"],
+  /** Give the organization's credits to others: transfers and gifts. */
+  "credits:transfer": ["owner"],
   /** Give credits without payment. */
   "credits:grant": [],
 } as const satisfies Record<string, readonly ActingRole[]>;

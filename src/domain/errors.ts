@@ -19,6 +19,7 @@ export const BILLING_ERROR_CODES = [
   "NO_BILLING_ACCOUNT",
   "ALREADY_MEMBER",
   "INVITATION_NOT_VALID",
+  "GIFT_NOT_VALID",
   "LAST_OWNER",
   "BUSY",
   "OVERLOADED",
@@ -32,9 +33,18 @@ export type BillingErrorCode = (typeof BILLING_ERROR_CODES)[number];
 
 export type BillingErrorDetails = Record<string, unknown>;
 
+// A process may hold this module twice, a bundler's copy and Node's, and what both share hands errors from one to the other.
+const MARK = Symbol.for("billfold.BillingError");
+
 /** An expected failure: a code to branch on, a sentence for people, and the facts that explain it. */
 export class BillingError extends Error {
   override readonly name = "BillingError";
+  readonly [MARK] = true;
+
+  /** Whichever copy of this module made it. */
+  static override [Symbol.hasInstance](value: unknown): value is BillingError {
+    return typeof value === "object" && value !== null && MARK in value;
+  }
 
   constructor(
     readonly code: BillingErrorCode,

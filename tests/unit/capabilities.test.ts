@@ -18,6 +18,7 @@ describe("a role", () => {
       "billing:manage",
       "credits:consume",
       "credits:configure",
+      "credits:transfer",
       "members:view",
       "members:manage",
       "api-keys:manage",
@@ -42,6 +43,7 @@ describe("a role", () => {
       "members:view",
       "members:manage",
       "api-keys:manage",
+      "credits:transfer",
       "credits:grant",
     ],
   };

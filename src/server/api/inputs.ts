@@ -1,6 +1,7 @@
 // Parts of inputs that several routers share, each with its limits.
 import { z } from "zod";
 import { toCredits } from "~/domain/credits";
+import { BillingError } from "~/domain/errors";
 import { type Actor, actorName } from "../auth/actor";
 import type { Buyer } from "../billing/checkout";
 import type { Spender } from "../billing/credits";
@@ -17,11 +18,21 @@ export function line(maxLength: number) {
 /** A caller's key for one unit of work. */
 export const idempotencyKey = z.string().min(1).max(255).refine(noControl, "must not contain control characters");
 
+/** An id, written as the database writes it: another spelling of it would slip past what is compared in memory. */
+export const id = z.uuid().toLowerCase();
+
 // Far above what anybody is given, and far below where a balance would leave the safe integers.
-const MOST_CREDITS = 1_000_000_000_000;
+export const MOST_CREDITS = 1_000_000_000_000;
 
 /** An amount to give: a positive whole number. */
 export const positiveCredits = z.int().positive().max(MOST_CREDITS).transform(toCredits);
+
+/** An amount to give or, negative, to take back: a whole number other than 0. */
+export const signedCredits = z
+  .int()
+  .min(-MOST_CREDITS)
+  .max(MOST_CREDITS)
+  .refine((amount) => amount !== 0, "must not be 0");
 
 /** An instant that the database and JavaScript read alike. */
 export const instant = z.date().min(new Date("1970-01-01T00:00:00Z")).max(new Date("9999-12-31T00:00:00Z"));
@@ -63,10 +74,13 @@ export const tags = {
   /** A tag of the organization's own. */
   project: line(100).optional(),
   /** The member on whose behalf a service spends. */
-  memberId: z.uuid().optional(),
+  memberId: id.optional(),
 };
 
-/** Who spends, for the ledger and the budgets. */
+/**
+ * Who spends, for the ledger and the budgets. A person spends on their own account, whatever budgets it has.
+ * @throws BillingError FORBIDDEN where a person names another member
+ */
 export function spenderOf(
   actor: Actor,
   given: { project?: string | undefined; memberId?: string | undefined },
@@ -77,6 +91,12 @@ export function spenderOf(
     apiKeyId: service?.apiKeyId ?? null,
     isKeyUnverified: service?.isUnverified ?? false,
     project: given.project ?? null,
-    memberId: given.memberId ?? null,
+    memberId: memberOf(actor, given.memberId ?? null),
   };
+}
+
+function memberOf(actor: Actor, given: string | null): string | null {
+  if (actor.kind === "service" || (actor.isPlatformAdmin && given !== null)) return given;
+  if (given === null || given === actor.userId) return actor.userId;
+  throw new BillingError("FORBIDDEN", "Only services spend on behalf of others.", { memberId: given });
 }

@@ -2,9 +2,11 @@
 import type { inferRouterInputs, inferRouterOutputs } from "@trpc/server";
 import { apiKeysRouter } from "./routers/api-keys";
 import { billingRouter } from "./routers/billing";
+import { budgetsRouter } from "./routers/budgets";
 import { creditEventsRouter } from "./routers/credit-events";
 import { creditProductsRouter } from "./routers/credit-products";
 import { creditsRouter } from "./routers/credits";
+import { giftsRouter } from "./routers/gifts";
 import { invitationsRouter } from "./routers/invitations";
 import { membersRouter } from "./routers/members";
 import { organizationsRouter } from "./routers/organizations";
@@ -19,6 +21,8 @@ export const appRouter = router({
   credits: creditsRouter,
   creditProducts: creditProductsRouter,
   creditEvents: creditEventsRouter,
+  gifts: giftsRouter,
+  budgets: budgetsRouter,
   billing: billingRouter,
   organizations: organizationsRouter,
   members: membersRouter,

@@ -12,6 +12,7 @@ import { database } from "../db/pool";
 import { findByKey, lockAccount, saveAccounts } from "./ledger/accounts";
 import { groupCommit } from "./ledger/group-commit";
 import { type KnownRow, readAccount, type StoredAccount } from "./ledger/load";
+import { claimNewLots, resolvePaidDebts } from "./payments";
 
 /** Facts that a service keeps with what it does; flat, and small. */
 export type Metadata = Record<string, string | number | boolean | null>;
@@ -202,7 +203,7 @@ export interface PaidGrant {
 
 /**
  * Grants what a payment or a trial entitles to, inside the caller's transaction. A grant of the same business key is left
- * as it is, whatever the catalogue says by now.
+ * as it is, whatever the catalogue says by now. What was taken back of its payment meanwhile is taken of it at once.
  * @returns whether something was granted
  */
 export async function grantOnce(tx: Transaction, paid: PaidGrant): Promise<boolean> {
@@ -212,6 +213,8 @@ export async function grantOnce(tx: Transaction, paid: PaidGrant): Promise<boole
   if (await findByKey(tx, organizationId, key)) return false;
   grant(account, newLot(paid.lot, now), paid.type, { key, actor: "billfold", reason: paid.reason }, now);
   await saveAccounts(tx, [account]);
+  await resolvePaidDebts(tx, account, now);
+  await claimNewLots(tx, [organizationId], paid.lot, now);
   return true;
 }
 

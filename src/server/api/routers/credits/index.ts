@@ -1,11 +1,15 @@
 // credits: spend, see what is left and why, give. One router, its procedures by noun.
 import { router } from "../../trpc";
 import { grantingProcedures } from "./granting";
+import { holdProcedures } from "./holds";
 import { readingProcedures } from "./reading";
 import { spendingProcedures } from "./spending";
+import { transferProcedures } from "./transfers";
 
 export const creditsRouter = router({
   ...readingProcedures,
   ...spendingProcedures,
+  ...holdProcedures,
   ...grantingProcedures,
+  ...transferProcedures,
 });
