@@ -23,6 +23,9 @@ const { values } = parseArgs({
 // Before React and Next are loaded, which look at it once.
 Object.assign(process.env, { NODE_ENV: "production" });
 
+// Next writes down what nobody caught. Where nobody reads any more, the writing fails, and that would be written down, for ever.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+
 let stopping = false;
 
 try {

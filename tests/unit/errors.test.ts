@@ -2,7 +2,7 @@
 import { TRPCError } from "@trpc/server";
 import { getHTTPStatusCodeFromError } from "@trpc/server/http";
 import { TRPC_ERROR_CODES_BY_KEY } from "@trpc/server/rpc";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { BILLING_ERROR_CODES, BillingError, InvariantError, invariant } from "~/domain/errors";
 import { failureOf, TRANSPORT_CODES, tooLarge, toTRPCError } from "~/server/api/errors";
@@ -85,5 +85,17 @@ describe("an invariant", () => {
     expect(() => invariant(1, "x")).not.toThrow();
     for (const wrong of [false, 0, null, undefined, ""])
       expect(() => invariant(wrong, "broken")).toThrow(InvariantError);
+  });
+});
+
+describe("a failure from another copy of the module", () => {
+  it("is a failure all the same, and nothing else is", async () => {
+    vi.resetModules();
+    const other = await import("~/domain/errors");
+    expect(other.BillingError).not.toBe(BillingError);
+    expect(new other.BillingError("BUSY", "Later.") instanceof BillingError).toBe(true);
+    for (const value of [new Error("x"), { code: "BUSY", name: "BillingError" }, null, "BUSY"]) {
+      expect(value instanceof BillingError).toBe(false);
+    }
   });
 });
