@@ -2,7 +2,7 @@
 import type { ActingRole } from "~/domain/capabilities";
 import { BillingError } from "~/domain/errors";
 import type { Actor } from "../auth/actor";
-import { asOrganization } from "../db";
+import { asOrganization, asPlatform } from "../db";
 
 /**
  * The caller's role in an organization.
@@ -13,7 +13,7 @@ export async function roleIn(actor: Actor, organizationId: string): Promise<Acti
   if (actor.kind === "service") {
     if (actor.organizationId === null) return platformRole(organizationId);
     if (actor.organizationId === organizationId) return "service";
-    throw new BillingError("FORBIDDEN", "This API key belongs to another organization.");
+    throw foreignKey();
   }
   const membership = await asOrganization(organizationId, (tx) =>
     tx.membership.findFirst({
@@ -24,6 +24,33 @@ export async function roleIn(actor: Actor, organizationId: string): Promise<Acti
   if (membership) return membership.role;
   if (actor.isPlatformAdmin) return platformRole(organizationId);
   throw noSuchOrganization(organizationId);
+}
+
+/** The caller's role in each of several organizations, or why there is none: what `roleIn` would say, in one question. */
+export async function rolesIn(
+  actor: Actor,
+  organizationIds: readonly string[],
+): Promise<Map<string, ActingRole | BillingError>> {
+  const ids = [...new Set(organizationIds)];
+  if (actor.kind === "service" && actor.organizationId !== null) {
+    return new Map(ids.map((id) => [id, id === actor.organizationId ? "service" : foreignKey()]));
+  }
+  const userId = actor.kind === "person" ? actor.userId : null;
+  const isPlatform = actor.kind === "service" || actor.isPlatformAdmin;
+  const organizations = await asPlatform((tx) =>
+    tx.organization.findMany({
+      where: { id: { in: ids }, deletedAt: null },
+      select: { id: true, ...(userId === null ? {} : { memberships: { where: { userId }, select: { role: true } } }) },
+    }),
+  );
+  const found = new Map<string, ActingRole | null>(
+    organizations.map(({ id, memberships }) => [id, memberships?.[0]?.role ?? (isPlatform ? "platform" : null)]),
+  );
+  return new Map(ids.map((id) => [id, found.get(id) ?? noSuchOrganization(id)]));
+}
+
+function foreignKey(): BillingError {
+  return new BillingError("FORBIDDEN", "This API key belongs to another organization.");
 }
 
 /** The platform may act for any organization, but not for one that does not exist: "no subscription" would be a wrong answer. */
