@@ -1,5 +1,6 @@
 // The only doors to the database: a transaction runs either as one organization, or as the platform.
 import { PrismaPg } from "@prisma/adapter-pg";
+import pg from "pg";
 import { BillingError } from "~/domain/errors";
 import { Prisma, PrismaClient } from "./generated/client";
 import { database, endDatabase } from "./pool";
@@ -76,9 +77,18 @@ export function isUniqueViolation(error: unknown): boolean {
 const PASSING_SQLSTATES = /^(40001|40P01|08\w{3}|57P0\w|53\w{3})$/;
 const PASSING_PRISMA_CODES = new Set(["P1001", "P1002", "P1008", "P1017", "P2024", "P2034"]);
 
+// What the driver says of a connection that broke or could not be made; it gives only some of them a code.
+const PASSING_SOCKET_CODES = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT"]);
+const PASSING_DRIVER_MESSAGE = /^Connection terminated|is not queryable$|^timeout exceeded when trying to connect/;
+
 /** Whether an error of the database passes by itself: the same work, done again, may well succeed. */
 export function isPassing(error: unknown): boolean {
+  if (error instanceof pg.DatabaseError) return PASSING_SQLSTATES.test(error.code ?? "");
   if (error instanceof Prisma.PrismaClientInitializationError) return true;
+  if (error instanceof Error && !(error instanceof Prisma.PrismaClientKnownRequestError)) {
+    const { code } = error as { code?: string };
+    return PASSING_SOCKET_CODES.has(code ?? "") || PASSING_DRIVER_MESSAGE.test(error.message);
+  }
   if (!(error instanceof Prisma.PrismaClientKnownRequestError)) return false;
   return PASSING_PRISMA_CODES.has(error.code) || PASSING_SQLSTATES.test(sqlState(error) ?? "");
 }

@@ -6,6 +6,7 @@
 // use-case), or a key is known, those operations go the locked way: lock, load, decide, write, commit. Whoever comes by the
 // locked way can lose to nobody, so everything ends.
 import { performance } from "node:perf_hooks";
+import { setTimeout as sleep } from "node:timers/promises";
 import type pg from "pg";
 import { Account, type AccountState, type LedgerKey, type LedgerRow } from "~/domain/account";
 import { BillingError, invariant } from "~/domain/errors";
@@ -243,37 +244,35 @@ export class GroupCommit {
     if (this.remembered.rateCard) return this.remembered.rateCard;
     const { rows } = await this.pool().query<{ card: StoredRateCard }>("SELECT ledger_rate_card() AS card");
     invariant(rows[0], "the rate card answers");
-    this.remembered.rateCard = readRateCard(rows[0].card);
-    return this.remembered.rateCard;
+    return this.remembered.keepRateCard(readRateCard(rows[0].card));
   }
 
   // ── The locked way ───────────────────────────────────────────────────────────────────────────────────────────
 
   private async flushLocked(batch: Waiting[]): Promise<void> {
-    try {
-      answerAll(batch, await this.lockAndWrite(batch));
-    } catch (error) {
-      if (batch.length === 1 && batch[0]) return this.flushAlone(batch[0], error);
-      // One of them makes all fail: each by itself, the others are answered and that one learns why.
-      for (const member of batch) await this.flushLocked([member]);
-    }
-  }
-
-  private async flushAlone(member: Waiting, firstError: unknown): Promise<void> {
-    let error = firstError;
-    for (let attempt = 1; attempt < PASSING_TRIES && isPassing(error); attempt++) {
-      await new Promise((resolve) => setTimeout(resolve, 20 * 4 ** attempt * (0.5 + Math.random())));
+    let error: unknown;
+    for (let attempt = 1; attempt <= PASSING_TRIES; attempt++) {
       try {
-        return answerAll([member], await this.lockAndWrite([member]));
-      } catch (again) {
-        error = again;
+        return answerAll(batch, await this.lockAndWrite(batch));
+      } catch (failure) {
+        error = failure;
       }
+      // All together: one after the other they would wait out an outage one after the other.
+      if (!isPassing(error)) break;
+      if (attempt < PASSING_TRIES) await sleep(20 * 4 ** attempt * (0.5 + Math.random()));
     }
-    member.reject(error);
+    if (batch.length === 1 || isPassing(error)) {
+      for (const member of batch) member.reject(asBusy(error));
+      return;
+    }
+    // One of them makes all fail: each by itself, the others are answered and that one learns why.
+    for (const member of batch) await this.flushLocked([member]);
   }
 
   private async lockAndWrite(batch: Waiting[]): Promise<Outcome[]> {
     const client = await this.pool().connect();
+    // Unheard, a connection that breaks between two statements would end the process; the next statement tells of it.
+    client.on("error", ignore);
     let failed = true;
     try {
       await client.query("BEGIN; SET LOCAL ROLE billfold_platform");
@@ -289,6 +288,7 @@ export class GroupCommit {
       for (const { operation } of batch) this.remembered.forget(operation.organizationId);
       throw error;
     } finally {
+      client.removeListener("error", ignore);
       // A connection whose transaction did not end well is not used again.
       client.release(failed);
     }
@@ -316,7 +316,7 @@ export class GroupCommit {
     const card = await client.query<{ card: StoredRateCard }>("SELECT ledger_rate_card() AS card");
     invariant(card.rows[0], "the rate card answers");
     const rateCard = readRateCard(card.rows[0].card);
-    this.remembered.rateCard ??= rateCard;
+    this.remembered.keepRateCard(rateCard);
     const revoked = new Set<string | null>(opened.revoked ?? []);
     const states = new Map((opened.states ?? []).map((state) => [state.organizationId, state]));
     const accounts: Account[] = [];
@@ -360,6 +360,17 @@ export class GroupCommit {
 }
 
 const NO_KEYS: Set<string | null> = new Set();
+
+const ignore = (): void => {};
+
+/** What callers are told when the database is away: to come again with the same key, whatever became of this try. */
+function asBusy(error: unknown): unknown {
+  if (!isPassing(error)) return error;
+  const details = { retryable: true };
+  return new BillingError("BUSY", "The database is not reachable at the moment. Please try again shortly.", details, {
+    cause: error,
+  });
+}
 
 function keyText(space: string, key: string): string {
   return `${space}:${key}`;

@@ -43,6 +43,12 @@ export class Remembered {
     this.accounts.delete(organizationId);
   }
 
+  /** Keeps the later of two: with an old one, accounts that were loaded since would never be taken the quick way. */
+  keepRateCard(rateCard: RateCard): RateCard {
+    if (this.rateCard === null || this.rateCard.epoch < rateCard.epoch) this.rateCard = rateCard;
+    return this.rateCard;
+  }
+
   /** When the epoch has changed nothing can be relied on. */
   forgetAll(): void {
     this.accounts.clear();
