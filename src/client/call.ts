@@ -46,7 +46,8 @@ export function calling(
         const failure = failureIn(error, attempt);
         if (failure) {
           const delay = delayMs(attempt, failure.retryAfterMs, Math.random());
-          const isLast = !failure.retryable || attempt > maxRetries || !isRepeatable(kind, input) || delay >= left();
+          const isLast =
+            !failure.retryable || attempt > maxRetries || !isRepeatable(kind, procedure, input) || delay >= left();
           if (isLast) {
             end(failure.code);
             throw failure;

@@ -3,7 +3,9 @@ import { batching } from "./batch";
 import { type Caller, calling } from "./call";
 import type { Contract } from "./contract";
 import { failingOpen } from "./fail-open";
+import { type HeldWork, type HoldSteps, holding } from "./hold";
 import { quiet } from "./hooks";
+import { type ItemResult, manyTaking } from "./many";
 import type { BillingClientOptions, CallOptions, FailOpenOptions } from "./options";
 import type { Fetch } from "./runtime";
 import type { Spool, Spooled, SpooledConsume } from "./spool";
@@ -20,6 +22,16 @@ export type Consumption = Credits["consume"]["output"];
 export type Balance = Credits["balance"]["output"];
 export type GrantInput = KeyOptional<Credits["grant"]["input"]>;
 export type Granted = Credits["grant"]["output"];
+export type Check = Credits["check"]["output"];
+export type Estimate = Credits["estimate"]["output"];
+export type HoldInput = KeyOptional<Credits["hold"]["input"]>;
+export type Held = Credits["hold"]["output"];
+export type CaptureInput = KeyOptional<Credits["capture"]["input"]>;
+export type Captured = Credits["capture"]["output"];
+export type Released = Credits["releaseHold"]["output"];
+
+/** A part of what held work used: either `amount`, credits, or `quantity`, units of the hold's event or of `eventName`. */
+export type PartInput = Omit<CaptureInput, "organizationId" | "holdId" | "release">;
 
 type CallOf<Procedure> = Procedure extends { kind: infer Kind; input: infer Input; output: infer Output }
   ? {
@@ -43,6 +55,31 @@ export interface BillingClient<Answer = Consumption> {
    *   IDEMPOTENCY_CONFLICT, …; UNREACHABLE and OVERLOADED unless the client fails open
    */
   consume(input: ConsumeInput, options?: CallOptions): Promise<Answer>;
+  /**
+   * Takes for many at once, as collectors do: any number of items, in requests of their own size. Each has its own result in
+   * the order of the items, also where nobody answered; one that fails leaves the others alone. Only `signal` makes it throw.
+   */
+  consumeMany(items: readonly ConsumeInput[], options?: CallOptions): Promise<ItemResult<Answer>[]>;
+  /** Whether a take would be allowed, and why not; nothing is taken. Somebody may be quicker: only the take itself decides. */
+  check(input: Credits["check"]["input"], options?: CallOptions): Promise<Check>;
+  /** What a take would cost, which lots would pay, and what would be left. */
+  estimate(input: Credits["estimate"]["input"], options?: CallOptions): Promise<Estimate>;
+  /** Sets credits aside for work of unknown cost, until they are captured or released, or the lease ends. */
+  hold(input: HoldInput, options?: CallOptions): Promise<Held>;
+  /** Takes what held work used so far. @throws BillingClientError HOLD_ENDED, INSUFFICIENT_CREDITS for what goes beyond the hold */
+  capture(input: CaptureInput, options?: CallOptions): Promise<Captured>;
+  /** Keeps a hold for so many seconds from now. @throws BillingClientError HOLD_ENDED */
+  extend(input: Credits["extendHold"]["input"], options?: CallOptions): Promise<Credits["extendHold"]["output"]>;
+  /** Frees what is left of a hold; of one that has ended it says what became of it. */
+  release(input: Credits["releaseHold"]["input"], options?: CallOptions): Promise<Released>;
+  /**
+   * Holds, lets the work say part by part what it used, and releases the rest whatever happens. While the work runs its lease
+   * is extended, so that `leaseSeconds` is only how long credits stay set aside after a crash. Default 60.
+   */
+  withHold<Result>(
+    input: HoldInput,
+    work: (held: HeldWork<Held, PartInput, Captured>) => Promise<Result> | Result,
+  ): Promise<Result>;
   /** What an organization has. */
   balance(input: Credits["balance"]["input"], options?: CallOptions): Promise<Balance>;
   /** Gives credits; needs a platform key. */
@@ -74,20 +111,44 @@ export function createBillingClient(options: BillingClientOptions | FailOpenOpti
   const call = calling(tryOnce, { timeoutMs, deadlineMs, maxRetries }, quiet(options.hooks ?? {}));
   const trpc = proceduresOf(call);
 
-  const open = options.whenUnreachable === "allow" ? failingOpen(trpc.credits.consume.mutate, options.spool) : null;
-  const consume: (input: SpooledConsume, options?: CallOptions) => Promise<unknown> = open
-    ? open.consume
-    : trpc.credits.consume.mutate;
+  const { credits } = trpc;
+  const many = manyTaking(credits.consumeMany.mutate);
+  const open = options.whenUnreachable === "allow" ? failingOpen(credits.consume.mutate, many, options.spool) : null;
+  const consume: (input: SpooledConsume, options?: CallOptions) => Promise<unknown> =
+    open?.consume ?? credits.consume.mutate;
+  const consumeMany: (items: SpooledConsume[], options?: CallOptions) => Promise<ItemResult<unknown>[]> =
+    open?.consumeMany ?? many;
 
-  return {
+  const client: BillingClient<unknown> = {
     trpc,
     consume: (input, callOptions) => consume(keyed(input), callOptions),
-    balance: (input, callOptions) => trpc.credits.balance.query(input, callOptions),
-    grant: (input, callOptions) => trpc.credits.grant.mutate(keyed(input), callOptions),
+    consumeMany: (items, callOptions) => consumeMany(items.map(keyed), callOptions),
+    check: (input, callOptions) => credits.check.query(input, callOptions),
+    estimate: (input, callOptions) => credits.estimate.query(input, callOptions),
+    hold: (input, callOptions) => credits.hold.mutate(keyed(input), callOptions),
+    capture: (input, callOptions) => credits.capture.mutate(keyed(input), callOptions),
+    extend: (input, callOptions) => credits.extendHold.mutate(input, callOptions),
+    release: (input, callOptions) => credits.releaseHold.mutate(input, callOptions),
+    withHold(input, work) {
+      const { organizationId, leaseSeconds = DEFAULT_LEASE_SECONDS } = input;
+      const steps: HoldSteps<Held, PartInput, Captured> = {
+        hold: () => client.hold({ ...input, leaseSeconds }),
+        capture: ({ holdId }, part) => client.capture({ ...part, organizationId, holdId }),
+        extend: ({ holdId }) => client.extend({ organizationId, holdId, leaseSeconds }),
+        release: ({ holdId }) => client.release({ organizationId, holdId }),
+      };
+      return holding(steps, leaseSeconds * 1000, work);
+    },
+    balance: (input, callOptions) => credits.balance.query(input, callOptions),
+    grant: (input, callOptions) => credits.grant.mutate(keyed(input), callOptions),
     spool: open?.spool ?? null,
     close: async () => open?.close(),
   };
+  return client;
 }
+
+// Short: the lease is kept while the work runs, and after a crash the credits should soon be free.
+const DEFAULT_LEASE_SECONDS = 60;
 
 // Half of what the server reads: what is sent is a little longer than its parts.
 const MAX_BATCH_LENGTH = 512 * 1024;

@@ -18,8 +18,8 @@ export interface FailureDetails {
   };
   /** Spending stopped because a payment was taken back. */
   ACCOUNT_SUSPENDED: { organizationId: string };
-  /** The hold was released, or its lease is over: nothing was taken. */
-  HOLD_ENDED: { holdId: string };
+  /** The hold was released, or its lease is over: nothing was taken now; credits that were taken of it, and that became free. */
+  HOLD_ENDED: { holdId: string; reason: "released" | "lease_ended"; endedAt: Date; captured: number; released: number };
   UNKNOWN_EVENT: { eventName: string };
   INACTIVE_EVENT: { eventName: string; activeFrom?: Date };
   /** The key stands for other work already: the transaction that it made. */

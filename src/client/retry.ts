@@ -14,14 +14,17 @@ export function delayMs(attempt: number, retryAfterMs: number | null, random: nu
   return (retryAfterMs ?? 0) + random * ceiling;
 }
 
+// Changes that need no key: what is extended or released twice is as if it were once.
+const HARMLESS = new Set(["credits.extendHold", "credits.releaseHold"]);
+
 /**
  * Whether a call may be made again after it failed: a question may always be; a change only where a key makes the copies
  * one. Of many changes in one call, each has to carry its own.
  */
-export function isRepeatable(kind: "query" | "mutation", input: unknown): boolean {
-  if (kind === "query") return true;
+export function isRepeatable(kind: "query" | "mutation", procedure: string, input: unknown): boolean {
+  if (kind === "query" || HARMLESS.has(procedure)) return true;
   const { idempotencyKey, items } = (input ?? {}) as { idempotencyKey?: unknown; items?: unknown };
-  if (Array.isArray(items)) return items.every((item) => isRepeatable(kind, item));
+  if (Array.isArray(items)) return items.every((item) => isRepeatable(kind, procedure, item));
   return typeof idempotencyKey === "string";
 }
 

@@ -58,6 +58,26 @@ await open.close();
 
 process.stdout.write(JSON.stringify({ first, again, refused, left, newest, spooled, kept: isKept }));
 
+/** What else there is, with the types that it promises: compiled, not run. */
+export async function more() {
+  const [result] = await billing.consumeMany([work]);
+  if (result?.ok) result.consumed satisfies number;
+  else if (result?.error.code === "INSUFFICIENT_CREDITS") result.error.details.required satisfies number;
+  // @ts-expect-error What was consumed is known of an item that succeeded only.
+  result?.consumed;
+
+  const { allowed, cost } = await billing.check(work);
+  const { remaining } = await billing.estimate(work);
+  const text = await billing.withHold({ organizationId, amount: 100, eventName: "ai_tokens" }, async (held) => {
+    const part = await held.capture({ quantity: 12 });
+    // @ts-expect-error Whose hold it is, is known.
+    await held.capture({ quantity: 12, organizationId: "another" });
+    return `${part.consumed} of ${held.hold.amount}, ${held.signal.aborted}`;
+  });
+  text satisfies string;
+  return [allowed satisfies boolean, cost satisfies number | null, remaining satisfies number | null];
+}
+
 /** Programs that are wrong: never run, and each must be refused. */
 export async function wrong() {
   // @ts-expect-error A quantity is needed.

@@ -266,6 +266,131 @@ describe("calls of the same moment", () => {
   });
 });
 
+describe("a service that does not know yet", () => {
+  it("asks what work would cost and whether it may, and takes nothing", async () => {
+    const { id, client } = await serviceWith(10);
+    const question = { organizationId: id, eventName: "api_call_basic", quantity: 4 };
+    expect(await client.estimate(question)).toMatchObject({ cost: 4, available: 10, remaining: 6, sufficient: true });
+    expect(await client.check(question)).toMatchObject({ allowed: true, reason: null, cost: 4 });
+    const check = await client.check({ ...question, quantity: 11 });
+    expect(check).toMatchObject({ allowed: false, reason: "INSUFFICIENT_CREDITS" });
+    expect((await readLedger(app.sql, id)).rows).toHaveLength(1);
+  });
+
+  it("works on held credits, says part by part what it used, and the rest is free again", async () => {
+    const { id, client } = await serviceWith(100);
+    const said = await client.withHold({ organizationId: id, amount: 50 }, async ({ hold, capture }) => {
+      expect(hold.available).toBe(50);
+      const first = await capture({ amount: 20 });
+      const second = await capture({ eventName: "api_call_basic", quantity: 7 });
+      return [first.consumed, second.consumed, second.remaining];
+    });
+    expect(said).toEqual([20, 7, 23]);
+    expect(await client.balance({ organizationId: id })).toMatchObject({ available: 73, held: 0 });
+    await expectLawfulLedger(app.sql, id);
+  });
+
+  it("and fails has nothing set aside afterwards", async () => {
+    const { id, client } = await serviceWith(100);
+    const failing = client.withHold({ organizationId: id, amount: 50 }, async ({ capture }) => {
+      await capture({ amount: 5 });
+      throw new Error("the model failed");
+    });
+    await expect(failing).rejects.toThrow("the model failed");
+    expect(await client.balance({ organizationId: id })).toMatchObject({ available: 95, held: 0 });
+  });
+
+  it("keeps the lease of its hold while it works", async () => {
+    const { id, client } = await serviceWith(100);
+    const held = await client.withHold(
+      { organizationId: id, amount: 50, leaseSeconds: 6 },
+      async ({ hold, capture }) => {
+        const question = { organizationId: id, holdId: hold.holdId };
+        const isExtended = async () => {
+          const { items } = await client.trpc.credits.holds.query(question);
+          expect(items[0]?.leaseEndsAt.getTime()).toBeGreaterThan(hold.leaseEndsAt.getTime());
+        };
+        await vi.waitFor(isExtended, { timeout: 30_000, interval: 200 });
+        return capture({ amount: 50 });
+      },
+    );
+    expect(held).toMatchObject({ consumed: 50, remaining: 0 });
+    await expectLawfulLedger(app.sql, id);
+  });
+
+  it("holds, extends, takes and releases by itself, each of them again where an answer was lost", async () => {
+    const lost = troubled(async (attempt, send) => {
+      const answer = await send();
+      if (attempt % 2 === 1) throw new TypeError("fetch failed");
+      return answer;
+    });
+    const { id, client } = await serviceWith(100, { fetch: lost.fetch });
+    const { holdId, replayed } = await client.hold({ organizationId: id, amount: 30 });
+    expect(replayed).toBe(true);
+    await client.extend({ organizationId: id, holdId, leaseSeconds: 600 });
+    expect(await client.capture({ organizationId: id, holdId, amount: 12 })).toMatchObject({
+      consumed: 12,
+      remaining: 18,
+    });
+    const released = await client.release({ organizationId: id, holdId });
+    expect(released).toMatchObject({ released: 18, captured: 12, available: 88 });
+    const ended = await failureOf(client.capture({ organizationId: id, holdId, amount: 1 }));
+    expect(ended).toMatchObject({
+      code: "HOLD_ENDED",
+      details: { holdId, reason: "released", captured: 12, released: 18 },
+    });
+    expect(ended?.code === "HOLD_ENDED" && ended.details.endedAt).toBeInstanceOf(Date);
+    expect((await expectLawfulLedger(app.sql, id)).balance).toBe(88);
+  });
+});
+
+describe("a collector", () => {
+  it("takes for many at once, each with its own result in its own place", async () => {
+    const { id, client } = await serviceWith(10);
+    const [first, unknown, tooMuch, last] = await client.consumeMany([
+      call(id, { quantity: 4, idempotencyKey: "a" }),
+      call(id, { eventName: "none" }),
+      call(id, { quantity: 7 }),
+      call(id, { quantity: 4, idempotencyKey: "a" }),
+    ]);
+    expect(first).toMatchObject({ ok: true, consumed: 4, replayed: false });
+    expect(unknown).toMatchObject({ ok: false, error: { code: "UNKNOWN_EVENT", details: { eventName: "none" } } });
+    expect(tooMuch).toMatchObject({
+      ok: false,
+      error: { code: "INSUFFICIENT_CREDITS", details: { required: 7, available: 6 } },
+    });
+    expect(last).toMatchObject({ ok: true, consumed: 4, replayed: true });
+    expect((await expectLawfulLedger(app.sql, id)).balance).toBe(6);
+  });
+
+  it("has as many items as it likes: they go in calls that the server takes", async () => {
+    const trouble = troubled((_, send) => send());
+    const { id, client } = await serviceWith(2_000, { fetch: trouble.fetch });
+    const results = await client.consumeMany(Array.from({ length: 1_200 }, () => call(id)));
+    expect(results.filter((result) => result.ok)).toHaveLength(1_200);
+    expect(trouble.seen).toHaveLength(3);
+    expect((await readLedger(app.sql, id)).balance).toBe(800);
+  });
+
+  it("hears of each item that nobody answered, and that the platform's key opens every organization", async () => {
+    const [a, b] = [await serviceWith(5), await serviceWith(5)];
+    const platform = createBillingClient({ url: api.url, apiKey: platformKey });
+    const results = await platform.consumeMany([call(a.id), call(b.id)]);
+    expect(results.map((result) => result.ok)).toEqual([true, true]);
+    const mine = await a.client.consumeMany([call(a.id), call(b.id)]);
+    expect(mine).toMatchObject([{ ok: true }, { ok: false, error: { code: "FORBIDDEN" } }]);
+    const cut = createBillingClient({
+      url: api.url,
+      apiKey: platformKey,
+      maxRetries: 0,
+      fetch: () => Promise.reject(new TypeError("fetch failed")),
+    });
+    expect(await cut.consumeMany([call(a.id)])).toMatchObject([
+      { ok: false, error: { code: "UNREACHABLE", retryable: true } },
+    ]);
+  });
+});
+
 describe("a service that must go on while Billfold is away", () => {
   const folders: string[] = [];
   afterAll(() => {
@@ -331,6 +456,20 @@ describe("a service that must go on while Billfold is away", () => {
     await vi.waitFor(async () => expect((await readLedger(app.sql, id)).balance).toBe(79), { timeout: 20_000 });
     await client.close();
     await expectLawfulLedger(app.sql, id);
+  });
+
+  it("keeps each of many, and what it kept is taken once", async () => {
+    const { id, line, open } = await serviceOverALine(100);
+    const client = open();
+    line.state = "deaf";
+    const items = Array.from({ length: 10 }, (_, n) => call(id, { quantity: 2, idempotencyKey: `item ${n}` }));
+    const results = await client.consumeMany(items);
+    expect(results.every((result) => result.ok && result.spooled)).toBe(true);
+    line.state = "whole";
+    await vi.waitFor(async () => expect(await client.spool?.drain()).toBe(true), { timeout: 20_000 });
+    expect(await client.consumeMany(items.slice(0, 1))).toMatchObject([{ ok: true, replayed: true }]);
+    expect((await expectLawfulLedger(app.sql, id)).balance).toBe(80);
+    await client.close();
   });
 
   it("is refused as ever while Billfold answers: what is missing is not kept", async () => {

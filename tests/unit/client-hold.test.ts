@@ -6,7 +6,10 @@ import { BillingClientError } from "~/client/index";
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-const ended = () => new BillingClientError("HOLD_ENDED", "ended", { holdId: "h" });
+const ended = () => {
+  const details = { holdId: "h", reason: "lease_ended" as const, endedAt: new Date(0), captured: 0, released: 5 };
+  return new BillingClientError("HOLD_ENDED", "ended", details);
+};
 
 /** The steps of a hold, that write down when they are taken. */
 function steps(

@@ -27,12 +27,13 @@ describe("the wait before another try", () => {
 
 describe("a call", () => {
   it("may be repeated where it only asks, or where a key makes its copies one", () => {
-    expect(isRepeatable("query", undefined)).toBe(true);
-    expect(isRepeatable("mutation", { idempotencyKey: "k" })).toBe(true);
-    expect(isRepeatable("mutation", { name: "Acme" })).toBe(false);
-    expect(isRepeatable("mutation", undefined)).toBe(false);
-    expect(isRepeatable("mutation", { items: [{ idempotencyKey: "a" }, { idempotencyKey: "b" }] })).toBe(true);
-    expect(isRepeatable("mutation", { items: [{ idempotencyKey: "a" }, {}] })).toBe(false);
+    expect(isRepeatable("query", "p", undefined)).toBe(true);
+    expect(isRepeatable("mutation", "p", { idempotencyKey: "k" })).toBe(true);
+    expect(isRepeatable("mutation", "p", { name: "Acme" })).toBe(false);
+    expect(isRepeatable("mutation", "p", undefined)).toBe(false);
+    expect(isRepeatable("mutation", "p", { items: [{ idempotencyKey: "a" }, { idempotencyKey: "b" }] })).toBe(true);
+    expect(isRepeatable("mutation", "p", { items: [{ idempotencyKey: "a" }, {}] })).toBe(false);
+    expect(isRepeatable("mutation", "credits.releaseHold", { holdId: "h" })).toBe(true);
   });
 });
 
