@@ -1,9 +1,10 @@
 // Claims on lots: what a refund or a lost dispute takes back, what an open dispute freezes, and what becomes of credits
 // that were spent already. Targets are absolute, so any order and any number of copies leads to the same account.
 import { type Account, type AccountLot, type Cause, ownCause } from "./account";
-import { type Credits, toCredits } from "./credits";
+import { freeCredits } from "./credits";
+import { invariant } from "./errors";
 
-/** A payment as the bank has it, in the currency's minor unit. */
+/** A payment as the bank has it, in the currency's minor unit. Refunds and disputes together may exceed it. */
 export interface PaymentTruth {
   amount: number;
   /** Refunded in all, failed refunds left out. */
@@ -13,24 +14,33 @@ export interface PaymentTruth {
   lost: number;
 }
 
+export interface ClaimTarget {
+  /** What is to be taken of a lot in all. */
+  toTake: number;
+  /** What is to be frozen of it in all, beside that. */
+  toFreeze: number;
+}
+
 /**
- * What a payment claims of a lot that it paid for: its share of the lot, rounded down; what was transferred away is claimed
- * where it went.
+ * What a payment claims of each lot that it paid for. All of them together give its share of their sum, rounded down, however
+ * they were split; what was transferred away is claimed where it went.
+ * @param lots everything that the payment paid for, in the order in which it came to be
  */
 export function claimsOn(
-  lot: { amount: number; transferred: number },
+  lots: readonly { amount: number; transferred: number }[],
   payment: PaymentTruth,
-): { toTake: number; toFreeze: number } {
-  const base = BigInt(lot.amount - lot.transferred);
+): ClaimTarget[] {
   const whole = BigInt(payment.amount);
-  if (whole <= 0n) return { toTake: 0, toFreeze: 0 };
-  const share = (part: number): number => {
-    const bounded = BigInt(Math.min(part, payment.amount));
-    return Number((base * bounded) / whole);
-  };
-  const toTake = share(payment.refunded + payment.lost);
-  const toFreeze = share(payment.refunded + payment.lost + payment.disputed) - toTake;
-  return { toTake, toFreeze };
+  const gone = BigInt(Math.min(payment.refunded + payment.lost, payment.amount));
+  const touched = BigInt(Math.min(payment.refunded + payment.lost + payment.disputed, payment.amount));
+  let sum = 0n;
+  return lots.map((lot) => {
+    const before = sum;
+    sum += BigInt(lot.amount - lot.transferred);
+    const share = (part: bigint) => (whole <= 0n ? 0 : Number((sum * part) / whole - (before * part) / whole));
+    const toTake = share(gone);
+    return { toTake, toFreeze: Math.max(0, share(touched) - toTake) };
+  });
 }
 
 /** Where a claim comes from; kept with each row that it causes. */
@@ -41,42 +51,77 @@ export interface ClaimCause {
   reason: string;
 }
 
-/** Sets what is claimed of a lot and does it: takes, freezes, or gives back. */
-export function claim(
-  account: Account,
-  lot: AccountLot,
-  target: { toTake: number; toFreeze: number },
-  cause: ClaimCause,
-  at: Date,
-): void {
-  if (lot.toTake === target.toTake && lot.toFreeze === target.toFreeze) return;
-  const grew = target.toTake > lot.toTake;
-  lot.toTake = target.toTake;
-  lot.toFreeze = target.toFreeze;
-  account.changedClaims.add(lot);
-  settleLot(account, lot, cause, at, grew);
+/** A new target for a lot. */
+export interface Claim {
+  lot: AccountLot;
+  target: ClaimTarget;
+  /** Why something is taken or given back, and why something is frozen or no longer. */
+  taking: ClaimCause;
+  freezing: ClaimCause;
+  /** What of `taken` was not there to take and became debt: by the ledger, `taken` less what its rows took of the lot. */
+  covered: number;
+}
+
+/** What a lot has paid for debts, less what it got back. */
+export interface DebtPayer {
+  lot: AccountLot;
+  amount: number;
+}
+
+/**
+ * Sets what is claimed of lots and does it: takes, freezes, or gives back. What was paid for a claim that is no more goes
+ * back to the lots that paid it.
+ * @param payers who paid debts until now, the latest first; needed where a claim that was covered shrinks
+ */
+export function claim(account: Account, claims: readonly Claim[], payers: readonly DebtPayer[], at: Date): void {
+  const left = payers.map((payer) => ({ ...payer }));
+  for (const { lot, target, taking, freezing, covered } of claims) {
+    if (lot.toTake === target.toTake && lot.toFreeze === target.toFreeze) continue;
+    const grew = target.toTake > lot.toTake;
+    lot.toTake = target.toTake;
+    lot.toFreeze = target.toFreeze;
+    account.changedClaims.add(lot);
+    const tooMuch = lot.taken - lot.toTake;
+    if (tooMuch > 0) giveBack(account, lot, { amount: tooMuch, covered, payers: left, cause: taking, at });
+    settleLot(account, lot, { taking, freezing, at, isNew: grew });
+  }
+  // Only now: a lot that is claimed as well must not pay for another's debt first.
   settleDebt(account, at);
 }
 
-/** Does what claims and debts still wait for, after credits have come free or come in. */
+/** What is claimed of a lot and is nowhere to be taken any more, because it was spent. Debt that stands for it is not counted. */
+export function shortOf(lot: AccountLot): number {
+  return Math.max(0, lot.toTake - lot.taken - lot.expired - lot.remaining);
+}
+
+/** Does what claims and debts still wait for, after credits have come free, come in, or left a hold. */
 export function settleAccount(account: Account, at: Date): void {
+  const cause = account.rows.at(-1);
+  const spent = cause?.type === "consume" ? new Set(cause.entries.map((entry) => entry.grantId)) : null;
   for (const lot of [...account.state.lots]) {
     if (lot.toTake === lot.taken && lot.toFreeze === lot.frozen) continue;
-    settleLot(
-      account,
-      lot,
-      { type: "refund", reference: lot.id, reason: `${lot.label}: its payment was taken back` },
+    const reason = `${lot.label}: its payment was taken back`;
+    settleLot(account, lot, {
+      taking: { type: "refund", reference: lot.id, reason },
+      freezing: { type: "dispute", reference: lot.id, reason: `${lot.label}: its payment is disputed` },
       at,
-      false,
-    );
+      // A claim that waited for a hold meets what the hold has spent only now.
+      isNew: spent?.has(lot.id) ?? false,
+    });
   }
   settleDebt(account, at);
 }
 
-function settleLot(account: Account, lot: AccountLot, cause: ClaimCause, at: Date, grew: boolean): void {
-  const owed = lot.toTake - lot.taken;
-  if (owed > 0) takeBack(account, lot, owed, cause, at, grew);
-  else if (owed < 0) giveBack(account, lot, -owed, cause, at);
+interface Settling {
+  taking: ClaimCause;
+  freezing: ClaimCause;
+  at: Date;
+  /** Whether a claim has just met credits that are spent: once for each, so that a suspension that was lifted stays lifted. */
+  isNew: boolean;
+}
+
+function settleLot(account: Account, lot: AccountLot, { taking, freezing, at, isNew }: Settling): void {
+  if (lot.toTake > lot.taken) takeBack(account, lot, taking, at, isNew);
   const unheld = lot.remaining - (lot.held - lot.frozen);
   const change = Math.min(lot.toFreeze, unheld) - lot.frozen;
   if (change === 0) return;
@@ -84,31 +129,28 @@ function settleLot(account: Account, lot: AccountLot, cause: ClaimCause, at: Dat
   account.changedClaims.add(lot);
   account.post({
     type: "dispute",
-    cause: rowCause(account, lot, cause, change > 0 ? "frozen" : "no longer frozen"),
+    cause: rowCause(account, lot, freezing, change > 0 ? "frozen" : "no longer frozen"),
     entries: [{ lot, amount: 0, held: change }],
     at,
   });
 }
 
-function takeBack(account: Account, lot: AccountLot, owed: number, cause: ClaimCause, at: Date, grew: boolean): void {
-  const fromFrozen = Math.min(owed, lot.frozen);
-  const fromFree = Math.min(owed - fromFrozen, lot.remaining - lot.held);
-  const taken = fromFrozen + fromFree;
-  const entries = taken > 0 ? [{ lot, amount: -taken, held: -fromFrozen }] : [];
-  // What is neither here, nor taken, nor gone some other way was spent; what holds have is still here and follows later.
-  const spent = lot.amount - lot.remaining - lot.taken - lot.transferred - lot.expired;
-  const short = Math.min(owed - taken, Math.max(0, spent));
-  lot.frozen -= fromFrozen;
+function takeBack(account: Account, lot: AccountLot, cause: ClaimCause, at: Date, isNew: boolean): void {
+  const owed = lot.toTake - lot.taken - lot.expired;
+  // What no dispute needs any more goes first, then what is free, then what is frozen.
+  const thawed = Math.min(Math.max(0, owed), Math.max(0, lot.frozen - lot.toFreeze));
+  const free = Math.min(Math.max(0, owed - thawed), lot.remaining - lot.held);
+  const frozen = Math.min(Math.max(0, owed - thawed - free), lot.frozen - thawed);
+  const taken = thawed + free + frozen;
+  lot.frozen -= thawed + frozen;
   lot.taken += taken;
-  let debt = 0;
-  if (account.state.spentPolicy === "debt" && short > 0) {
-    const others = payFrom(account, short, at, lot);
-    for (const part of others) entries.push({ lot: part.lot, amount: -part.amount, held: 0 });
-    debt = short - others.reduce((sum, part) => sum + part.amount, 0);
-    lot.taken += short;
-  }
-  if (taken > 0 || debt > 0 || entries.length > 0) account.changedClaims.add(lot);
-  if (account.state.spentPolicy === "suspend" && short > 0 && grew && !account.state.suspended) {
+  const entries = taken > 0 ? [{ lot, amount: -taken, held: 0 - thawed - frozen }] : [];
+  // What holds have set aside is still here and follows when they end; what has expired was never spent.
+  const short = Math.max(0, lot.toTake - lot.taken - lot.expired - (lot.remaining - taken));
+  const debt = account.state.spentPolicy === "debt" ? short : 0;
+  lot.taken += debt;
+  if (taken > 0 || debt > 0) account.changedClaims.add(lot);
+  if (account.state.spentPolicy === "suspend" && short > 0 && isNew && !account.state.suspended) {
     account.state.suspended = true;
     account.suspension = { at, reason: cause.reason };
   }
@@ -116,59 +158,63 @@ function takeBack(account: Account, lot: AccountLot, owed: number, cause: ClaimC
   account.post({ type: cause.type, cause: rowCause(account, lot, cause, "taken back"), entries, debt, at });
 }
 
-/** Credits of other lots that pay what this one cannot. */
-function payFrom(
-  account: Account,
-  amount: number,
-  at: Date,
-  except: AccountLot | null,
-): { lot: AccountLot; amount: Credits }[] {
-  const free = account.available(at) - (except === null ? 0 : freeOf(except, at));
-  const payable = Math.min(amount, free);
-  if (payable <= 0) return [];
-  const parts: { lot: AccountLot; amount: Credits }[] = [];
-  let open = payable;
-  for (const lot of account.state.lots) {
-    if (lot === except || open === 0) continue;
-    const part = Math.min(open, freeOf(lot, at));
-    if (part <= 0) continue;
-    parts.push({ lot, amount: toCredits(part) });
-    open -= part;
-  }
-  return parts;
+interface GivingBack {
+  amount: number;
+  covered: number;
+  payers: { lot: AccountLot; amount: number }[];
+  cause: ClaimCause;
+  at: Date;
 }
 
-function freeOf(lot: AccountLot, at: Date): number {
-  return lot.expiresAt !== null && lot.expiresAt <= at ? 0 : lot.remaining - lot.held;
-}
-
-function giveBack(account: Account, lot: AccountLot, amount: number, cause: ClaimCause, at: Date): void {
-  const settled = Math.min(account.state.debt, amount);
-  const given = amount - settled;
+function giveBack(account: Account, lot: AccountLot, { amount, covered, payers, cause, at }: GivingBack): void {
+  invariant(covered >= 0 && covered <= lot.taken, "no more of a claim was covered than was taken");
+  const uncovered = Math.min(amount, covered);
+  const own = amount - uncovered;
+  const unpaid = Math.min(account.state.debt, uncovered);
   lot.taken -= amount;
   account.changedClaims.add(lot);
-  account.post({
-    type: cause.type,
-    cause: rowCause(account, lot, cause, "given back"),
-    entries: given > 0 ? [{ lot, amount: given }] : [],
-    debt: -settled,
-    at,
-  });
+  if (own > 0 || unpaid > 0) {
+    account.post({
+      type: cause.type,
+      cause: rowCause(account, lot, cause, "given back"),
+      entries: own > 0 ? [{ lot, amount: own }] : [],
+      debt: 0 - unpaid,
+      at,
+    });
+  }
+  const entries: { lot: AccountLot; amount: number }[] = [];
+  let open = uncovered - unpaid;
+  for (const payer of payers) {
+    const part = Math.min(open, payer.amount);
+    if (part === 0) continue;
+    entries.push({ lot: payer.lot, amount: part });
+    payer.amount -= part;
+    open -= part;
+  }
+  if (entries.length === 0) return;
+  const reason = `${cause.reason}: what other credits had paid is given back`;
+  account.post({ type: "debt", cause: ownCause(account, "debt", { reason, reference: cause.reference }), entries, at });
 }
 
 /** Pays debt from what is free, in burn order. */
 export function settleDebt(account: Account, at: Date): void {
-  if (account.state.debt === 0) return;
-  const parts = payFrom(account, account.state.debt, at, null);
-  const paid = parts.reduce((sum, part) => sum + part.amount, 0);
-  if (paid === 0) return;
+  let open = account.state.debt;
+  if (open === 0) return;
+  const entries: { lot: AccountLot; amount: number }[] = [];
+  for (const lot of account.state.lots) {
+    const part = Math.min(open, freeCredits(lot, at));
+    if (part === 0) continue;
+    entries.push({ lot, amount: -part });
+    open -= part;
+  }
+  if (entries.length === 0) return;
   account.post({
     type: "debt",
     cause: ownCause(account, "debt", {
       reason: "Pays for credits that were spent before their payment was taken back",
     }),
-    entries: parts.map((part) => ({ lot: part.lot, amount: -part.amount })),
-    debt: -paid,
+    entries,
+    debt: open - account.state.debt,
     at,
   });
 }

@@ -10,7 +10,13 @@ export type AlertKind =
   | "unexpected_transition"
   | "second_subscription"
   | "event_dead"
-  | "payment_failed";
+  | "payment_failed"
+  | "payment_disputed"
+  | "dispute_lost"
+  | "credits_owed"
+  | "account_suspended"
+  | "account_resumed"
+  | "spent_policy_changed";
 
 export interface Alert {
   organizationId: string | null;
@@ -41,6 +47,24 @@ export async function resolveAlert(
   await tx.billingAlert.updateMany({
     where: { organizationId, kind, subject, resolvedAt: null },
     data: { resolvedAt: now },
+  });
+}
+
+/** Closes all alerts of a kind. */
+export async function resolveAlerts(
+  tx: Transaction,
+  organizationId: string,
+  kind: AlertKind,
+  now: Date,
+): Promise<void> {
+  await tx.billingAlert.updateMany({ where: { organizationId, kind, resolvedAt: null }, data: { resolvedAt: now } });
+}
+
+/** Keeps what somebody of the platform did, for whoever asks later; nobody has to look at it. */
+export async function recordAction(tx: Transaction, action: Alert, now: Date): Promise<void> {
+  const { details, ...rest } = action;
+  await tx.billingAlert.create({
+    data: { id: newId(now), ...rest, ...(details ? { details } : {}), createdAt: now, resolvedAt: now },
   });
 }
 

@@ -98,8 +98,8 @@ export interface AllowanceState {
 
 /**
  * Makes the slices that are still to come agree with the subscription as it is now: none after its end, none of a period
- * that it has left (its money went back as a proration), and none larger than the present plan's. Slices of a period that
- * was stopped, and that the subscription has come back to, go on.
+ * that it has left (its money went back as a proration) or whose payment was wholly taken back, and none larger than the
+ * present plan's. Slices of a period that was stopped, and that the subscription has come back to, go on.
  */
 export async function settleAllowances(
   tx: Transaction,
@@ -118,7 +118,12 @@ export async function settleAllowances(
     OR: [{ stripeItemId: { not: stripeItemId } }, { periodStart: { lt: periodStart } }],
   };
   await tx.allowancePeriod.updateMany({ where: { ...open, ...left, stoppedAt: null }, data: { stoppedAt: now } });
-  await tx.allowancePeriod.updateMany({ where: { ...open, ...here }, data: { stoppedAt: null } });
+  const takenBack = { stripeInvoiceId: { in: await listInvoicesTakenBack(tx, organizationId, stripeSubscriptionId) } };
+  await tx.allowancePeriod.updateMany({ where: { ...open, ...takenBack, stoppedAt: null }, data: { stoppedAt: now } });
+  await tx.allowancePeriod.updateMany({
+    where: { ...open, ...here, OR: [{ stripeInvoiceId: null }, { NOT: takenBack }] },
+    data: { stoppedAt: null },
+  });
   await tx.allowancePeriod.updateMany({
     where: { ...open, ...here, trial: false, credits: { gt: BigInt(plan.credits) } },
     data: {
@@ -129,6 +134,21 @@ export async function settleAllowances(
       priceId: plan.priceId,
     },
   });
+}
+
+/** Invoices of periods with slices to come whose payments were refunded or lost to the last cent. */
+async function listInvoicesTakenBack(
+  tx: Transaction,
+  organizationId: string,
+  stripeSubscriptionId: string,
+): Promise<string[]> {
+  const rows = await tx.$queryRaw<{ invoice_id: string }[]>`
+    SELECT p.invoice_id FROM stripe_payments p
+    WHERE p.invoice_id IN (
+      SELECT a.stripe_invoice_id FROM allowance_periods a
+      WHERE a.organization_id = ${organizationId}::uuid AND a.stripe_subscription_id = ${stripeSubscriptionId} AND a.next_slice_at IS NOT NULL)
+    GROUP BY p.invoice_id HAVING sum(least(p.refunded + p.lost, p.amount)) >= sum(p.amount) AND sum(p.amount) > 0`;
+  return rows.map((row) => row.invoice_id);
 }
 
 /** Ends what is still to come of a subscription. */

@@ -1,6 +1,7 @@
 // Makes our rows equal to Stripe's truth: the only writer of what mirrors Stripe. Each function refetches, under the
 // organization's lock, then saves in one transaction; it can be called at any time, in any order, any number of times.
 import { paidPeriods } from "~/domain/allowance";
+import type { PaymentTruth } from "~/domain/claims";
 import { toCredits } from "~/domain/credits";
 import { BillingError } from "~/domain/errors";
 import {
@@ -15,10 +16,14 @@ import {
 import { asPlatform, Prisma, type Transaction } from "../db";
 import { newId } from "../db/keys";
 import { log } from "../log";
-import { callStripe, expectObject, expectPage, findAtStripe, type Stripe, toDate } from "../stripe";
+import { callStripe, expectObject, expectPage, findAtStripe, idOf, type Stripe, toDate } from "../stripe";
 import {
+  type DisputeFacts,
+  fetchPayment,
   INVOICE_EXPAND,
   type InvoiceFacts,
+  isGiven,
+  type PaymentFacts,
   readInvoice,
   readSession,
   readSubscription,
@@ -32,6 +37,7 @@ import { type AllowanceState, entitle, settleAllowances, stopAllowances } from "
 import { type CataloguePlan, findPackByStripePrice, findPlansByStripePrice } from "./catalogue";
 import { grantOnce } from "./credits";
 import { attachCustomer, findOwner } from "./customers";
+import { type ClaimCauses, claimPaidLots } from "./payments";
 import type { SyncLock } from "./sync-lock";
 
 export interface SyncRun {
@@ -111,10 +117,48 @@ export async function syncInvoice(run: SyncRun, invoiceId: string): Promise<stri
   );
 }
 
-/** Whatever a payment was for. @returns a sentence for the event log */
+/**
+ * Whatever a payment was for, and what was taken back of it: refunds and disputes claim the credits that it paid for. What it
+ * paid for is synchronized on the way, so that a refund that is told before the payment is as good as one that is told after.
+ * @returns a sentence for the event log
+ */
 export async function syncPaymentIntent(run: SyncRun, paymentIntentId: string): Promise<string> {
+  const purpose = await findPurpose(run, paymentIntentId);
+  if (!purpose) return `payment ${paymentIntentId} belongs to nothing that we sell`;
+  const payments: PaymentFacts[] = [];
+  for (const id of new Set([paymentIntentId, ...purpose.paymentIntentIds])) {
+    const facts = await fetchPayment(run.stripe, id);
+    if (!facts) continue;
+    const refused = await refuseForeign(run, id, facts.customerId, facts.metadataOrganizationId);
+    if (refused) return refused;
+    payments.push(facts);
+  }
+  const paid = payments.filter(isPaid);
+  // First what is known of the payment: what it pays for is granted, stopped and shown by it.
+  const causes = await run.lock.save((tx) => savePayments(tx, run, paid, purpose));
+  const sentence = await (purpose.kind === "session" ? syncCheckoutSession : syncInvoice)(run, purpose.id);
+  if (paid.length === 0) return sentence;
+  const claimed = await run.lock.save(async (tx) => {
+    await saveRefunds(tx, run, paid, purpose);
+    const paidBy = {
+      stripePaymentId: paymentIntentId,
+      stripeInvoiceId: purpose.kind === "invoice" ? purpose.id : null,
+    };
+    return claimPaidLots(tx, paidBy, causes, run.now);
+  });
+  return claimed ? `${sentence}; ${claimed}` : sentence;
+}
+
+/** What a payment was for, with the other payments for it. */
+interface Purpose {
+  kind: "session" | "invoice";
+  id: string;
+  paymentIntentIds: string[];
+}
+
+async function findPurpose(run: SyncRun, paymentIntentId: string): Promise<Purpose | null> {
   const session = await findSessionOfPayment(run, paymentIntentId);
-  if (session) return syncCheckoutSession(run, session);
+  if (session) return { kind: "session", id: session, paymentIntentIds: [] };
   const [payment] = await callStripe(async () =>
     expectPage(
       await run.stripe.invoicePayments.list({
@@ -123,9 +167,13 @@ export async function syncPaymentIntent(run: SyncRun, paymentIntentId: string): 
       }),
     ),
   );
-  const invoice = payment?.invoice;
-  if (!invoice) return `payment ${paymentIntentId} belongs to nothing that we sell`;
-  return syncInvoice(run, typeof invoice === "string" ? invoice : invoice.id);
+  const invoice = idOf(payment?.invoice);
+  if (!invoice) return null;
+  const all = await callStripe(async () =>
+    expectPage(await run.stripe.invoicePayments.list({ invoice, status: "paid", limit: 100 })),
+  );
+  const paymentIntentIds = all.map(({ payment }) => idOf(payment.payment_intent)).filter((id) => id !== null);
+  return { kind: "invoice", id: invoice, paymentIntentIds };
 }
 
 async function findSessionOfPayment(run: SyncRun, paymentIntentId: string): Promise<string | null> {
@@ -206,7 +254,7 @@ async function savePurchase(
   await saveHistory(tx, run, {
     kind: "credit_purchase",
     stripeId: facts.id,
-    status: outcome,
+    status: await shownStatus(tx, outcome, facts.paymentIntentId ? [facts.paymentIntentId] : []),
     description: `${NUMBER.format(credits)} credits`,
     amount: facts.total,
     tax: facts.tax,
@@ -476,7 +524,10 @@ async function saveInvoice(
     await saveHistory(tx, run, {
       kind: "invoice",
       stripeId: invoice.id,
-      status: invoice.status === "open" && invoice.attempted ? "failed" : invoice.status,
+      status:
+        invoice.status === "open" && invoice.attempted
+          ? "failed"
+          : await shownStatus(tx, invoice.status, invoice.paymentIntentIds),
       description: plan ? `${plan.planName}, ${plan.interval === "year" ? "yearly" : "monthly"}` : "Invoice",
       amount: invoice.total,
       tax: invoice.tax,
@@ -498,7 +549,7 @@ async function saveInvoice(
 }
 
 interface HistoryLine {
-  kind: "invoice" | "credit_purchase";
+  kind: "invoice" | "credit_purchase" | "refund";
   stripeId: string;
   status: string;
   description: string;
@@ -521,6 +572,151 @@ async function saveHistory(tx: Transaction, run: SyncRun, line: HistoryLine): Pr
     // A purchase keeps the instant at which we first saw it; an invoice moves to the one at which it was paid.
     update: kind === "invoice" ? { ...amounts, occurredAt } : amounts,
   });
+}
+
+/** What is paid may be disputed: its line says so. */
+async function shownStatus(tx: Transaction, status: string, paymentIntentIds: string[]): Promise<string> {
+  if (status !== "paid" || paymentIntentIds.length === 0) return status;
+  const payments = await tx.stripePayment.findMany({ where: { id: { in: paymentIntentIds } } });
+  if (payments.some((payment) => payment.disputed > 0n)) return "disputed";
+  return payments.some((payment) => payment.lost > 0n) ? "dispute_lost" : status;
+}
+
+// ── Payments that were taken back ────────────────────────────────────────────────────────────────────────────
+
+type PaidFacts = PaymentFacts & { truth: PaymentTruth };
+
+const isPaid = (facts: PaymentFacts): facts is PaidFacts => facts.truth !== null;
+
+const NOTHING: PaymentTruth = { amount: 0, refunded: 0, disputed: 0, lost: 0 };
+
+/** Keeps what is known of payments, and opens or closes the alerts of their disputes. @returns why their claims change */
+async function savePayments(
+  tx: Transaction,
+  run: SyncRun,
+  payments: readonly PaidFacts[],
+  purpose: Purpose,
+): Promise<ClaimCauses> {
+  const { organizationId } = run.lock;
+  const before = { ...NOTHING };
+  const after = { ...NOTHING };
+  for (const { id, truth, currency, disputes } of payments) {
+    const known = await tx.stripePayment.findUnique({ where: { id } });
+    const row = {
+      organizationId,
+      invoiceId: purpose.kind === "invoice" ? purpose.id : null,
+      amount: BigInt(truth.amount),
+      currency,
+      refunded: BigInt(truth.refunded),
+      disputed: BigInt(truth.disputed),
+      lost: BigInt(truth.lost),
+      syncedAt: run.now,
+    };
+    await tx.stripePayment.upsert({ where: { id }, create: { id, ...row }, update: row });
+    for (const part of ["amount", "refunded", "disputed", "lost"] as const) {
+      before[part] += Number(known?.[part] ?? 0n);
+      after[part] += truth[part];
+    }
+    const grew = {
+      open: truth.disputed > Number(known?.disputed ?? 0n),
+      lost: truth.lost > Number(known?.lost ?? 0n),
+    };
+    for (const dispute of disputes) await tellOfDispute(tx, run, dispute, currency, grew);
+  }
+  return causesOf(before, after, payments);
+}
+
+async function tellOfDispute(
+  tx: Transaction,
+  run: SyncRun,
+  dispute: DisputeFacts,
+  currency: string,
+  grew: { open: boolean; lost: boolean },
+): Promise<void> {
+  const { organizationId } = run.lock;
+  const details = {
+    dispute: dispute.id,
+    amount: dispute.amount,
+    currency,
+    reason: dispute.reason,
+    dueBy: dispute.dueBy?.toISOString() ?? null,
+  };
+  if (dispute.standing !== "open") await resolveAlert(tx, organizationId, "payment_disputed", dispute.id, run.now);
+  if (dispute.standing === "open" && grew.open) {
+    const until = dispute.dueBy ? ` Evidence is taken until ${DAY.format(dispute.dueBy)}.` : "";
+    const message = `A payment is disputed (${dispute.reason.replaceAll("_", " ")}). Its credits are frozen until that is decided.${until}`;
+    const kind = "payment_disputed";
+    await raiseAlert(tx, { organizationId, kind, subject: dispute.id, message, details }, run.now);
+  }
+  if (dispute.standing === "lost" && grew.lost) {
+    const message = "A disputed payment was lost. The credits that it paid for are taken back.";
+    await raiseAlert(tx, { organizationId, kind: "dispute_lost", subject: dispute.id, message, details }, run.now);
+  }
+}
+
+const DAY = new Intl.DateTimeFormat("en", { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
+
+/** Why claims change, by what has changed of the payments; where nothing has, by how they stand. */
+function causesOf(known: PaymentTruth, truth: PaymentTruth, payments: readonly PaidFacts[]): ClaimCauses {
+  const same = (["refunded", "disputed", "lost"] as const).every((part) => known[part] === truth[part]);
+  const before = same ? NOTHING : known;
+  const refunds = payments.flatMap((payment) => payment.refunds);
+  const disputes = payments.flatMap((payment) => payment.disputes);
+  const newest = (standing: DisputeFacts["standing"]) => disputes.find((dispute) => dispute.standing === standing)?.id;
+  const reference = payments[0]?.id ?? "";
+  const taking = ((): ClaimCauses["taking"] => {
+    if (truth.lost > before.lost) {
+      return { type: "dispute", reference: newest("lost") ?? reference, reason: "A dispute of the payment was lost" };
+    }
+    if (truth.refunded > before.refunded) {
+      const reason = truth.refunded < truth.amount ? "A part of the payment was refunded" : "The payment was refunded";
+      return { type: "refund", reference: refunds.find(isGiven)?.id ?? reference, reason };
+    }
+    if (truth.refunded < before.refunded) {
+      const failed = refunds.find((refund) => !isGiven(refund));
+      return { type: "refund", reference: failed?.id ?? reference, reason: "A refund of the payment failed" };
+    }
+    return { type: "dispute", reference: disputes[0]?.id ?? reference, reason: "A dispute of the payment was decided" };
+  })();
+  const opened = truth.disputed > before.disputed;
+  const freezing: ClaimCauses["freezing"] = {
+    type: "dispute",
+    reference: newest(opened ? "open" : truth.lost > before.lost ? "lost" : "none") ?? disputes[0]?.id ?? reference,
+    reason: opened ? "The payment is disputed" : "A dispute of the payment was decided",
+  };
+  return { taking, freezing };
+}
+
+/** A line of history for each refund, with its share of the tax. */
+async function saveRefunds(
+  tx: Transaction,
+  run: SyncRun,
+  payments: readonly PaidFacts[],
+  purpose: Purpose,
+): Promise<void> {
+  const { organizationId } = run.lock;
+  const paidLine = await tx.billingHistory.findFirst({
+    where: { organizationId, stripeId: purpose.id, kind: purpose.kind === "session" ? "credit_purchase" : "invoice" },
+  });
+  const total = Number(paidLine?.amount ?? 0n);
+  const tax = Number(paidLine?.tax ?? 0n);
+  for (const { refunds, currency } of payments) {
+    for (const refund of refunds) {
+      await saveHistory(tx, run, {
+        kind: "refund",
+        stripeId: refund.id,
+        status: refund.status,
+        description: paidLine ? `Refund of ${paidLine.description}` : "Refund",
+        amount: -refund.amount,
+        tax: total > 0 && tax > 0 ? -Math.round((tax * refund.amount) / total) : 0,
+        currency,
+        number: null,
+        invoiceUrl: paidLine?.invoiceUrl ?? null,
+        pdfUrl: null,
+        occurredAt: refund.createdAt,
+      });
+    }
+  }
 }
 
 /**

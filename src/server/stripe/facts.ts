@@ -1,6 +1,7 @@
 // What of Stripe's objects we use, in our words. Where a field lives in the current API is known here and nowhere else.
 import type { PaidLine } from "~/domain/allowance";
-import { idOf, type Stripe, toDate, toDateOrNull } from "./index";
+import type { PaymentTruth } from "~/domain/claims";
+import { callStripe, expectPage, findAtStripe, idOf, type Stripe, toDate, toDateOrNull } from "./index";
 
 export interface CardFacts {
   brand: string;
@@ -187,17 +188,155 @@ export function readSession(session: Stripe.Checkout.Session): SessionFacts {
   };
 }
 
+export interface RefundFacts {
+  id: string;
+  /** Minor units. */
+  amount: number;
+  status: string;
+  reason: string | null;
+  createdAt: Date;
+}
+
+export interface DisputeFacts {
+  id: string;
+  /** Minor units; more than what was left of the payment where the bank wants it so. */
+  amount: number;
+  /** `open`: the money is withdrawn and nothing is decided. `none`: an inquiry, or won: the money is here. */
+  standing: "open" | "lost" | "none";
+  /** In Stripe's words. */
+  status: string;
+  reason: string;
+  /** Until when evidence is taken. */
+  dueBy: Date | null;
+  createdAt: Date;
+}
+
+export interface PaymentFacts {
+  id: string;
+  customerId: string | null;
+  metadataOrganizationId: string | null;
+  currency: string;
+  /** Null while nothing is paid. */
+  truth: PaymentTruth | null;
+  /** Newest first, as the disputes. */
+  refunds: RefundFacts[];
+  disputes: DisputeFacts[];
+}
+
+/** A payment with everything that was taken back of it; null where Stripe does not have it. */
+export async function fetchPayment(stripe: Stripe, paymentIntentId: string): Promise<PaymentFacts | null> {
+  const intent = await findAtStripe("payment_intent", () =>
+    stripe.paymentIntents.retrieve(paymentIntentId, { expand: ["latest_charge"] }),
+  );
+  if (!intent) return null;
+  const charge = typeof intent.latest_charge === "object" ? intent.latest_charge : null;
+  const paid = charge?.status === "succeeded" ? charge.amount_captured : 0;
+  const refunds: RefundFacts[] = [];
+  const disputes: DisputeFacts[] = [];
+  if (paid > 0) {
+    const about = { payment_intent: intent.id, limit: 100 };
+    refunds.push(...(await listAll((page) => stripe.refunds.list({ ...about, ...page }))).map(readRefund));
+    disputes.push(...(await listAll((page) => stripe.disputes.list({ ...about, ...page }))).map(readDispute));
+  }
+  return {
+    id: intent.id,
+    customerId: idOf(intent.customer),
+    metadataOrganizationId: intent.metadata.organizationId ?? null,
+    currency: intent.currency,
+    truth: paid > 0 ? truthOf(paid, refunds, disputes) : null,
+    refunds,
+    disputes,
+  };
+}
+
+async function listAll<T extends { id: string }>(
+  list: (page: { starting_after?: string }) => Promise<{ data: T[]; has_more: boolean }>,
+): Promise<T[]> {
+  const all: T[] = [];
+  for (;;) {
+    const last = all.at(-1);
+    const page = await callStripe(() => list(last ? { starting_after: last.id } : {}));
+    all.push(...expectPage(page));
+    if (!page.has_more) return all;
+  }
+}
+
+// Not the charge's own sum: that one may still count a refund that has failed.
+function truthOf(amount: number, refunds: RefundFacts[], disputes: DisputeFacts[]): PaymentTruth {
+  const sum = (parts: { amount: number }[]) =>
+    Math.min(
+      amount,
+      parts.reduce((total, part) => total + part.amount, 0),
+    );
+  return {
+    amount,
+    refunded: sum(refunds.filter(isGiven)),
+    disputed: sum(disputes.filter((dispute) => dispute.standing === "open")),
+    lost: sum(disputes.filter((dispute) => dispute.standing === "lost")),
+  };
+}
+
+/** Whether a refund's money is at the customer or on its way there. */
+export function isGiven(refund: RefundFacts): boolean {
+  return refund.status !== "failed" && refund.status !== "canceled";
+}
+
+function readRefund(refund: Stripe.Refund): RefundFacts {
+  return {
+    id: refund.id,
+    amount: refund.amount,
+    status: refund.status ?? "pending",
+    reason: refund.reason,
+    createdAt: toDate(refund.created),
+  };
+}
+
+function readDispute(dispute: Stripe.Dispute): DisputeFacts {
+  return {
+    id: dispute.id,
+    amount: dispute.amount,
+    standing: standingOf(dispute),
+    status: dispute.status,
+    reason: dispute.reason,
+    dueBy: toDateOrNull(dispute.evidence_details.due_by),
+    createdAt: toDate(dispute.created),
+  };
+}
+
+const OPEN_DISPUTES = new Set<string>([
+  "needs_response",
+  "under_review",
+  "appeal_needs_response",
+  "appeal_under_review",
+]);
+
+function standingOf({ status, balance_transactions }: Stripe.Dispute): DisputeFacts["standing"] {
+  if (status === "won" || status.startsWith("warning_")) return "none";
+  if (status === "lost") return "lost";
+  if (OPEN_DISPUTES.has(status)) return "open";
+  // Prevented ones, and what Stripe may name one day: where the money went decides.
+  const moved = balance_transactions.reduce((sum, movement) => sum + movement.amount, 0);
+  if (moved >= 0) return "none";
+  return status === "prevented" ? "lost" : "open";
+}
+
 /** What an event's payload hints at: whose it may be. Only a hint: everything is read again from Stripe. */
 export interface EventHint {
   objectId: string | null;
   customerId: string | null;
   organizationId: string | null;
+  /** The payment that a charge, a refund or a dispute is about, and its charge. */
+  paymentIntentId: string | null;
+  chargeId: string | null;
 }
 
 export function readHint(event: Stripe.Event): EventHint {
   const object = event.data.object as unknown as {
     id?: string;
+    object?: string;
     customer?: string | { id: string } | null;
+    payment_intent?: string | { id: string } | null;
+    charge?: string | { id: string } | null;
     metadata?: Record<string, string> | null;
     parent?: { subscription_details?: { metadata?: Record<string, string> | null } | null } | null;
   };
@@ -206,5 +345,29 @@ export function readHint(event: Stripe.Event): EventHint {
     customerId: idOf(object.customer),
     organizationId:
       object.parent?.subscription_details?.metadata?.organizationId ?? object.metadata?.organizationId ?? null,
+    paymentIntentId: object.object === "payment_intent" ? (object.id ?? null) : idOf(object.payment_intent),
+    chargeId: object.object === "charge" ? (object.id ?? null) : idOf(object.charge),
+  };
+}
+
+/** Whose a payment is, read from Stripe: a refund or a dispute does not say it. Null where there is no such payment. */
+export async function findPaymentOwner(
+  stripe: Stripe,
+  hint: Pick<EventHint, "paymentIntentId" | "chargeId">,
+): Promise<{ objectId: string; customerId: string | null; organizationId: string | null } | null> {
+  const { chargeId } = hint;
+  let { paymentIntentId } = hint;
+  if (paymentIntentId === null && chargeId !== null) {
+    const charge = await findAtStripe("charge", () => stripe.charges.retrieve(chargeId));
+    paymentIntentId = idOf(charge?.payment_intent);
+  }
+  if (paymentIntentId === null) return null;
+  const id = paymentIntentId;
+  const intent = await findAtStripe("payment_intent", () => stripe.paymentIntents.retrieve(id));
+  if (!intent) return null;
+  return {
+    objectId: id,
+    customerId: idOf(intent.customer),
+    organizationId: intent.metadata.organizationId ?? null,
   };
 }

@@ -9,7 +9,7 @@ import { enqueue } from "../db/enqueue";
 import { log } from "../log";
 import { type Stripe, stripeForJobs } from "../stripe";
 import { type SyncTarget, targetOf } from "../stripe/events";
-import { readHint } from "../stripe/facts";
+import { type EventHint, findPaymentOwner, readHint } from "../stripe/facts";
 
 // A claim is renewed while its worker lives; after it the event is another worker's.
 const LEASE_SECONDS = 30;
@@ -96,8 +96,8 @@ async function claim(eventId: string, now: Date): Promise<Claimed | null> {
 
 async function apply(event: Stripe.Event, now: Date): Promise<Outcome> {
   const target = targetOf(event.type);
-  const hint = readHint(event);
-  if (!target || !hint.objectId) return { status: "ignored", organizationId: null, sentence: "nothing to look at" };
+  const hint = target ? await leadTo(target, readHint(event)) : null;
+  if (!target || !hint?.objectId) return { status: "ignored", organizationId: null, sentence: "nothing to look at" };
   const { objectId } = hint;
   const owner = await findOwner(hint);
   if (owner.kind !== "organization") {
@@ -124,6 +124,14 @@ async function apply(event: Stripe.Event, now: Date): Promise<Outcome> {
     SYNC[target]({ lock, stripe: stripeForJobs(), now, cause: `${event.type} ${event.id}` }, objectId),
   );
   return { status: "done", organizationId: owner.organizationId, sentence };
+}
+
+type Lead = Pick<EventHint, "objectId" | "customerId" | "organizationId">;
+
+/** The object to look at, and whose it may be. What is only about a payment does not say whose it is: Stripe is asked. */
+async function leadTo(target: SyncTarget, hint: EventHint): Promise<Lead | null> {
+  if (target !== "payment_intent" || hint.objectId === hint.paymentIntentId) return hint;
+  return findPaymentOwner(stripeForJobs(), hint);
 }
 
 /** Seconds until the next try: doubling, with an upper bound. */

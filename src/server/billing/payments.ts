@@ -1,0 +1,308 @@
+// What payments that were taken back claim of the credits they paid for, wherever those credits are by now. The truth of a
+// payment is written by `sync.ts`; how much is claimed, and how, is decided in `domain/claims.ts`.
+import type { Account } from "~/domain/account";
+import {
+  type Claim,
+  type ClaimCause,
+  type ClaimTarget,
+  claim,
+  claimsOn,
+  type DebtPayer,
+  shortOf,
+} from "~/domain/claims";
+import { BillingError, invariant } from "~/domain/errors";
+import type { Transaction } from "../db";
+import { raiseAlert, resolveAlert, resolveAlerts } from "./alerts";
+import { loadLots, lockAccounts, saveAccounts } from "./ledger/accounts";
+
+/** What paid for lots: a payment, or an invoice with all payments of it. */
+export interface PaidBy {
+  stripePaymentId?: string | null | undefined;
+  stripeInvoiceId?: string | null | undefined;
+}
+
+/** Why something is taken or given back, and why something is frozen or no longer. */
+export interface ClaimCauses {
+  taking: ClaimCause;
+  freezing: ClaimCause;
+}
+
+/**
+ * Makes what is claimed of a payment's lots equal to what is known of it, in every organization that has some of them; lots
+ * that are spent, expired or closed included. Copies find nothing left to do.
+ * @returns what it did, in words; null where there was nothing to do
+ * @throws BillingError BUSY where credits of the payment are being moved at this moment
+ */
+export async function claimPaidLots(
+  tx: Transaction,
+  paidBy: PaidBy,
+  causes: ClaimCauses,
+  now: Date,
+): Promise<string | null> {
+  const paid = await findPaid(tx, paidBy);
+  if (!paid) return null;
+  const planned = await planClaims(tx, paid);
+  if (!planned.some(isStale)) return null;
+  const accounts = await lockSettled(tx, [...new Set(planned.filter(isLive).map((lot) => lot.organizationId))], now);
+  return changeClaims(tx, paid, accounts, causes, now);
+}
+
+/**
+ * The same for lots that were made just now, in accounts that this transaction has locked and saved: whatever comes of a
+ * payment later, or goes to somebody else, is claimed as soon as it is there.
+ */
+export async function claimNewLots(
+  tx: Transaction,
+  organizationIds: readonly string[],
+  paidBy: PaidBy,
+  now: Date,
+): Promise<void> {
+  if (!paidBy.stripePaymentId && !paidBy.stripeInvoiceId) return;
+  const paid = await findPaid(tx, paidBy);
+  if (!paid || paid.refunded + paid.disputed + paid.lost === 0) return;
+  const mine = (lot: PlannedLot) => organizationIds.includes(lot.organizationId);
+  if (!(await planClaims(tx, paid)).some((lot) => mine(lot) && isStale(lot))) return;
+  const reference = paid.ids[0] ?? "";
+  const causes: ClaimCauses = {
+    taking: {
+      type: paid.lost > 0 ? "dispute" : "refund",
+      reference,
+      reason: "Its payment was taken back before it was granted",
+    },
+    freezing: { type: "dispute", reference, reason: "Its payment is disputed" },
+  };
+  const accounts = await lockSettled(tx, organizationIds, now);
+  await changeClaims(tx, paid, accounts, causes, now, mine);
+}
+
+// ── What is known ──────────────────────────────────────────────────────────────────────────────────────────
+
+interface Paid {
+  ids: string[];
+  invoiceId: string | null;
+  amount: number;
+  refunded: number;
+  disputed: number;
+  lost: number;
+}
+
+/** All payments that belong together, as one. */
+async function findPaid(tx: Transaction, paidBy: PaidBy): Promise<Paid | null> {
+  const paymentId = paidBy.stripePaymentId ?? null;
+  const [paid] = await tx.$queryRaw<(Omit<Paid, "ids"> & { ids: string[] | null })[]>`
+    SELECT array_agg(p.id ORDER BY p.id) AS ids, max(p.invoice_id) AS "invoiceId", coalesce(sum(p.amount), 0)::float8 AS amount,
+      coalesce(sum(p.refunded), 0)::float8 AS refunded, coalesce(sum(p.disputed), 0)::float8 AS disputed,
+      coalesce(sum(p.lost), 0)::float8 AS lost
+    FROM stripe_payments p
+    WHERE p.id = ${paymentId} OR p.invoice_id = coalesce(${paidBy.stripeInvoiceId ?? null},
+      (SELECT known.invoice_id FROM stripe_payments known WHERE known.id = ${paymentId}))`;
+  return paid?.ids ? { ...paid, ids: paid.ids } : null;
+}
+
+interface PlannedLot {
+  organizationId: string;
+  id: string;
+  deleted: boolean;
+  known: ClaimTarget;
+  target: ClaimTarget;
+}
+
+/** Everything that payments paid for, with what they claim of each lot. */
+async function planClaims(tx: Transaction, paid: Paid): Promise<PlannedLot[]> {
+  const lots = await tx.$queryRaw<
+    {
+      organization_id: string;
+      id: string;
+      deleted: boolean;
+      amount: number;
+      transferred: number;
+      to_take: number;
+      to_freeze: number;
+    }[]
+  >`
+    SELECT g.organization_id, g.id, o.deleted_at IS NOT NULL AS deleted, g.amount::float8 AS amount, g.transferred::float8 AS transferred,
+      g.to_take::float8 AS to_take, g.to_freeze::float8 AS to_freeze
+    FROM credit_grants g JOIN organizations o ON o.id = g.organization_id
+    WHERE g.stripe_payment_id = ANY (${paid.ids}) OR g.stripe_invoice_id = ${paid.invoiceId}
+    ORDER BY g.created_at, g.id`;
+  const targets = claimsOn(lots, paid);
+  return lots.map((lot, index) => {
+    const target = targets[index];
+    invariant(target, "each lot has its claim");
+    return {
+      organizationId: lot.organization_id,
+      id: lot.id,
+      deleted: lot.deleted,
+      known: { toTake: lot.to_take, toFreeze: lot.to_freeze },
+      target,
+    };
+  });
+}
+
+// A deleted organization spends nothing any more, and its account cannot be changed.
+const isLive = (lot: PlannedLot) => !lot.deleted;
+
+const isStale = (lot: PlannedLot) =>
+  isLive(lot) && (lot.known.toTake !== lot.target.toTake || lot.known.toFreeze !== lot.target.toFreeze);
+
+// ── What is done ───────────────────────────────────────────────────────────────────────────────────────────
+
+/** Locks accounts, with what the lock itself has decided (holds that ended) written: the ledger is asked below. */
+async function lockSettled(tx: Transaction, organizationIds: readonly string[], now: Date): Promise<Account[]> {
+  const accounts = await lockAccounts(tx, organizationIds, now);
+  if (!accounts.some((account) => account.isChanged)) return accounts;
+  await saveAccounts(tx, accounts);
+  return lockAccounts(tx, organizationIds, now);
+}
+
+async function changeClaims(
+  tx: Transaction,
+  paid: Paid,
+  accounts: readonly Account[],
+  causes: ClaimCauses,
+  now: Date,
+  isAsked: (lot: PlannedLot) => boolean = isLive,
+): Promise<string | null> {
+  const byId = new Map(accounts.map((account) => [account.state.organizationId, account]));
+  // Again, now that they stand still: what was read before the lock may have moved on.
+  const lots = (await planClaims(tx, paid)).filter(isAsked);
+  const changed: Account[] = [];
+  const stale = lots.filter(isStale);
+  for (const organizationId of new Set(stale.map((lot) => lot.organizationId))) {
+    const planned = stale.filter((lot) => lot.organizationId === organizationId);
+    const account = byId.get(organizationId);
+    if (!account) {
+      throw new BillingError("BUSY", "Credits of this payment are being moved. Please try again in a moment.", {
+        retryable: true,
+      });
+    }
+    await changeAccount(tx, paid, account, planned, causes, now);
+    changed.push(account);
+  }
+  await saveAccounts(tx, changed);
+  return wordsOf(changed);
+}
+
+async function changeAccount(
+  tx: Transaction,
+  paid: Paid,
+  account: Account,
+  planned: readonly PlannedLot[],
+  causes: ClaimCauses,
+  now: Date,
+): Promise<void> {
+  const ids = planned.map((lot) => lot.id);
+  await loadLots(tx, account, ids);
+  const shrinks = planned.some((lot) => (account.findLot(lot.id)?.taken ?? 0) > lot.target.toTake);
+  const covered = shrinks ? await coveredOf(tx, account, ids) : new Map<string, number>();
+  const payers = [...covered.values()].some((amount) => amount > 0) ? await loadDebtPayers(tx, account) : [];
+  const claims = planned.map(({ id, target }): Claim => {
+    const lot = account.findLot(id);
+    invariant(lot, "a lot that is claimed is loaded");
+    return { lot, target, ...causes, covered: covered.get(id) ?? 0 };
+  });
+  claim(account, claims, payers, now);
+  const short = claims.reduce((sum, { lot }) => sum + shortOf(lot), 0);
+  await tellOfSpent(tx, paid, account, short, now);
+}
+
+/** By lot: what of `taken` its rows did not take, because it was not there. */
+async function coveredOf(tx: Transaction, account: Account, grantIds: readonly string[]): Promise<Map<string, number>> {
+  const rows = await tx.$queryRaw<{ id: string; covered: number }[]>`
+    SELECT g.id, (g.taken + coalesce((
+      SELECT sum(e.amount) FROM credit_entries e
+      JOIN credit_transactions t ON t.organization_id = e.organization_id AND t.seq = e.transaction_seq
+      WHERE e.organization_id = g.organization_id AND e.grant_id = g.id AND t.type IN ('refund', 'dispute')), 0))::float8 AS covered
+    FROM credit_grants g WHERE g.organization_id = ${account.state.organizationId}::uuid AND g.id = ANY (${[...grantIds]}::uuid[])`;
+  return new Map(rows.map((row) => [row.id, row.covered]));
+}
+
+async function loadDebtPayers(tx: Transaction, account: Account): Promise<DebtPayer[]> {
+  const rows = await tx.$queryRaw<{ grant_id: string; paid: number }[]>`
+    SELECT e.grant_id, (-sum(e.amount))::float8 AS paid FROM credit_transactions t
+    JOIN credit_entries e ON e.organization_id = t.organization_id AND e.transaction_seq = t.seq
+    WHERE t.organization_id = ${account.state.organizationId}::uuid AND t.type = 'debt'
+    GROUP BY e.grant_id HAVING sum(e.amount) < 0 ORDER BY max(t.seq) DESC, e.grant_id`;
+  await loadLots(
+    tx,
+    account,
+    rows.map((row) => row.grant_id),
+  );
+  return rows.map((row) => {
+    const lot = account.findLot(row.grant_id);
+    invariant(lot, "a lot that paid a debt is loaded");
+    return { lot, amount: row.paid };
+  });
+}
+
+const NUMBER = new Intl.NumberFormat("en");
+
+/** Whether a claim met credits that were spent: an alert, and the end of it once that is not so any more. */
+async function tellOfSpent(tx: Transaction, paid: Paid, account: Account, short: number, now: Date): Promise<void> {
+  const { organizationId, spentPolicy, debt } = account.state;
+  const subject = paid.ids[0] ?? "";
+  const grew = account.rows.reduce((sum, row) => sum + Math.max(0, row.debt), 0);
+  if (grew > 0 && debt > 0) {
+    const message = `A payment was taken back after ${NUMBER.format(grew)} of its credits had been spent. ${NUMBER.format(debt)} credits are owed; the next ones pay for them.`;
+    const details = { payments: paid.ids, owed: debt };
+    await raiseAlert(tx, { organizationId, kind: "credits_owed", subject, message, details }, now);
+  }
+  await resolvePaidDebts(tx, account, now);
+  if (spentPolicy === "suspend" && short > 0 && account.suspension?.at) {
+    const message = `Spending is suspended: a payment was taken back after ${NUMBER.format(short)} of its credits had been spent.`;
+    const details = { payments: paid.ids, spent: short };
+    await raiseAlert(tx, { organizationId, kind: "account_suspended", subject, message, details }, now);
+  }
+  if (short > 0) return;
+  await resolveAlert(tx, organizationId, "account_suspended", subject, now);
+  if (account.state.suspended && (await isSuspensionOver(tx, account))) {
+    account.state.suspended = false;
+    account.suspension = { at: null, reason: null };
+    await resolveAlerts(tx, organizationId, "account_suspended", now);
+  }
+}
+
+/** Whether nothing is left of what a suspension was for: no claim on spent credits, and nobody ordered it by hand. */
+async function isSuspensionOver(tx: Transaction, account: Account): Promise<boolean> {
+  const { organizationId } = account.state;
+  const here = account.state.lots.map((lot) => lot.id);
+  const [found] = await tx.$queryRaw<{ exists: boolean }[]>`
+    SELECT EXISTS (
+      SELECT FROM credit_grants g WHERE g.organization_id = ${organizationId}::uuid AND NOT g.id = ANY (${here}::uuid[])
+        AND g.to_take > g.taken + g.expired + g.remaining
+    ) OR EXISTS (
+      SELECT FROM billing_alerts b WHERE b.organization_id = ${organizationId}::uuid AND b.kind = 'account_suspended'
+        AND b.subject = ${SUSPENDED_BY_HAND} AND b.resolved_at IS NULL
+    ) AS exists`;
+  return !found?.exists && account.state.lots.every((lot) => shortOf(lot) === 0);
+}
+
+/** The subject of the alert of a suspension that somebody ordered. */
+export const SUSPENDED_BY_HAND = "by hand";
+
+/** Closes the alerts of an organization's debts once it owes nothing. */
+export async function resolvePaidDebts(tx: Transaction, account: Account, now: Date): Promise<void> {
+  if (account.state.debt > 0 || !account.rows.some((row) => row.debt < 0)) return;
+  await resolveAlerts(tx, account.state.organizationId, "credits_owed", now);
+}
+
+/** What rows of refunds and disputes did, for the event log. */
+function wordsOf(accounts: readonly Account[]): string | null {
+  let taken = 0;
+  let frozen = 0;
+  let owed = 0;
+  for (const { rows } of accounts) {
+    for (const row of rows) {
+      if (row.type !== "refund" && row.type !== "dispute") continue;
+      taken -= row.amount;
+      frozen += row.held;
+      owed += row.debt;
+    }
+  }
+  const words = [
+    taken > 0 ? `took back ${taken} credits` : taken < 0 ? `gave back ${-taken} credits` : null,
+    frozen > 0 ? `froze ${frozen}` : frozen < 0 ? `freed or took ${-frozen} that were frozen` : null,
+    owed > 0 ? `${owed} that were spent are owed` : owed < 0 ? `${-owed} are not owed any more` : null,
+  ].filter((word) => word !== null);
+  return words.length > 0 ? words.join(", ") : null;
+}
