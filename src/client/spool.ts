@@ -1,13 +1,15 @@
 // Consumes that could not be told to Billfold, kept in a file until they can be. Lines are only ever appended; a file is
-// put aside as a whole before it is sent, and removed when each of its lines is done. Only this file knows the disk.
-import { createHash, randomUUID } from "node:crypto";
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, utimes } from "node:fs/promises";
-import { hostname } from "node:os";
+// put aside as a whole before it is sent, and removed when each of its lines is done.
+import { randomUUID } from "node:crypto";
+import { readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Contract } from "./contract";
 import { type BillingClientFailure, billingErrorOf } from "./errors";
 import { ignoringErrors } from "./hooks";
 import { isAway } from "./retry";
+import { absentAs, appendDurably, appendToExisting } from "./spool-disk";
+import { digest, seal, unseal } from "./spool-line";
+import { takeLock } from "./spool-lock";
 import { readInput, writeInput } from "./transport";
 
 /** A consume that waits, as it was asked for. */
@@ -49,16 +51,10 @@ type Send = (consume: SpooledConsume) => Promise<unknown>;
 const DEFAULT_MAX_BYTES = 16 * 1024 * 1024;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
-// A holder that has not touched its lock for so long is gone. Should it not be, keys make a double sending harmless.
-const LOCK_STALE_MS = 30_000;
-const LOCK_TOUCH_MS = 5_000;
 // A line that Billfold itself fails on must not stop those behind it for ever.
 const MOST_INTERNAL_FAILURES = 5;
 // Failures of the set-up, not of the consume: it waits until they are mended.
 const OF_THE_SET_UP = new Set<string>(["UNAUTHENTICATED", "UNEXPECTED_ANSWER"]);
-
-/** Locks that live in this process, to know a left-over of an earlier one that had the same pid. */
-const ownLocks = new Set<string>();
 
 export class FileSpool implements Spool {
   readonly #options: SpoolOptions;
@@ -241,7 +237,7 @@ export class FileSpool implements Spool {
         done.add(id);
         const mark = `\n${seal({ done: id })}\n`;
         read += mark.length;
-        await mend(file, mark);
+        await appendToExisting(file, mark);
       }
     }
     await rm(file, { force: true });
@@ -285,127 +281,5 @@ export class FileSpool implements Spool {
 
   #trouble(error: Error): void {
     ignoringErrors(() => this.#options.onTrouble?.(error));
-  }
-}
-
-// ── Lines ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-interface Line {
-  id?: string;
-  consume?: string;
-  done?: string;
-}
-
-const digest = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 16);
-
-function seal(line: Line): string {
-  const json = JSON.stringify(line);
-  return `${digest(json)} ${json}`;
-}
-
-/** null for a line that is not as it was written. */
-function unseal(text: string): Line | null {
-  const json = text.slice(17);
-  return text[16] === " " && digest(json) === text.slice(0, 16) ? (JSON.parse(json) as Line) : null;
-}
-
-// ── The disk ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** Appends and flushes, to the file that has this name in the end. */
-async function appendDurably(path: string, text: Buffer): Promise<void> {
-  const made = await mkdir(dirname(path), { recursive: true });
-  if (made) await syncDirectory(dirname(made));
-  for (;;) {
-    const file = await open(path, "a", 0o600);
-    try {
-      const { size } = await file.stat();
-      const { bytesWritten } = await file.write(text);
-      if (bytesWritten !== text.byteLength) throw new Error("The disk of the spool is full.");
-      await file.datasync();
-      if (size === 0) await syncDirectory(dirname(path));
-      // Put aside between opening and writing? Then these lines may never be read there.
-      if (await isStill(file, path)) return;
-    } finally {
-      await file.close();
-    }
-  }
-}
-
-async function isStill(file: FileHandle, path: string): Promise<boolean> {
-  const [open, named] = await Promise.all([file.stat(), stat(path).catch(absentAs(null))]);
-  return named !== null && named.ino === open.ino && named.dev === open.dev;
-}
-
-/** A new name is only durable once its directory is. */
-async function syncDirectory(path: string): Promise<void> {
-  if (process.platform === "win32") return; // Directories cannot be opened there.
-  const directory = await open(path, "r");
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
-}
-
-/** Appends to a file that is there; another process may have done all of it and removed it. */
-async function mend(path: string, text: string): Promise<void> {
-  const { O_APPEND, O_WRONLY } = (await import("node:fs")).constants;
-  const file = await open(path, O_WRONLY | O_APPEND).catch(absentAs(null));
-  await file?.write(text);
-  await file?.close();
-}
-
-function absentAs<T>(value: T): (error: NodeJS.ErrnoException) => T {
-  return (error) => {
-    if (error.code === "ENOENT") return value;
-    throw error;
-  };
-}
-
-interface Lock {
-  release(): Promise<void>;
-}
-
-/** Who sends; null where another process does. It only saves work: two who send do no harm. */
-async function takeLock(path: string): Promise<Lock | null> {
-  const id = randomUUID();
-  for (let attempt = 0; attempt < 2; attempt += 1) {
-    const file = await open(path, "wx", 0o600).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "EEXIST") return null;
-      throw error;
-    });
-    if (file) {
-      await file.writeFile(JSON.stringify({ id, pid: process.pid, host: hostname() }));
-      await file.close();
-      ownLocks.add(id);
-      const touch = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), LOCK_TOUCH_MS);
-      touch.unref();
-      return {
-        async release() {
-          clearInterval(touch);
-          ownLocks.delete(id);
-          const holder = await readFile(path, "utf8").catch(absentAs(""));
-          if (holder.includes(id)) await rm(path, { force: true });
-        },
-      };
-    }
-    if (!(await isAbandoned(path))) return null;
-    await rm(path, { force: true });
-  }
-  return null;
-}
-
-async function isAbandoned(path: string): Promise<boolean> {
-  const found = await stat(path).catch(absentAs(null));
-  if (!found) return true;
-  if (Date.now() - found.mtimeMs > LOCK_STALE_MS) return true;
-  try {
-    const { id, pid, host } = JSON.parse(await readFile(path, "utf8")) as { id: string; pid: number; host: string };
-    if (host !== hostname()) return false;
-    if (pid === process.pid) return !ownLocks.has(id);
-    process.kill(pid, 0);
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ESRCH";
   }
 }
