@@ -222,6 +222,7 @@ CREATE TABLE "bulk_grant_rows" (
     "amount" BIGINT NOT NULL,
     "source" "grant_source" NOT NULL,
     "expires_at" TIMESTAMPTZ(3),
+    "reason" TEXT,
     "status" "bulk_grant_row_status" NOT NULL,
     "error" TEXT,
     "grant_id" UUID,

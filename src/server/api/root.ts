@@ -3,6 +3,7 @@ import type { inferRouterInputs, inferRouterOutputs } from "@trpc/server";
 import { apiKeysRouter } from "./routers/api-keys";
 import { billingRouter } from "./routers/billing";
 import { budgetsRouter } from "./routers/budgets";
+import { bulkGrantsRouter } from "./routers/bulk-grants";
 import { creditEventsRouter } from "./routers/credit-events";
 import { creditProductsRouter } from "./routers/credit-products";
 import { creditsRouter } from "./routers/credits";
@@ -29,6 +30,8 @@ export const appRouter = router({
   invitations: invitationsRouter,
   apiKeys: apiKeysRouter,
   platformApiKeys: platformApiKeysRouter,
+  /** For the platform. */
+  admin: router({ bulkGrants: bulkGrantsRouter }),
 });
 
 export type AppRouter = typeof appRouter;

@@ -4,6 +4,7 @@ import type { Transaction } from "./index";
 /** Every kind of job, with what it is given. The handlers are in `jobs/`. */
 export interface JobPayloads {
   "process-stripe-event": { eventId: string };
+  "bulk-grant": { bulkId: string };
   "send-mail": { to: string; subject: string; text: string; html: string };
 }
 

@@ -4,6 +4,7 @@ import { asPlatform } from "../db";
 import type { JobPayloads } from "../db/enqueue";
 import { env } from "../env";
 import { log } from "../log";
+import { carryOnBulkGrant } from "./tasks/bulk-grant";
 import { expireCredits, grantSlices, sweepStripeEvents } from "./tasks/by-the-clock";
 import { processStripeEvent } from "./tasks/process-stripe-event";
 import { sendMail } from "./tasks/send-mail";
@@ -20,6 +21,7 @@ const CRONTAB = `
 
 const tasks: TaskList = {
   "process-stripe-event": (payload) => processStripeEvent(payload as JobPayloads["process-stripe-event"]),
+  "bulk-grant": (payload) => carryOnBulkGrant(payload as JobPayloads["bulk-grant"]),
   "send-mail": (payload) => sendMail(payload as JobPayloads["send-mail"]),
   "expire-credits": expireCredits,
   "grant-slices": grantSlices,
