@@ -1,5 +1,5 @@
 // `npm run bench`: how fast credits are consumed, compared with the least that it could cost, on this machine. Prints one
-// table and writes bench.json. `-- --quick` takes a minute instead of ten.
+// table and writes bench.json. `-- --quick` takes a good minute instead of ten.
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -29,7 +29,7 @@ async function main(): Promise<number> {
     });
   }
   console.log(
-    `\n${bold("Billfold bench")} ${dim(plan.kind === "quick" ? "quick" : "about ten minutes; -- --quick takes one")}\n`,
+    `\n${bold("Billfold bench")} ${dim(plan.kind === "quick" ? "quick" : "about ten minutes; -- --quick takes a good one")}\n`,
   );
   try {
     const report = await bench.run();

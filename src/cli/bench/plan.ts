@@ -123,7 +123,7 @@ export const PLANS: Record<Plan["kind"], Plan> = {
       bigLedgerRows: 500_000,
       deepRows: 210_000,
       fewOrganizations: 1000,
-      manyOrganizations: 20_000,
+      manyOrganizations: 10_000,
     }),
   },
   // For the bench's own test: nearly everything once, on next to nothing.
