@@ -18,6 +18,7 @@ describe("a role", () => {
       "billing:manage",
       "credits:consume",
       "credits:configure",
+      "budgets:manage",
       "credits:transfer",
       "members:view",
       "members:manage",
@@ -28,21 +29,24 @@ describe("a role", () => {
       "billing:manage",
       "credits:consume",
       "credits:configure",
+      "budgets:manage",
       "members:view",
       "members:manage",
       "api-keys:manage",
     ],
-    billing: ["billing:view", "billing:manage", "credits:configure", "members:view"],
+    billing: ["billing:view", "billing:manage", "credits:configure", "budgets:manage", "members:view"],
     member: ["billing:view", "credits:consume", "members:view"],
-    service: ["billing:view", "billing:manage", "credits:consume"],
+    service: ["billing:view", "billing:manage", "credits:consume", "credits:reverse"],
     platform: [
       "billing:view",
       "billing:manage",
       "credits:consume",
       "credits:configure",
+      "budgets:manage",
       "members:view",
       "members:manage",
       "api-keys:manage",
+      "credits:reverse",
       "credits:transfer",
       "credits:grant",
     ],
@@ -57,6 +61,14 @@ describe("a role", () => {
 
   it("of an organization never gives credits to itself", () => {
     for (const role of ACTING_ROLES) expect(can(role, "credits:grant")).toBe(role === "platform");
+  });
+
+  it("of a person never gives back what was spent: only the service that took knows that it did not do the work", () => {
+    for (const role of ACTING_ROLES) expect(can(role, "credits:reverse")).toBe(["service", "platform"].includes(role));
+  });
+
+  it("of a service never changes the budget that it is under", () => {
+    expect(can("service", "budgets:manage")).toBe(false);
   });
 
   it("of a service never reaches people or keys, so that a leaked key cannot make another one", () => {

@@ -59,12 +59,19 @@ export function failureOf(error: TRPCError): { failure: BillingFailure; message:
   if (cause instanceof BillingError)
     return { failure: { code: cause.code, details: cause.details }, message: cause.message };
   if (cause instanceof ZodError) {
-    const issues = cause.issues.slice(0, 20).map((issue) => ({ path: issue.path.join("."), message: issue.message }));
+    const issues = cause.issues.slice(0, 20).map(issueOf);
     return { failure: { code: "INVALID_INPUT", details: { issues } }, message: z.prettifyError(cause).slice(0, 1000) };
   }
   const code = CODES_FROM_TRANSPORT[error.code] ?? "INTERNAL";
   if (code === "INTERNAL") return { failure: { code, details: {} }, message: "Something went wrong on our side." };
   return { failure: { code, details: {} }, message: cause ? "The request could not be read." : error.message };
+}
+
+// A name that a caller made up may be as long as a request.
+const LONGEST_ECHO = 200;
+
+function issueOf({ path, message }: z.core.$ZodIssue): { path: string; message: string } {
+  return { path: path.join(".").slice(0, LONGEST_ECHO), message: message.slice(0, LONGEST_ECHO) };
 }
 
 /** Turns an expected failure of a use-case into its answer, and logs what is our own fault. */

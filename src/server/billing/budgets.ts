@@ -34,7 +34,7 @@ export async function listBudgets(organizationId: string, now: Date): Promise<Bu
   return asOrganization(organizationId, async (tx) => {
     const rows = await tx.creditBudget.findMany({
       where: { organizationId, active: true },
-      orderBy: [{ scope: "asc" }, { createdAt: "asc" }, { id: "asc" }],
+      orderBy: [{ scope: "asc" }, { createdAt: "asc" }, { window: "asc" }, { id: "asc" }],
       take: MOST_BUDGETS,
     });
     const names = await subjectNames(tx, rows);
