@@ -185,19 +185,23 @@ export interface Movement {
 /** Makes a row's id, which carries its `seq`. */
 export type TransactionIds = (at: Date, seq: number) => string;
 
+const NO_LOTS: NewLot[] = [];
+
+interface RareChanges {
+  newLots: Map<string, NewLot>;
+  claims: Set<AccountLot>;
+  holds: Set<AccountHold>;
+  usage: Map<string, { budgetId: string; windowStart: number; change: number }>;
+}
+
 /** A decision on one account: it changes the state and keeps what has to be written. */
 export class Account {
   readonly rows: LedgerRow[] = [];
-  readonly newLots = new Map<string, NewLot>();
-  /** Lots by id, with what the rows changed in them. */
-  readonly changedLots = new Map<string, { amount: number; held: number }>();
-  /** Lots whose claims (refunds, disputes, transfers, expiry) changed. */
-  readonly changedClaims = new Set<AccountLot>();
-  readonly changedHolds = new Set<AccountHold>();
-  /** By budget and window: what is used more. */
-  readonly changedUsage = new Map<string, { budgetId: string; windowStart: number; change: number }>();
+  /** What the rows changed in lots that were there before. */
+  readonly changedLots: { id: string; amount: number; held: number }[] = [];
   /** Keys that the decision took to be new without having asked; the write refuses where one is not. */
   readonly unknownKeys: LedgerKey[] = [];
+  private rareChanges: RareChanges | null = null;
   suspension: { at: Date | null; reason: string | null } | null = null;
   readonly expectedVersion: number;
 
@@ -210,9 +214,38 @@ export class Account {
 
   /** Whether there is anything to write. */
   get isChanged(): boolean {
-    return (
-      this.rows.length > 0 || this.changedHolds.size > 0 || this.changedClaims.size > 0 || this.suspension !== null
-    );
+    if (this.rows.length > 0 || this.suspension !== null) return true;
+    const rare = this.rareChanges;
+    return rare !== null && (rare.holds.size > 0 || rare.claims.size > 0);
+  }
+
+  /** Whether it has changes that a plain take has not. */
+  get hasRareChanges(): boolean {
+    return this.rareChanges !== null || this.suspension !== null;
+  }
+
+  // Made when they are first asked for: most decisions are takes, and have none of them.
+  private get rare(): RareChanges {
+    this.rareChanges ??= { newLots: new Map(), claims: new Set(), holds: new Set(), usage: new Map() };
+    return this.rareChanges;
+  }
+
+  get newLots(): Map<string, NewLot> {
+    return this.rare.newLots;
+  }
+
+  /** Lots whose claims (refunds, disputes, transfers, expiry) changed. */
+  get changedClaims(): Set<AccountLot> {
+    return this.rare.claims;
+  }
+
+  get changedHolds(): Set<AccountHold> {
+    return this.rare.holds;
+  }
+
+  /** By budget and window: what is used more. */
+  get changedUsage(): RareChanges["usage"] {
+    return this.rare.usage;
   }
 
   available(at: Date): Credits {
@@ -285,15 +318,7 @@ export class Account {
       invariant(lot.held >= 0 && lot.held <= lot.remaining, "what is set aside of a lot is in it");
       amount += entry.amount;
       held += entryHeld;
-      if (!this.newLots.has(lot.id)) {
-        const change = this.changedLots.get(lot.id);
-        if (change) {
-          change.amount += entry.amount;
-          change.held += entryHeld;
-        } else {
-          this.changedLots.set(lot.id, { amount: entry.amount, held: entryHeld });
-        }
-      }
+      if (!this.rareChanges?.newLots.has(lot.id)) this.noteChange(lot.id, entry.amount, entryHeld);
       entries.push({
         grantId: lot.id,
         source: lot.source,
@@ -310,8 +335,16 @@ export class Account {
     invariant(state.balance >= 0 && state.held >= 0 && state.debt >= 0, "an account is never below zero");
     state.lastSeq += 1;
     state.lastAt = at;
+    const { cause } = movement;
     const row: LedgerRow = {
-      ...movement.cause,
+      key: cause.key,
+      actor: cause.actor,
+      apiKeyId: cause.apiKeyId ?? null,
+      reason: cause.reason ?? null,
+      reference: cause.reference ?? null,
+      project: cause.project ?? null,
+      memberId: cause.memberId ?? null,
+      metadata: cause.metadata ?? null,
       id: this.newTransactionId(at, state.lastSeq),
       seq: state.lastSeq,
       type: movement.type,
@@ -326,10 +359,20 @@ export class Account {
       holdId: movement.holdId ?? null,
       at,
       entries,
-      newLots: movement.newLots ?? [],
+      newLots: movement.newLots ?? NO_LOTS,
     };
     this.rows.push(row);
     return row;
+  }
+
+  private noteChange(id: string, amount: number, held: number): void {
+    for (const change of this.changedLots) {
+      if (change.id !== id) continue;
+      change.amount += amount;
+      change.held += held;
+      return;
+    }
+    this.changedLots.push({ id, amount, held });
   }
 
   /** Counts a change of what a budget's window has used. */

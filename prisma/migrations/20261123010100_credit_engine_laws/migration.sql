@@ -169,42 +169,70 @@ CREATE FUNCTION ledger_known(p_organizations uuid[], p_spaces key_space[], p_key
 
 -- ── Writing ────────────────────────────────────────────────────────────────────────────────────────────────
 -- Writes what was decided on accounts, in one exchange. Each account is written only where it still has the version it was
--- decided on and none of the keys that are asked about stands for a row (one that is not `changed` is only asked whether it still has); the numbers (from 1) of the others are returned, and null where all are written.
--- `a_…` accounts, `k_…` keys, `l_…` changes of lots, `t_…` ledger rows, `e_…` their entries; `p_rest` holds what is rare.
+-- decided on and none of its keys stands for a row already (one that is not `changed` is only asked whether it still has);
+-- the numbers of those that were written, and of those with a known key, are returned, and null where all are written.
+--
+-- Columns of `a_…` accounts, `g_…` ids of lots, `l_…` changes of lots, `v_…` events, `w_…` who, `t_…` ledger rows, `e_…` their
+-- entries, `k_…` keys of what was refused. Numbers from 1 point from one into the other, so that nothing long is said twice; what
+-- is left out of a column has the value that nearly all have. `p_rest` holds what is rare. Instants are milliseconds since 1970.
 CREATE FUNCTION ledger_write(
-  p_epoch bigint,
-  a_org uuid[], a_expected bigint[], a_changed boolean[], a_balance bigint[], a_held bigint[], a_debt bigint[], a_seq bigint[], a_at timestamptz[], a_hash text[],
-  k_account int[], k_space key_space[], k_key text[],
-  l_account int[], l_id uuid[], l_amount bigint[], l_held bigint[],
+  p_epoch bigint, p_rest jsonb,
+  a_org uuid[], a_expected bigint[], a_changed boolean[], a_balance bigint[], a_held bigint[], a_debt bigint[], a_row int[],
+  g_id uuid[],
+  l_account int[], l_lot int[], l_amount bigint[], l_held bigint[],
+  v_id uuid[], v_name text[], v_version int[], v_cost bigint[], v_per_units bigint[],
+  w_actor text[], w_api_key uuid[],
   t_account int[], t_seq bigint[], t_id uuid[], t_type text[], t_amount bigint[], t_held bigint[], t_debt bigint[], t_balance bigint[], t_available bigint[],
-  t_space key_space[], t_key text[], t_request text[], t_event uuid[], t_event_name text[], t_event_version int[], t_quantity bigint[],
-  t_unit_cost bigint[], t_per_units bigint[], t_corrects bigint[], t_hold uuid[], t_reference text[], t_project text[], t_member uuid[],
-  t_reason text[], t_actor text[], t_api_key uuid[], t_metadata text[], t_at timestamptz[], t_hash text[],
-  e_account int[], e_seq bigint[], e_position int[], e_lot uuid[], e_amount bigint[], e_held bigint[], e_after bigint[],
-  p_rest jsonb
+  t_space key_space[], t_key text[], t_request text[], t_event int[], t_quantity bigint[], t_corrects bigint[], t_hold uuid[], t_reference text[],
+  t_project text[], t_member uuid[], t_reason text[], t_who int[], t_metadata text[], t_at float8[], t_hash text[],
+  e_row int[], e_position int[], e_lot int[], e_amount bigint[], e_held bigint[], e_after bigint[],
+  k_account int[], k_space key_space[], k_key text[]
 ) RETURNS jsonb
   LANGUAGE plpgsql
-  SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+  SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off
   AS $$
 DECLARE
   v_ok int[];
   v_known int[];
   v_all boolean;
 BEGIN
-  IF p_epoch IS NOT NULL AND p_epoch <> (SELECT epoch FROM ledger_epoch) THEN
-    RETURN '{"epoch": true}';
+  IF p_epoch IS NOT NULL THEN
+    IF p_epoch <> (SELECT epoch FROM ledger_epoch) THEN
+      RETURN '{"epoch": true}';
+    END IF;
+    -- A plan made while the ledger is empty may walk an organization's whole history for each key, and is kept; so until there
+    -- are statistics it is made each time.
+    IF (SELECT c.reltuples < 1000 FROM pg_class c WHERE c.oid = 'public.credit_transactions'::regclass) THEN
+      EXECUTE 'SELECT array_agg(DISTINCT asked.account)
+        FROM (SELECT * FROM unnest($1, $2, $3) UNION ALL SELECT * FROM unnest($4, $5, $6)) AS asked (account, space, key)
+        JOIN credit_transactions known ON known.organization_id = ($7)[asked.account] AND known.key_space = coalesce(asked.space, $8)
+          AND known.idempotency_key = asked.key'
+        INTO v_known USING t_account, t_space, t_key, k_account, k_space, k_key, a_org, 'caller'::key_space;
+    ELSE
+      SELECT array_agg(DISTINCT asked.account) INTO v_known
+      FROM (SELECT * FROM unnest(t_account, t_space, t_key) UNION ALL SELECT * FROM unnest(k_account, k_space, k_key)) AS asked (account, space, key)
+      JOIN credit_transactions known ON known.organization_id = a_org[asked.account] AND known.key_space = coalesce(asked.space, 'caller')
+        AND known.idempotency_key = asked.key;
+    END IF;
   END IF;
-  SELECT coalesce(array_agg(locked.i), '{}') INTO v_ok FROM (
-    SELECT b.i::int AS i FROM unnest(a_org, a_expected) WITH ORDINALITY AS b (org, expected, i)
+  -- Locks and changes in one. Both sides come in the order of ids (the callers sort; an index is the only other way), so two
+  -- flushes never wait for each other. What waited for a lock is asked again for its version. Whoever has written a key that
+  -- was not there a moment ago has raised the version too.
+  WITH written AS (
+    UPDATE credit_accounts a SET balance = b.balance, held = coalesce(b.held, 0), debt = coalesce(b.debt, 0),
+      last_seq = coalesce(t_seq[b.last_row], a.last_seq), last_at = coalesce(to_timestamp(t_at[b.last_row] / 1000), a.last_at),
+      last_hash = coalesce(decode(t_hash[b.last_row], 'hex'), a.last_hash), updated_at = coalesce(to_timestamp(t_at[b.last_row] / 1000), a.updated_at),
+      version = b.expected + 1
+    FROM unnest(a_org, a_expected, a_changed, a_balance, a_held, a_debt, a_row) WITH ORDINALITY AS b (org, expected, changed, balance, held, debt, last_row, i)
+    WHERE a.organization_id = b.org AND a.version = b.expected AND coalesce(b.changed, true) AND (v_known IS NULL OR NOT b.i = ANY (v_known))
+    RETURNING b.i::int AS i
+  )
+  SELECT coalesce(array_agg(i), '{}') INTO v_ok FROM written;
+  IF cardinality(a_changed) > 0 THEN
+    SELECT v_ok || coalesce(array_agg(b.i::int), '{}') INTO v_ok
+    FROM unnest(a_org, a_expected, a_changed) WITH ORDINALITY AS b (org, expected, changed, i)
     JOIN credit_accounts a ON a.organization_id = b.org AND a.version = b.expected
-    ORDER BY a.organization_id FOR NO KEY UPDATE OF a
-  ) locked;
-  -- Planned each time: a plan made while the ledger was empty may walk an organization's whole history for each key.
-  EXECUTE 'SELECT array_agg(DISTINCT asked.account) FROM unnest($1, $2, $3) AS asked (account, space, key)
-    JOIN credit_transactions known ON known.organization_id = ($4)[asked.account] AND known.key_space = asked.space AND known.idempotency_key = asked.key'
-    INTO v_known USING k_account, k_space, k_key, a_org;
-  IF v_known IS NOT NULL THEN
-    SELECT coalesce(array_agg(i), '{}') INTO v_ok FROM unnest(v_ok) AS i WHERE NOT i = ANY (v_known);
+    WHERE NOT b.changed AND (v_known IS NULL OR NOT b.i = ANY (v_known));
   END IF;
   v_all := cardinality(v_ok) = cardinality(a_org);
 
@@ -222,27 +250,26 @@ BEGIN
     WHERE n.account = ANY (v_ok);
   END IF;
 
-  UPDATE credit_grants g SET remaining = g.remaining + c.amount, held = g.held + c.held, open = g.remaining + c.amount > 0
-  FROM unnest(l_account, l_id, l_amount, l_held) AS c (account, id, amount, held)
-  WHERE g.organization_id = a_org[c.account] AND g.id = c.id AND (v_all OR c.account = ANY (v_ok));
+  UPDATE credit_grants g SET remaining = g.remaining + c.amount, held = g.held + coalesce(c.held, 0), open = g.remaining + c.amount > 0
+  FROM unnest(l_account, l_lot, l_amount, l_held) AS c (account, lot, amount, held)
+  WHERE g.organization_id = a_org[c.account] AND g.id = g_id[c.lot] AND (v_all OR c.account = ANY (v_ok));
 
   INSERT INTO credit_transactions (organization_id, seq, id, type, amount, held, debt, balance_after, available_after, key_space, idempotency_key, request_hash,
     event_id, event_name, event_version, quantity, unit_cost, per_units, corrects_seq, hold_id, reference, project, member_id, reason, actor, api_key_id,
     metadata, created_at, hash)
-  SELECT a_org[t.account], t.seq, t.id, t.type::transaction_type, t.amount, t.held, t.debt, t.balance, t.available, t.space, t.key, t.request,
-    t.event, t.event_name, t.event_version, t.quantity, t.unit_cost, t.per_units, t.corrects, t.hold, t.reference, t.project, t.member, t.reason, t.actor, t.api_key,
-    t.metadata::jsonb, t.at, decode(t.hash, 'hex')
-  FROM unnest(t_account, t_seq, t_id, t_type, t_amount, t_held, t_debt, t_balance, t_available, t_space, t_key, t_request, t_event, t_event_name,
-    t_event_version, t_quantity, t_unit_cost, t_per_units, t_corrects, t_hold, t_reference, t_project, t_member, t_reason, t_actor, t_api_key,
-    t_metadata, t_at, t_hash)
-    AS t (account, seq, id, type, amount, held, debt, balance, available, space, key, request, event, event_name, event_version, quantity, unit_cost,
-      per_units, corrects, hold, reference, project, member, reason, actor, api_key, metadata, at, hash)
+  SELECT a_org[t.account], t.seq, t.id, coalesce(t.type::transaction_type, 'consume'), t.amount, coalesce(t.held, 0), coalesce(t.debt, 0), t.balance, t.available,
+    coalesce(t.space, 'caller'), t.key, t.request, v_id[t.event], v_name[t.event], v_version[t.event], t.quantity, v_cost[t.event], v_per_units[t.event],
+    t.corrects, t.hold, t.reference, t.project, t.member, t.reason, w_actor[t.who], w_api_key[t.who], t.metadata::jsonb, to_timestamp(t.at / 1000), decode(t.hash, 'hex')
+  FROM unnest(t_account, t_seq, t_id, t_type, t_amount, t_held, t_debt, t_balance, t_available, t_space, t_key, t_request, t_event, t_quantity,
+    t_corrects, t_hold, t_reference, t_project, t_member, t_reason, t_who, t_metadata, t_at, t_hash)
+    AS t (account, seq, id, type, amount, held, debt, balance, available, space, key, request, event, quantity, corrects, hold, reference, project, member,
+      reason, who, metadata, at, hash)
   WHERE v_all OR t.account = ANY (v_ok);
 
   INSERT INTO credit_entries (organization_id, transaction_seq, position, grant_id, amount, held, lot_after)
-  SELECT a_org[e.account], e.seq, e.position, e.lot, e.amount, e.held, e.after
-  FROM unnest(e_account, e_seq, e_position, e_lot, e_amount, e_held, e_after) AS e (account, seq, position, lot, amount, held, after)
-  WHERE v_all OR e.account = ANY (v_ok);
+  SELECT a_org[t_account[e.row]], t_seq[e.row], coalesce(e.position, 1), g_id[e.lot], coalesce(e.amount, 0), coalesce(e.held, 0), coalesce(e.after, 0)
+  FROM unnest(e_row, e_position, e_lot, e_amount, e_held, e_after) AS e (row, position, lot, amount, held, after)
+  WHERE v_all OR t_account[e.row] = ANY (v_ok);
 
   IF p_rest ? 'claims' THEN
     -- In one with their amounts: a check that looks at both would refuse the state in between.
@@ -276,11 +303,6 @@ BEGIN
       AND u.account = ANY (v_ok) AND u.change < 0;
   END IF;
 
-  UPDATE credit_accounts a SET balance = b.balance, held = b.held, debt = b.debt, last_seq = b.seq, last_at = b.at, last_hash = decode(b.hash, 'hex'),
-    version = b.expected + 1, updated_at = b.at
-  FROM unnest(a_org, a_expected, a_changed, a_balance, a_held, a_debt, a_seq, a_at, a_hash) WITH ORDINALITY
-    AS b (org, expected, changed, balance, held, debt, seq, at, hash, i)
-  WHERE a.organization_id = b.org AND b.changed AND (v_all OR b.i = ANY (v_ok));
   IF p_rest ? 'suspended' THEN
     UPDATE credit_accounts a SET suspended_at = s.at, suspended_reason = s.reason
     FROM jsonb_to_recordset(p_rest -> 'suspended') AS s (account int, at timestamptz, reason text)
@@ -312,16 +334,17 @@ END $$;
 
 -- The doors of the group commit: each is a statement of its own, outside of any transaction that has taken a role.
 CREATE FUNCTION ledger_flush(
-  p_epoch bigint,
-  a_org uuid[], a_expected bigint[], a_changed boolean[], a_balance bigint[], a_held bigint[], a_debt bigint[], a_seq bigint[], a_at timestamptz[], a_hash text[],
-  k_account int[], k_space key_space[], k_key text[],
-  l_account int[], l_id uuid[], l_amount bigint[], l_held bigint[],
+  p_epoch bigint, p_rest jsonb,
+  a_org uuid[], a_expected bigint[], a_changed boolean[], a_balance bigint[], a_held bigint[], a_debt bigint[], a_row int[],
+  g_id uuid[],
+  l_account int[], l_lot int[], l_amount bigint[], l_held bigint[],
+  v_id uuid[], v_name text[], v_version int[], v_cost bigint[], v_per_units bigint[],
+  w_actor text[], w_api_key uuid[],
   t_account int[], t_seq bigint[], t_id uuid[], t_type text[], t_amount bigint[], t_held bigint[], t_debt bigint[], t_balance bigint[], t_available bigint[],
-  t_space key_space[], t_key text[], t_request text[], t_event uuid[], t_event_name text[], t_event_version int[], t_quantity bigint[],
-  t_unit_cost bigint[], t_per_units bigint[], t_corrects bigint[], t_hold uuid[], t_reference text[], t_project text[], t_member uuid[],
-  t_reason text[], t_actor text[], t_api_key uuid[], t_metadata text[], t_at timestamptz[], t_hash text[],
-  e_account int[], e_seq bigint[], e_position int[], e_lot uuid[], e_amount bigint[], e_held bigint[], e_after bigint[],
-  p_rest jsonb
+  t_space key_space[], t_key text[], t_request text[], t_event int[], t_quantity bigint[], t_corrects bigint[], t_hold uuid[], t_reference text[],
+  t_project text[], t_member uuid[], t_reason text[], t_who int[], t_metadata text[], t_at float8[], t_hash text[],
+  e_row int[], e_position int[], e_lot int[], e_amount bigint[], e_held bigint[], e_after bigint[],
+  k_account int[], k_space key_space[], k_key text[]
 ) RETURNS jsonb
   LANGUAGE plpgsql SET role = 'billfold_platform'
   AS $$

@@ -14,7 +14,7 @@ import {
   type StoredKnown,
   type StoredLot,
 } from "./load";
-import { PARAMETER_COUNT, writeParameters } from "./save";
+import { PARAMETER_TYPES, writeParameters } from "./save";
 
 /**
  * Locks organizations' accounts, in the order of their ids, until the transaction ends. Holds whose lease is over are ended first.
@@ -41,32 +41,15 @@ export async function lockAccount(tx: Transaction, organizationId: string, now: 
   return account;
 }
 
-const WRITE = `SELECT ledger_write(${Array.from({ length: PARAMETER_COUNT }, (_, index) => `$${index + 1}`).join(", ")})`;
-const TYPES = writeTypes();
+// Prisma sends text, so each parameter's type is named.
+const WRITE = `SELECT ledger_write(${PARAMETER_TYPES.map((type, index) => `$${index + 1}::text::${type}`).join(", ")}) AS refused`;
 
 /** Writes what was decided on locked accounts. */
 export async function saveAccounts(tx: Transaction, accounts: readonly Account[]): Promise<void> {
   const changed = accounts.filter((account) => account.isChanged);
   if (changed.length === 0) return;
-  const rows = await tx.$queryRawUnsafe<{ refused: unknown }[]>(TYPES, ...writeParameters(changed, null));
+  const rows = await tx.$queryRawUnsafe<{ refused: unknown }[]>(WRITE, ...writeParameters(changed, null));
   invariant(rows[0]?.refused === null, `accounts under lock are written: ${JSON.stringify(rows[0]?.refused)}`);
-}
-
-/** The statement with each parameter's type named, because Prisma sends text. */
-function writeTypes(): string {
-  const types = [
-    "bigint",
-    ..."uuid[] bigint[] boolean[] bigint[] bigint[] bigint[] bigint[] timestamptz[] text[]".split(" "),
-    ..."int[] key_space[] text[]".split(" "),
-    ..."int[] uuid[] bigint[] bigint[]".split(" "),
-    ..."int[] bigint[] uuid[] text[] bigint[] bigint[] bigint[] bigint[] bigint[] key_space[] text[] text[] uuid[] text[] int[] bigint[] bigint[] bigint[] bigint[] uuid[] text[] text[] uuid[] text[] text[] uuid[] text[] timestamptz[] text[]".split(
-      " ",
-    ),
-    ..."int[] bigint[] int[] uuid[] bigint[] bigint[] bigint[]".split(" "),
-    "jsonb",
-  ];
-  invariant(types.length === PARAMETER_COUNT, "each parameter has its type");
-  return `${WRITE.replace(/\$(\d+)/g, (_, number) => `$${number}::text::${types[Number(number) - 1]}`)} AS refused`;
 }
 
 /**

@@ -1,7 +1,6 @@
 // The chain of hashes: each ledger row's hash covers the row before it and everything that the row says.
-import { createHash } from "node:crypto";
 import type { LedgerRow, NewLot } from "~/domain/account";
-import { canonicalJson } from "../../db/keys";
+import { canonicalJson, sha256 } from "../../db/keys";
 
 /** A row as the chain covers it; what `ledger:verify` reads back from the tables. */
 export type ChainedRow = Omit<LedgerRow, "entries" | "newLots"> & {
@@ -45,7 +44,7 @@ export function hashRow(before: string, organizationId: string, row: ChainedRow)
     row.entries.map((entry) => [entry.grantId, entry.amount, entry.held, entry.lotAfter]),
   ];
   if (row.newLots.length > 0) fields.push(row.newLots.map(lotFields));
-  return createHash("sha256").update(JSON.stringify(fields)).digest("hex");
+  return sha256(JSON.stringify(fields));
 }
 
 function lotFields(lot: Omit<NewLot, "createdAt">): (string | number | boolean | null)[] {

@@ -26,7 +26,7 @@ import {
   type StoredRateCard,
 } from "./load";
 import { Remembered } from "./remembered";
-import { PARAMETER_COUNT, writeParameters } from "./save";
+import { PARAMETER_TYPES, writeParameters } from "./save";
 
 /** Something that a caller wants done to an account. */
 export interface Operation<Answer> {
@@ -68,7 +68,9 @@ const MOST_WAITING = 10_000;
 const MOST_WAITING_BYTES = 32 * 1024 * 1024;
 const PASSING_TRIES = 4;
 
-const FLUSH = `SELECT ledger_flush(${Array.from({ length: PARAMETER_COUNT }, (_, index) => `$${index + 1}`).join(", ")}) AS refused`;
+const PARAMETERS = PARAMETER_TYPES.map((_, index) => `$${index + 1}`).join(", ");
+const FLUSH = `SELECT ledger_flush(${PARAMETERS}) AS refused`;
+const WRITE = `SELECT ledger_write(${PARAMETERS}) AS refused`;
 
 /** The queue of one process; see the top of the file. */
 export class GroupCommit {
@@ -343,10 +345,7 @@ export class GroupCommit {
     }
     const changed = accounts.filter((account) => account.isChanged);
     if (changed.length > 0) {
-      const result = await client.query<{ refused: unknown }>(
-        FLUSH.replace("ledger_flush", "ledger_write"),
-        writeParameters(changed, null),
-      );
+      const result = await client.query<{ refused: unknown }>(WRITE, writeParameters(changed, null));
       invariant(
         result.rows[0]?.refused === null,
         `accounts under lock are written: ${JSON.stringify(result.rows[0]?.refused)}`,
@@ -413,8 +412,6 @@ function decideAll(
               : operation.replay(asKnown(before)),
           };
         }
-        // Asked also for what is refused: its first answer may have been another.
-        if (known === null) account.unknownKeys.push(key);
         const rows = account.rows.length;
         const { answer, rowId } = operation.decide(account, rateCard, at);
         member.rowId = rowId;
@@ -424,6 +421,8 @@ function decideAll(
       return { answer: operation.decide(account, rateCard, at).answer };
     } catch (error) {
       if (!(error instanceof BillingError)) throw error;
+      // What is refused has no row for the write to look up: its first answer may have been another.
+      if (known === null && operation.key !== null) account.unknownKeys.push(operation.key);
       return { error };
     }
   });

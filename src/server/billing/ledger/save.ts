@@ -1,173 +1,225 @@
 // From decided accounts to the parameters of the one statement that writes them.
 import type { Account } from "~/domain/account";
+import type { PricedEvent } from "~/domain/rate-card";
 import { hashRow } from "./chain";
 
 /**
- * Columns as array literals: text made in one pass is several times quicker than a driver's own way of sending arrays, and
- * a flush has thousands of values.
+ * A column as an array literal: text made in one pass is several times quicker than a driver's own way of sending arrays,
+ * and a flush has thousands of values. One that holds nothing but nulls is sent empty: `unnest` fills it up.
  */
-class Columns<Name extends string> {
-  private readonly columns: Record<Name, string[]>;
+class Column {
+  private readonly values: (string | number | boolean)[] = [];
+  private isEmpty = true;
 
-  constructor(private readonly names: readonly Name[]) {
-    this.columns = Object.fromEntries(names.map((name) => [name, []])) as unknown as Record<Name, string[]>;
-  }
-
-  add(values: Record<Name, string | number | boolean | null>): void {
-    for (const name of this.names) {
-      const value = values[name];
-      this.columns[name].push(value === null ? "NULL" : String(value));
+  /** @param value null where it is what nearly all are, which the statement knows */
+  add(value: string | number | boolean | null | undefined): void {
+    if (value === null || value === undefined) {
+      this.values.push("NULL");
+    } else {
+      this.values.push(value);
+      this.isEmpty = false;
     }
   }
 
-  literals(): string[] {
-    return this.names.map((name) => `{${this.columns[name].join(",")}}`);
+  get size(): number {
+    return this.values.length;
+  }
+
+  get literal(): string {
+    return this.isEmpty ? "{}" : `{${this.values.join(",")}}`;
   }
 }
 
-const NEEDS_ESCAPE = /["\\]/g;
+const NEEDS_ESCAPE = /["\\]/;
+const TO_ESCAPE = /["\\]/g;
 
 /** Text as an element of an array literal. */
 function text(value: string | null | undefined): string | null {
-  return value == null ? null : `"${value.replace(NEEDS_ESCAPE, "\\$&")}"`;
+  if (value == null) return null;
+  return NEEDS_ESCAPE.test(value) ? `"${value.replace(TO_ESCAPE, "\\$&")}"` : `"${value}"`;
 }
 
-const ACCOUNT = ["org", "expected", "changed", "balance", "held", "debt", "seq", "at", "hash"] as const;
-const KEY = ["account", "space", "key"] as const;
-const LOT = ["account", "id", "amount", "held"] as const;
-const ROW = [
-  "account",
-  "seq",
-  "id",
-  "type",
-  "amount",
-  "held",
-  "debt",
-  "balance",
-  "available",
-  "space",
-  "key",
-  "request",
-  "event",
-  "eventName",
-  "eventVersion",
-  "quantity",
-  "unitCost",
-  "perUnits",
-  "corrects",
-  "hold",
-  "reference",
-  "project",
-  "member",
-  "reason",
-  "actor",
-  "apiKey",
-  "metadata",
-  "at",
-  "hash",
-] as const;
-const ENTRY = ["account", "seq", "position", "lot", "amount", "held", "after"] as const;
+/** Null for zero, which the statement fills in. */
+function orZero(value: number): number | null {
+  return value === 0 ? null : value;
+}
+
+/** The columns of `ledger_write`, in its order, each with its type. */
+const TYPES = {
+  accountOrg: "uuid[]",
+  accountExpected: "bigint[]",
+  accountChanged: "boolean[]",
+  accountBalance: "bigint[]",
+  accountHeld: "bigint[]",
+  accountDebt: "bigint[]",
+  accountRow: "int[]",
+  lotId: "uuid[]",
+  changeAccount: "int[]",
+  changeLot: "int[]",
+  changeAmount: "bigint[]",
+  changeHeld: "bigint[]",
+  eventId: "uuid[]",
+  eventName: "text[]",
+  eventVersion: "int[]",
+  eventCost: "bigint[]",
+  eventPerUnits: "bigint[]",
+  whoActor: "text[]",
+  whoApiKey: "uuid[]",
+  rowAccount: "int[]",
+  rowSeq: "bigint[]",
+  rowId: "uuid[]",
+  rowType: "text[]",
+  rowAmount: "bigint[]",
+  rowHeld: "bigint[]",
+  rowDebt: "bigint[]",
+  rowBalance: "bigint[]",
+  rowAvailable: "bigint[]",
+  rowSpace: "key_space[]",
+  rowKey: "text[]",
+  rowRequest: "text[]",
+  rowEvent: "int[]",
+  rowQuantity: "bigint[]",
+  rowCorrects: "bigint[]",
+  rowHold: "uuid[]",
+  rowReference: "text[]",
+  rowProject: "text[]",
+  rowMember: "uuid[]",
+  rowReason: "text[]",
+  rowWho: "int[]",
+  rowMetadata: "text[]",
+  rowAt: "float8[]",
+  rowHash: "text[]",
+  entryRow: "int[]",
+  entryPosition: "int[]",
+  entryLot: "int[]",
+  entryAmount: "bigint[]",
+  entryHeld: "bigint[]",
+  entryAfter: "bigint[]",
+  keyAccount: "int[]",
+  keySpace: "key_space[]",
+  keyText: "text[]",
+} as const;
+
+type ColumnName = keyof typeof TYPES;
+const NAMES = Object.keys(TYPES) as ColumnName[];
+
+/** The types of the parameters, in order. */
+export const PARAMETER_TYPES: readonly string[] = ["bigint", "jsonb", ...Object.values(TYPES)];
+
+/** What is long and said often is sent once, and pointed to by its number. */
+class Numbered {
+  private readonly numbers = new Map<string, number>();
+
+  /** @param add called for what has not been seen yet */
+  of(key: string, add: () => void): number {
+    const known = this.numbers.get(key);
+    if (known !== undefined) return known;
+    add();
+    this.numbers.set(key, this.numbers.size + 1);
+    return this.numbers.size;
+  }
+}
 
 /**
  * The parameters of `ledger_write` and `ledger_flush`, in their order, and advances each account's chain and version.
  * @param epoch what the rate card and keys were remembered from; null where they were read under the lock
  */
 export function writeParameters(accounts: readonly Account[], epoch: number | null): (string | null)[] {
-  const accountColumns = new Columns(ACCOUNT);
-  const keyColumns = new Columns(KEY);
-  const lotColumns = new Columns(LOT);
-  const rowColumns = new Columns(ROW);
-  const entryColumns = new Columns(ENTRY);
+  const to = Object.fromEntries(NAMES.map((name) => [name, new Column()])) as Record<ColumnName, Column>;
+  const lots = new Numbered();
+  const events = new Numbered();
+  const spenders = new Numbered();
+  const lotNumber = (id: string) => lots.of(id, () => to.lotId.add(id));
   for (const [index, account] of accounts.entries()) {
     const number = index + 1;
     const { state } = account;
     for (const row of account.rows) {
       state.lastHash = hashRow(state.lastHash ?? "", state.organizationId, row);
-      rowColumns.add({
-        account: number,
-        seq: row.seq,
-        id: row.id,
-        type: row.type,
-        amount: row.amount,
-        held: row.held,
-        debt: row.debt,
-        balance: row.balanceAfter,
-        available: row.availableAfter,
-        space: row.key.space,
-        key: text(row.key.key),
-        request: row.key.requestHash === row.key.key ? text(row.key.key) : row.key.requestHash,
-        event: row.event?.id ?? null,
-        eventName: text(row.event?.name),
-        eventVersion: row.event?.version ?? null,
-        quantity: row.quantity,
-        unitCost: row.event?.cost ?? null,
-        perUnits: row.event?.perUnits ?? null,
-        corrects: row.correctsSeq,
-        hold: row.holdId,
-        reference: text(row.reference),
-        project: text(row.project),
-        member: row.memberId ?? null,
-        reason: text(row.reason),
-        actor: text(row.actor),
-        apiKey: row.apiKeyId ?? null,
-        metadata: row.metadata == null ? null : text(JSON.stringify(row.metadata)),
-        at: row.at.toISOString(),
-        hash: state.lastHash,
-      });
+      to.rowAccount.add(number);
+      to.rowSeq.add(row.seq);
+      to.rowId.add(row.id);
+      to.rowType.add(row.type === "consume" ? null : row.type);
+      to.rowAmount.add(row.amount);
+      to.rowHeld.add(orZero(row.held));
+      to.rowDebt.add(orZero(row.debt));
+      to.rowBalance.add(row.balanceAfter);
+      to.rowAvailable.add(row.availableAfter);
+      to.rowSpace.add(row.key.space === "caller" ? null : row.key.space);
+      to.rowKey.add(text(row.key.key));
+      to.rowRequest.add(text(row.key.requestHash));
+      to.rowEvent.add(row.event === null ? null : events.of(eventKey(row.event), () => addEvent(to, row.event)));
+      to.rowQuantity.add(row.quantity);
+      to.rowCorrects.add(row.correctsSeq);
+      to.rowHold.add(row.holdId);
+      to.rowReference.add(text(row.reference));
+      to.rowProject.add(text(row.project));
+      to.rowMember.add(row.memberId);
+      to.rowReason.add(text(row.reason));
+      to.rowWho.add(
+        spenders.of(`${row.apiKeyId ?? ""} ${row.actor}`, () => {
+          to.whoActor.add(text(row.actor));
+          to.whoApiKey.add(row.apiKeyId);
+        }),
+      );
+      to.rowMetadata.add(row.metadata == null ? null : text(JSON.stringify(row.metadata)));
+      to.rowAt.add(row.at.getTime());
+      to.rowHash.add(state.lastHash);
       for (const [position, entry] of row.entries.entries()) {
-        entryColumns.add({
-          account: number,
-          seq: row.seq,
-          position: position + 1,
-          lot: entry.grantId,
-          amount: entry.amount,
-          held: entry.held,
-          after: entry.lotAfter,
-        });
+        to.entryRow.add(to.rowSeq.size);
+        to.entryPosition.add(position === 0 ? null : position + 1);
+        to.entryLot.add(lotNumber(entry.grantId));
+        to.entryAmount.add(orZero(entry.amount));
+        to.entryHeld.add(orZero(entry.held));
+        to.entryAfter.add(orZero(entry.lotAfter));
       }
     }
-    for (const key of account.unknownKeys) keyColumns.add({ account: number, space: key.space, key: text(key.key) });
-    const claimed = new Set([...account.changedClaims].map((lot) => lot.id));
-    for (const [id, change] of account.changedLots) {
-      if (claimed.has(id)) continue;
-      if (change.amount !== 0 || change.held !== 0)
-        lotColumns.add({ account: number, id, amount: change.amount, held: change.held });
+    for (const key of account.unknownKeys) {
+      to.keyAccount.add(number);
+      to.keySpace.add(key.space);
+      to.keyText.add(text(key.key));
     }
-    accountColumns.add({
-      org: state.organizationId,
-      expected: account.expectedVersion,
-      changed: account.isChanged,
-      balance: state.balance,
-      held: state.held,
-      debt: state.debt,
-      seq: state.lastSeq,
-      at: state.lastAt?.toISOString() ?? null,
-      hash: state.lastHash,
-    });
+    const claimed = account.hasRareChanges ? new Set([...account.changedClaims].map((lot) => lot.id)) : null;
+    for (const change of account.changedLots) {
+      if (claimed?.has(change.id) || (change.amount === 0 && change.held === 0)) continue;
+      to.changeAccount.add(number);
+      to.changeLot.add(lotNumber(change.id));
+      to.changeAmount.add(change.amount);
+      to.changeHeld.add(orZero(change.held));
+    }
+    to.accountOrg.add(state.organizationId);
+    to.accountExpected.add(account.expectedVersion);
+    to.accountChanged.add(account.isChanged ? null : false);
+    to.accountBalance.add(state.balance);
+    to.accountHeld.add(orZero(state.held));
+    to.accountDebt.add(orZero(state.debt));
+    to.accountRow.add(account.rows.length > 0 ? to.rowSeq.size : null);
     if (account.isChanged) state.version = account.expectedVersion + 1;
   }
-  return [
-    epoch === null ? null : String(epoch),
-    ...accountColumns.literals(),
-    ...keyColumns.literals(),
-    ...lotColumns.literals(),
-    ...rowColumns.literals(),
-    ...entryColumns.literals(),
-    rest(accounts),
-  ];
+  return [epoch === null ? null : String(epoch), rest(accounts), ...NAMES.map((name) => to[name].literal)];
 }
 
-/** How many parameters there are. */
-export const PARAMETER_COUNT = 2 + ACCOUNT.length + KEY.length + LOT.length + ROW.length + ENTRY.length;
+function eventKey(event: PricedEvent): string {
+  return `${event.id} ${event.version} ${event.cost} ${event.perUnits}`;
+}
+
+function addEvent(to: Record<ColumnName, Column>, event: PricedEvent | null): void {
+  to.eventId.add(event?.id);
+  to.eventName.add(text(event?.name));
+  to.eventVersion.add(event?.version);
+  to.eventCost.add(event?.cost);
+  to.eventPerUnits.add(event?.perUnits);
+}
 
 /** What most flushes have none of. */
 function rest(accounts: readonly Account[]): string | null {
+  if (!accounts.some((account) => account.hasRareChanges)) return null;
   const lots: unknown[] = [];
   const claims: unknown[] = [];
   const holds: unknown[] = [];
   const usage: unknown[] = [];
   const suspended: unknown[] = [];
   for (const [index, account] of accounts.entries()) {
+    if (!account.hasRareChanges) continue;
     const number = index + 1;
     for (const made of account.newLots.values()) {
       const lot = account.findLot(made.id);
@@ -202,7 +254,7 @@ function rest(accounts: readonly Account[]): string | null {
     }
     for (const lot of account.changedClaims) {
       if (account.newLots.has(lot.id)) continue;
-      const change = account.changedLots.get(lot.id);
+      const change = account.changedLots.find((candidate) => candidate.id === lot.id);
       claims.push({
         account: number,
         id: lot.id,
