@@ -33,6 +33,8 @@ interface Sight {
   path: (tenant: TenantToLookAt) => string | Promise<string>;
   /** Who looks; the owner, unless told otherwise. */
   as?: "nobody";
+  /** What is pressed first, so that what it opens is looked at. */
+  opens?: (page: Page) => Locator;
   /** What the page is for. */
   primary: (page: Page) => Locator;
   /** Part of the page that comes after it, and belongs to what is looked at. */
@@ -55,6 +57,24 @@ const SIGHTS: Sight[] = [
     as: "nobody",
     path: ({ invited }) => invitationOf(invited),
     primary: link("Sign in to accept"),
+  },
+  {
+    name: "a gift",
+    as: "nobody",
+    path: ({ giftPath }) => giftPath,
+    primary: link("Sign in to claim"),
+  },
+  {
+    name: "a gift for one of several organizations",
+    path: ({ giftPath }) => giftPath,
+    primary: button(/^Claim /),
+    also: (page) => page.getByText("Thank you for the beta"),
+  },
+  {
+    name: "the credits with a gift being made",
+    path: ({ slug }) => `/${slug}/billing/credits`,
+    opens: button("Make a gift"),
+    primary: (page) => page.getByRole("dialog").getByRole("button", { name: "Make gift" }),
   },
   { name: "the overview", path: ({ slug }) => `/${slug}/billing`, primary: link("Buy credits") },
   {
@@ -153,6 +173,10 @@ async function lookAt(page: Page, sight: Sight): Promise<void> {
 
   const response = await page.goto(app.url + (await sight.path(tenant)));
   expect(response?.status()).toBe(sight.status ?? 200);
+  if (sight.opens) {
+    await untilAlive(sight.opens(page));
+    await sight.opens(page).click();
+  }
   const primary = sight.primary(page);
   await untilAlive(primary);
   await sight.also?.(page).waitFor();

@@ -1,6 +1,9 @@
 // An organization with something on every page, made through the use-cases in a few seconds; and one that has nothing yet.
+import { toCredits } from "~/domain/credits";
 import { createApiKey } from "~/server/billing/api-keys";
 import { listCreditProducts, openPackCheckout } from "~/server/billing/credit-products";
+import { grantCredits } from "~/server/billing/credits";
+import { cancelGift, claimGift, createGift } from "~/server/billing/gifts";
 import { inviteMember } from "~/server/billing/invitations";
 import { createOrganization } from "~/server/billing/organizations";
 import { live, subscribe } from "../../../prisma/seed/history";
@@ -21,6 +24,8 @@ export interface TenantToLookAt {
   expiredSession: string;
   /** An address with an open invitation. */
   invited: string;
+  /** The path of a gift that the owner may claim for either organization. */
+  giftPath: string;
 }
 
 /** @param began when it subscribed; Stripe's clock stands there, and is set free */
@@ -59,6 +64,8 @@ export async function makeTenantToLookAt(world: World, began: Date): Promise<Ten
     now: today,
   });
 
+  const giftPath = await makeGifts({ organizationId: tenant.id, by: owner.userId, now: today });
+
   const [row] = await world.sql<{ transaction: string; session: string }>(
     `SELECT (SELECT id FROM credit_transactions t WHERE organization_id = $1 AND type = 'consume' ORDER BY
               (SELECT count(*) FROM credit_entries e WHERE e.organization_id = $1 AND e.transaction_seq = t.seq) DESC, seq DESC
@@ -74,5 +81,30 @@ export async function makeTenantToLookAt(world: World, began: Date): Promise<Ten
     paidSession: row?.session ?? "",
     expiredSession: sessionOf(url),
     invited,
+    giftPath,
   };
+}
+
+/** Some from the organization, open and not any more; and one for it. @returns the path of the one for it */
+async function makeGifts(of: { organizationId: string; by: string; now: Date }): Promise<string> {
+  const { organizationId, by, now } = of;
+  const stranger = await createPerson({ email: "aino@aalto.example", name: "Aino Saari" });
+  const giver = await createOrganization({ name: "Aalto Interactive", owner: stranger.userId, now });
+  const said = { reason: "For the outage", idempotencyKey: "gifts", actor: "test", now };
+  for (const id of [organizationId, giver.id]) {
+    const amount = toCredits(5000);
+    await grantCredits({ ...said, organizationId: id, amount, source: "adjustment", expiresAt: null });
+  }
+  const make = async (from: string, amount: number, message: string | null) => {
+    const gift = { organizationId: from, amount: toCredits(amount), message, expiresAt: null, apiKeyId: null };
+    const { id, link } = await createGift({ ...gift, idempotencyKey: `${amount}`, actor: `user:${by}`, now });
+    return { id, token: link?.split("/").at(-1) ?? "" };
+  };
+  await make(organizationId, 250, null);
+  const cancelled = await make(organizationId, 1000, "For the hackathon");
+  await cancelGift({ organizationId, giftId: cancelled.id, actor: `user:${by}`, apiKeyId: null, now });
+  const claimed = await make(organizationId, 100, "Thank you");
+  await claimGift({ token: claimed.token, organizationId: giver.id, actor: `user:${by}`, now });
+  const { token } = await make(giver.id, 2500, "Thank you for the beta");
+  return `/gifts/${token}`;
 }

@@ -12,11 +12,21 @@ export interface OrganizationView {
   mayManage: boolean;
   /** May choose the order in which credits are spent. */
   mayConfigure: boolean;
+  /** May give the organization's credits to others. */
+  mayTransfer: boolean;
 }
 
 type Found = Awaited<ReturnType<typeof requireOrganization>>["organization"];
 
 export function organizationView({ id, name, slug, burnOrder, role }: Found): OrganizationView {
   const mayManage = can(role, "billing:manage");
-  return { id, name, slug, burnOrder, mayManage, mayConfigure: can(role, "credits:configure") };
+  return {
+    id,
+    name,
+    slug,
+    burnOrder,
+    mayManage,
+    mayConfigure: can(role, "credits:configure"),
+    mayTransfer: can(role, "credits:transfer"),
+  };
 }

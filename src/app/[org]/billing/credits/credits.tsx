@@ -9,6 +9,7 @@ import { trpc } from "../../../_trpc/react";
 import type { OrganizationView } from "../_shared/organization-view";
 import { outlookOf } from "../_shared/runway";
 import type { Filter } from "./filter";
+import { GiftsPanel } from "./gifts-panel";
 import { LotsPanel } from "./lots-panel";
 import { OrderPanel } from "./order-panel";
 import { PacksPanel } from "./packs-panel";
@@ -23,6 +24,8 @@ export interface CreditsProps {
   /** Absent where they could not be read with the page. */
   initialTransactions: RouterOutputs["credits"]["transactions"] | undefined;
   initialProducts: RouterOutputs["creditProducts"]["list"] | undefined;
+  /** Absent as well for those who may not give credits away. */
+  initialGifts: RouterOutputs["gifts"]["list"] | undefined;
   initialFilter: Filter;
   subscription: RouterOutputs["subscription"]["get"];
   recentUse: readonly DailyUse[];
@@ -83,6 +86,9 @@ export function Credits(props: CreditsProps) {
           initialFilter={props.initialFilter}
           now={now}
         />
+        {organization.mayTransfer ? (
+          <GiftsPanel organizationId={organizationId} initial={props.initialGifts} now={now} />
+        ) : null}
       </Stack>
     </Page>
   );

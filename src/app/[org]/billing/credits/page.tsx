@@ -36,7 +36,7 @@ async function LoadedCredits({ organization, filter }: { organization: Organizat
   const api = await caller();
   const organizationId = organization.id;
   const at = now();
-  const [balance, grants, subscription, use, transactions, products] = await Promise.all([
+  const [balance, grants, subscription, use, transactions, products, gifts] = await Promise.all([
     api.credits.balance({ organizationId }),
     api.credits.grants({ organizationId, closedLimit: CLOSED_SHOWN }),
     api.subscription.get({ organizationId }),
@@ -44,6 +44,7 @@ async function LoadedCredits({ organization, filter }: { organization: Organizat
     // The page stands without these; their panels ask again by themselves and say when they cannot.
     api.credits.transactions({ organizationId, limit: PAGE_SIZE, ...queryOf(filter) }).catch(() => undefined),
     api.creditProducts.list().catch(() => undefined),
+    organization.mayTransfer ? api.gifts.list({ organizationId }).catch(() => undefined) : undefined,
   ]);
   return (
     <Credits
@@ -52,6 +53,7 @@ async function LoadedCredits({ organization, filter }: { organization: Organizat
       initialGrants={grants}
       initialTransactions={transactions}
       initialProducts={products}
+      initialGifts={gifts}
       initialFilter={filter}
       subscription={subscription}
       recentUse={use}
