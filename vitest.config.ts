@@ -27,7 +27,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "integration",
-          include: ["tests/integration/**/*.test.ts"],
+          include: ["tests/{integration,simulation}/**/*.test.ts"],
           globalSetup: ["tests/setup/global-postgres.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
