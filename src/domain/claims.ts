@@ -71,7 +71,7 @@ export interface DebtPayer {
 /**
  * Sets what is claimed of lots and does it: takes, freezes, or gives back. What was paid for a claim that is no more goes
  * back to the lots that paid it.
- * @param payers who paid debts until now, the latest first; needed where a claim that was covered shrinks
+ * @param payers who paid debts until now, last in burn order first; needed where a claim that was covered shrinks
  */
 export function claim(account: Account, claims: readonly Claim[], payers: readonly DebtPayer[], at: Date): void {
   const left = payers.map((payer) => ({ ...payer }));
@@ -85,8 +85,8 @@ export function claim(account: Account, claims: readonly Claim[], payers: readon
     if (tooMuch > 0) giveBack(account, lot, { amount: tooMuch, covered, payers: left, cause: taking, at });
     settleLot(account, lot, { taking, freezing, at, isNew: grew });
   }
-  // Only now: a lot that is claimed as well must not pay for another's debt first.
-  settleDebt(account, at);
+  // Debts only now: a lot that is claimed as well must not pay for another's first. And what came back to a lot may be claimed there.
+  settleAccount(account, at);
 }
 
 /** What is claimed of a lot and is nowhere to be taken any more, because it was spent. Debt that stands for it is not counted. */

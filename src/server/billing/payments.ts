@@ -222,16 +222,16 @@ async function loadDebtPayers(tx: Transaction, account: Account): Promise<DebtPa
     SELECT e.grant_id, (-sum(e.amount))::float8 AS paid FROM credit_transactions t
     JOIN credit_entries e ON e.organization_id = t.organization_id AND e.transaction_seq = t.seq
     WHERE t.organization_id = ${account.state.organizationId}::uuid AND t.type = 'debt'
-    GROUP BY e.grant_id HAVING sum(e.amount) < 0 ORDER BY max(t.seq) DESC, e.grant_id`;
+    GROUP BY e.grant_id HAVING sum(e.amount) < 0`;
   await loadLots(
     tx,
     account,
     rows.map((row) => row.grant_id),
   );
-  return rows.map((row) => {
-    const lot = account.findLot(row.grant_id);
-    invariant(lot, "a lot that paid a debt is loaded");
-    return { lot, amount: row.paid };
+  const paid = new Map(rows.map((row) => [row.grant_id, row.paid]));
+  return [...account.state.lots].reverse().flatMap((lot) => {
+    const amount = paid.get(lot.id);
+    return amount === undefined ? [] : [{ lot, amount }];
   });
 }
 

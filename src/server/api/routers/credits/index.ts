@@ -2,6 +2,7 @@
 import { router } from "../../trpc";
 import { grantingProcedures } from "./granting";
 import { holdProcedures } from "./holds";
+import { policyProcedures } from "./policy";
 import { readingProcedures } from "./reading";
 import { spendingProcedures } from "./spending";
 import { transferProcedures } from "./transfers";
@@ -12,4 +13,5 @@ export const creditsRouter = router({
   ...holdProcedures,
   ...grantingProcedures,
   ...transferProcedures,
+  ...policyProcedures,
 });
