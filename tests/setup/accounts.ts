@@ -3,7 +3,10 @@ import { Account, type AccountLot, type AccountState, type Cause, type LedgerRow
 import type { Budget } from "~/domain/budgets";
 import { type GrantSource, toCredits } from "~/domain/credits";
 import { grant } from "~/domain/granting";
-import { NOW } from "./tenancy";
+
+export const NOW = new Date("2026-03-10T09:30:00.000Z");
+
+export const minutesLater = (minutes: number) => new Date(NOW.getTime() + minutes * 60_000);
 
 let made = 0;
 /** An id; later ones sort behind. */

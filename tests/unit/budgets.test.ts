@@ -2,8 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type BUDGET_WINDOWS, budgetsOf, requireBudget, windowEnd, windowStart, windowsOf } from "~/domain/budgets";
-import { addBudget, emptyAccount, refusalOf } from "../setup/accounts";
-import { NOW } from "../setup/tenancy";
+import { addBudget, emptyAccount, NOW, refusalOf } from "../setup/accounts";
 
 const instant = fc.date({
   min: new Date("1971-01-01T00:00:00Z"),

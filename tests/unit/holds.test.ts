@@ -7,8 +7,18 @@ import { BUDGET_WINDOWS, type Budget, budgetsOf, windowStart } from "~/domain/bu
 import { BURN_ORDERS, isExpired, toCredits } from "~/domain/credits";
 import { capture, endLeases, extend, hold, release, requireOpenHold } from "~/domain/holds";
 import { consume, expire, reverse } from "~/domain/spending";
-import { addBudget, causeOf, EVENT, emptyAccount, give, nextId, refusalOf, snapshot } from "../setup/accounts";
-import { minutesLater, NOW } from "../setup/tenancy";
+import {
+  addBudget,
+  causeOf,
+  EVENT,
+  emptyAccount,
+  give,
+  minutesLater,
+  NOW,
+  nextId,
+  refusalOf,
+  snapshot,
+} from "../setup/accounts";
 
 interface Spender {
   apiKeyId: string | null;
@@ -192,7 +202,8 @@ class Life {
         seq: row.seq,
         at: row.at,
         event: EVENT,
-        spender: beyond.spender,
+        // As the ledger has it: whoever captured, it is on the account of whoever held.
+        spender: { apiKeyId: row.apiKeyId ?? null, memberId: row.memberId ?? null, project: row.project ?? null },
         amount: -row.amount,
         held: { amount: -row.held, windows: held?.windows ?? [] },
         lots,
@@ -357,6 +368,22 @@ describe("a hold", () => {
     release(account, held.id, causeOf(), NOW);
     expect(account.rows).toHaveLength(rows);
     expect([...account.changedHolds]).toEqual([held]);
+  });
+
+  it("is taken in burn order, whichever part comes first", () => {
+    const account = emptyAccount();
+    const [first, second] = [give(account, 10), give(account, 10, { at: minutesLater(1) })];
+    const at = minutesLater(2);
+    const held = setAside(account, 15, { at });
+    const parts = [4, 8, 3].map((cost) => captured(account, held.id, cost, at).entries);
+    expect(parts.map((entries) => entries.map((entry) => [entry.grantId, entry.amount]))).toEqual([
+      [[first.id, -4]],
+      [
+        [first.id, -6],
+        [second.id, -2],
+      ],
+      [[second.id, -3]],
+    ]);
   });
 
   it("pays from its lots first, beyond it from free ones, of one lot both", () => {

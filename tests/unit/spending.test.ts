@@ -5,8 +5,18 @@ import type { Account, LedgerRow } from "~/domain/account";
 import { windowStart } from "~/domain/budgets";
 import { toCredits } from "~/domain/credits";
 import { consume, expire, reverse, type Taken } from "~/domain/spending";
-import { addBudget, causeOf, EVENT, emptyAccount, give, movedBy, refusalOf, snapshot } from "../setup/accounts";
-import { minutesLater, NOW } from "../setup/tenancy";
+import {
+  addBudget,
+  causeOf,
+  EVENT,
+  emptyAccount,
+  give,
+  minutesLater,
+  movedBy,
+  NOW,
+  refusalOf,
+  snapshot,
+} from "../setup/accounts";
 
 const take = (account: Account, cost: number, change: { project?: string; at?: Date } = {}) => {
   const { project = null, at = NOW } = change;
