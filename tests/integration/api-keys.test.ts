@@ -33,6 +33,7 @@ describe("an API key", () => {
       apiKeyId: key.id,
       keyName: "production",
       organizationId: tenant.id,
+      isUnverified: false,
     });
     const platform = await createApiKey({ organizationId: null, name: "platform", createdById: null, now: NOW });
     expect(platform.key).toMatch(/^bf_platform_[0-9A-Za-z]{32}$/);

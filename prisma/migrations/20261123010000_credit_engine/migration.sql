@@ -44,7 +44,7 @@ ALTER TABLE "credit_entries" ADD COLUMN     "held" BIGINT NOT NULL DEFAULT 0;
 
 -- AlterTable
 ALTER TABLE "credit_event_overrides" DROP CONSTRAINT "credit_event_overrides_pkey",
-ADD COLUMN     "effective_from" TIMESTAMPTZ(3) NOT NULL DEFAULT '1970-01-01 00:00:00+00'::timestamptz,
+ADD COLUMN     "effective_from" TIMESTAMPTZ(3) NOT NULL DEFAULT '1970-01-01 00:00:00 +00:00',
 ADD COLUMN     "effective_until" TIMESTAMPTZ(3),
 ADD COLUMN     "per_units" BIGINT NOT NULL DEFAULT 1,
 ADD CONSTRAINT "credit_event_overrides_pkey" PRIMARY KEY ("organization_id", "event_id", "effective_from");
@@ -78,6 +78,14 @@ ADD COLUMN     "reference" TEXT;
 
 -- AlterTable
 ALTER TABLE "organizations" ADD COLUMN     "spent_policy" "spent_policy" NOT NULL DEFAULT 'clamp';
+
+-- CreateTable
+CREATE TABLE "ledger_epoch" (
+    "id" INTEGER NOT NULL DEFAULT 1,
+    "epoch" BIGINT NOT NULL,
+
+    CONSTRAINT "ledger_epoch_pkey" PRIMARY KEY ("id")
+);
 
 -- CreateTable
 CREATE TABLE "credit_event_rates" (

@@ -59,10 +59,7 @@ CREATE INDEX bulk_rows_pending ON bulk_grant_rows (bulk_id, line) WHERE status =
 -- ── What processes may remember ────────────────────────────────────────────────────────────────────────────
 -- A process may remember the rate card, keys and accounts. Each of its writes says which epoch of the common part and
 -- which version of an account it was decided on; whatever changes them otherwise raises these numbers here.
-CREATE TABLE ledger_epoch (
-  id integer PRIMARY KEY DEFAULT 1 CHECK (id = 1),
-  epoch bigint NOT NULL
-);
+ALTER TABLE ledger_epoch ADD CONSTRAINT one_row CHECK (id = 1);
 INSERT INTO ledger_epoch (epoch) VALUES (1);
 GRANT SELECT ON ledger_epoch TO billfold_app, billfold_platform;
 
@@ -391,5 +388,14 @@ BEGIN
   RETURN (SELECT a.version FROM credit_accounts a WHERE a.organization_id = p_organization);
 END $$;
 
-REVOKE EXECUTE ON FUNCTION raise_ledger_epoch(), raise_account_version(), ledger_flush, ledger_peek, ledger_look, ledger_version, ledger_write, ledger_lock, ledger_open FROM PUBLIC;
+-- Whether an API key may be used.
+CREATE FUNCTION api_key_is_valid(p_api_key uuid) RETURNS boolean
+  LANGUAGE plpgsql SET role = 'billfold_platform'
+  AS $$
+BEGIN
+  RETURN EXISTS (SELECT FROM api_keys k LEFT JOIN organizations o ON o.id = k.organization_id
+    WHERE k.id = p_api_key AND k.revoked_at IS NULL AND o.deleted_at IS NULL);
+END $$;
+
+REVOKE EXECUTE ON FUNCTION raise_ledger_epoch(), raise_account_version(), ledger_flush, ledger_peek, ledger_look, ledger_version, api_key_is_valid, ledger_write, ledger_lock, ledger_open FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger_write, ledger_lock, ledger_open TO billfold_platform;

@@ -5,7 +5,8 @@ import { z } from "zod";
 import { type ActingRole, type Capability, can } from "~/domain/capabilities";
 import { BillingError } from "~/domain/errors";
 import type { Actor } from "../auth/actor";
-import { roleIn } from "../billing/access";
+import { roleIn, spendingRoleIn } from "../billing/access";
+import { requireValidApiKey } from "../billing/api-keys";
 import { failureOf, toTRPCError } from "./errors";
 
 export interface Context {
@@ -42,10 +43,16 @@ const refuseBadCredentials = t.middleware(({ ctx, next }) => {
 /** For everyone. */
 export const publicProcedure = t.procedure.use(translateErrors).use(refuseBadCredentials);
 
-/** For a person or a service that said who it is. */
-export const actorProcedure = publicProcedure.use(({ ctx, next }) => {
+const requireActor = t.middleware(({ ctx, next }) => {
   if (!ctx.actor) throw new BillingError("UNAUTHENTICATED", "Sign in, or send an API key.");
   return next({ ctx: { ...ctx, actor: ctx.actor } });
+});
+
+/** For a person or a service that said who it is. */
+export const actorProcedure = publicProcedure.use(requireActor).use(async ({ ctx, next }) => {
+  const { actor } = ctx;
+  if (actor.kind === "service" && actor.isUnverified) await requireValidApiKey(actor.apiKeyId);
+  return next({ ctx });
 });
 
 /** For a person who is signed in. */
@@ -73,4 +80,21 @@ export function organizationProcedure(capability: Capability) {
     }
     return next({ ctx: { ...ctx, organizationId: input.organizationId, role } });
   });
+}
+
+/**
+ * As `organizationProcedure`, for what goes through the ledger's group commit and nowhere else: there it is asked, in the same
+ * statement, whether the key is still valid and the organization is there.
+ */
+export function spendingProcedure(capability: Capability) {
+  return publicProcedure
+    .use(requireActor)
+    .input(organizationInput)
+    .use(async ({ ctx, input, next }) => {
+      const role: ActingRole = await spendingRoleIn(ctx.actor, input.organizationId);
+      if (!can(role, capability)) {
+        throw new BillingError("FORBIDDEN", "Your role does not allow this.", { role, capability });
+      }
+      return next({ ctx: { ...ctx, organizationId: input.organizationId, role } });
+    });
 }

@@ -26,7 +26,8 @@ export async function actorFromHeaders(headers: RequestHeaders, now: Date): Prom
   const authorization = headers.get("authorization")?.trim();
   if (authorization && /^bearer\b/i.test(authorization)) {
     const key = await authenticateApiKey(authorization.slice("bearer".length).trim(), now);
-    return { kind: "service", apiKeyId: key.id, keyName: key.name, organizationId: key.organizationId };
+    const { id, name, organizationId, isUnverified } = key;
+    return { kind: "service", apiKeyId: id, keyName: name, organizationId, isUnverified };
   }
   return personFromHeaders(headers);
 }

@@ -53,6 +53,11 @@ function foreignKey(): BillingError {
   return new BillingError("FORBIDDEN", "This API key belongs to another organization.");
 }
 
+/** The same for what only the ledger does, which tells itself where there is no such organization. @throws BillingError as `roleIn` */
+export async function spendingRoleIn(actor: Actor, organizationId: string): Promise<ActingRole> {
+  return actor.kind === "service" && actor.organizationId === null ? "platform" : roleIn(actor, organizationId);
+}
+
 /** The platform may act for any organization, but not for one that does not exist: "no subscription" would be a wrong answer. */
 async function platformRole(organizationId: string): Promise<ActingRole> {
   const known = await asOrganization(organizationId, (tx) =>

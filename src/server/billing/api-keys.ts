@@ -3,6 +3,7 @@ import { randomInt } from "node:crypto";
 import { BillingError } from "~/domain/errors";
 import { asOrganization, asPlatform, type Prisma, type Transaction } from "../db";
 import { newId, sha256 } from "../db/keys";
+import { database } from "../db/pool";
 import { displayNames } from "./members";
 
 const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -14,6 +15,11 @@ const MAX_KEYS_IN_USE = 100;
 const MAX_LISTED = 500;
 /** The last use is for people to see which keys are dead; a minute is exact enough, and spares a write on each call. */
 const LAST_USE_RESOLUTION_MS = 60_000;
+
+// Keys that were accepted lately, by their hash: asking for each call who it is from would cost as much as the call. What is
+// remembered is not trusted by itself: see `isUnverified`.
+const MOST_REMEMBERED = 10_000;
+const remembered = new Map<string, { key: AuthenticatedKey; at: number }>();
 
 export interface CreatedApiKey {
   id: string;
@@ -126,17 +132,33 @@ export async function revokeApiKey(request: {
     await tx.apiKey.updateMany({ where: { ...where, revokedAt: null }, data: { revokedAt: now } });
     const key = await tx.apiKey.findFirst({ where, select: { revokedAt: true } });
     if (!key?.revokedAt) throw new BillingError("NOT_FOUND", "There is no such API key.", { apiKeyId });
+    for (const [hash, known] of remembered) if (known.key.id === apiKeyId) remembered.delete(hash);
     return { id: apiKeyId, revokedAt: key.revokedAt };
   });
 }
 
 /**
- * Whom a key stands for, and notes that it was used. Nothing is asked of the database unless it looks like a key.
- * @throws BillingError UNAUTHENTICATED for a key that is malformed, unknown, revoked, or of a deleted organization
+ * What a key stands for.
+ * @returns with `isUnverified` where it was accepted within the last minute and has not been looked up now: it may have been
+ *   revoked since, so whoever relies on it asks `requireValidApiKey`, or has the ledger ask in the same statement as the take
+ * @throws BillingError UNAUTHENTICATED for a key that is wrong, revoked, or of a deleted organization
  */
-export async function authenticateApiKey(key: string, now: Date): Promise<AuthenticatedKey> {
+export async function authenticateApiKey(
+  key: string,
+  now: Date,
+): Promise<AuthenticatedKey & { isUnverified: boolean }> {
   if (!FORMAT.test(key)) throw refused();
   const keyHash = sha256(key);
+  const known = remembered.get(keyHash);
+  if (known && Math.abs(now.getTime() - known.at) < LAST_USE_RESOLUTION_MS) return { ...known.key, isUnverified: true };
+  remembered.delete(keyHash);
+  const found = await lookUp(keyHash, now);
+  if (remembered.size >= MOST_REMEMBERED) remembered.clear();
+  remembered.set(keyHash, { key: found, at: now.getTime() });
+  return { ...found, isUnverified: false };
+}
+
+function lookUp(keyHash: string, now: Date): Promise<AuthenticatedKey> {
   return asPlatform(async (tx) => {
     const [row] = await tx.$queryRaw<
       { id: string; name: string; organization_id: string | null; last_used_at: Date | null }[]
@@ -150,6 +172,12 @@ export async function authenticateApiKey(key: string, now: Date): Promise<Authen
     }
     return { id: row.id, name: row.name, organizationId: row.organization_id };
   });
+}
+
+/** Asks whether a key that was accepted from memory still is valid. @throws BillingError UNAUTHENTICATED */
+export async function requireValidApiKey(apiKeyId: string): Promise<void> {
+  const { rows } = await database().query<{ valid: boolean }>("SELECT api_key_is_valid($1) AS valid", [apiKeyId]);
+  if (!rows[0]?.valid) throw refused();
 }
 
 /** Once a minute all callers of a key come here together: the first one writes, the others do not wait for it. */

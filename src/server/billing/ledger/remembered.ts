@@ -3,8 +3,8 @@
 import type { AccountState } from "~/domain/account";
 import type { RateCard } from "./load";
 
-// About two kilobytes each with five lots: some forty megabytes at the most.
-const MOST_ACCOUNTS = 20_000;
+// About two kilobytes each with five lots: some two hundred megabytes where there are that many that spend.
+const MOST_ACCOUNTS = 100_000;
 /** An account with more of them is loaded each time: it would crowd out hundreds of others. */
 const MOST_PARTS = 200;
 const MOST_KEYS = 10_000;

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { captureHold, extendHold, getHold, holdCredits, listHolds, releaseHold } from "~/server/billing/holds";
 import { id, idempotencyKey, line, metadata, pageLimit, positiveCredits, spenderOf, tags } from "../../inputs";
-import { organizationProcedure } from "../../trpc";
+import { organizationProcedure, spendingProcedure } from "../../trpc";
 
 const LONGEST_LEASE_SECONDS = 24 * 60 * 60;
 
@@ -32,7 +32,7 @@ const captureInput = holdInput
   });
 
 export const holdProcedures = {
-  hold: organizationProcedure("credits:consume")
+  hold: spendingProcedure("credits:consume")
     .input(
       z.object({
         amount: positiveCredits,
@@ -56,7 +56,7 @@ export const holdProcedures = {
       }),
     ),
 
-  capture: organizationProcedure("credits:consume")
+  capture: spendingProcedure("credits:consume")
     .input(captureInput)
     .mutation(({ ctx, input }) => {
       const { amount, quantity = 0, eventName = null } = input;
@@ -72,7 +72,7 @@ export const holdProcedures = {
       });
     }),
 
-  extendHold: organizationProcedure("credits:consume")
+  extendHold: spendingProcedure("credits:consume")
     .input(holdInput.extend({ leaseSeconds }))
     .mutation(({ ctx, input }) =>
       extendHold({
@@ -84,7 +84,7 @@ export const holdProcedures = {
       }),
     ),
 
-  releaseHold: organizationProcedure("credits:consume")
+  releaseHold: spendingProcedure("credits:consume")
     .input(holdInput)
     .mutation(({ ctx, input }) =>
       releaseHold({

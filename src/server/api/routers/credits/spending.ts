@@ -10,7 +10,7 @@ import { checkConsumption, estimateConsumption } from "~/server/billing/estimate
 import { reverseConsumption } from "~/server/billing/reversals";
 import { failureOf, toTRPCError } from "../../errors";
 import { id, idempotencyKey, line, metadata, positiveCredits, spenderOf, tags } from "../../inputs";
-import { actorProcedure, organizationProcedure } from "../../trpc";
+import { actorProcedure, organizationProcedure, spendingProcedure } from "../../trpc";
 
 // What a body of the largest size holds of ordinary items, and what one flush or two take.
 const MOST_ITEMS = 500;
@@ -28,7 +28,7 @@ export type ConsumeResult =
   | { ok: false; error: { code: BillingErrorCode; message: string; details: BillingErrorDetails } };
 
 export const spendingProcedures = {
-  consume: organizationProcedure("credits:consume")
+  consume: spendingProcedure("credits:consume")
     .input(consumeInput)
     .mutation(({ ctx, input }) => consume(ctx, ctx.organizationId, input)),
 
