@@ -1,6 +1,6 @@
 "use client";
 // Gifts of credits behind links: what became of each, and the form that makes one.
-import { type FormEvent, type ReactNode, useId, useState } from "react";
+import { type FormEvent, type ReactNode, useId, useRef, useState } from "react";
 import { Button } from "../ui/button";
 import { ConfirmDialog } from "../ui/confirm-dialog";
 import { CopyField } from "../ui/copy-field";
@@ -129,31 +129,33 @@ export function GiftDialog({ transferable, onGive, describeError, trigger }: Gif
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<string | null>(null);
   const [made, setMade] = useState<{ link: string | null; expiresAt: Date } | null>(null);
-  // One gift, however often the button is pressed until an answer comes.
-  const [idempotencyKey, setKey] = useState("");
+  const [openedAt, setOpenedAt] = useState(0);
+  // The same again, because no answer came, is the same gift.
+  const sent = useRef({ text: "", idempotencyKey: "" });
 
   function turn(next: boolean) {
     setError(null);
     setMade(null);
-    if (next) setKey(crypto.randomUUID());
+    if (next) setOpenedAt(Date.now());
     setOpen(next);
   }
 
   async function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
     const form = new FormData(event.currentTarget);
-    const message = String(form.get("message") ?? "").trim();
+    const input = {
+      amount: Number(form.get("amount")),
+      message: String(form.get("message") ?? "").trim() || null,
+      expiresAt: new Date(openedAt + Number(form.get("days")) * DAY_MS),
+    };
+    const text = JSON.stringify(input);
+    if (sent.current.text !== text) sent.current = { text, idempotencyKey: crypto.randomUUID() };
     setBusy(true);
     setError(null);
     try {
-      const expiresAt = new Date(Date.now() + Number(form.get("days")) * DAY_MS);
-      setMade(
-        await onGive({ amount: Number(form.get("amount")), message: message || null, expiresAt, idempotencyKey }),
-      );
+      setMade(await onGive({ ...input, idempotencyKey: sent.current.idempotencyKey }));
     } catch (thrown) {
       setError(describeError(thrown));
-      // It was refused: what is sent next may be something else.
-      setKey(crypto.randomUUID());
     } finally {
       setBusy(false);
     }
