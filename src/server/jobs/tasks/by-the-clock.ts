@@ -1,4 +1,4 @@
-// What is due by the clock: expiries, monthly slices of allowances, and events that were left behind.
+// What is due by the clock: expiries, ends of leases, monthly slices of allowances, and events that were left behind.
 import { grantDueSlices } from "~/server/billing/allowances";
 import { expireLots, listOrganizationsWithDueLots } from "~/server/billing/credits";
 import { now } from "~/server/clock";
@@ -8,7 +8,10 @@ import { listEventsToProcess, processEvent } from "~/server/webhooks/process";
 // A run takes at most this many; what is left is taken by the next one, a minute later.
 const BATCH = 500;
 
-/** Writes the expiry of every lot whose time has come. */
+/**
+ * Writes the expiry of every lot, and the end of every hold's lease, whose time has come. Nobody waits for it: both count from
+ * their instant on.
+ */
 export async function expireCredits(): Promise<void> {
   const at = now();
   for (const organizationId of await listOrganizationsWithDueLots(at, BATCH)) {
@@ -17,7 +20,7 @@ export async function expireCredits(): Promise<void> {
       if (count > 0) log.info("lots expired", { organizationId, count });
     } catch (error) {
       // One organization's trouble is not the others'.
-      log.error("lots were not expired", { organizationId, error });
+      log.error("lots and leases were not ended", { organizationId, error });
     }
   }
 }
