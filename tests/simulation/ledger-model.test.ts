@@ -6,6 +6,7 @@ import { type Credits, type GrantSource, toCredits } from "~/domain/credits";
 import { createBudget, updateBudget } from "~/server/billing/budgets";
 import { consumeCredits, expireLots, getBalance, grantCredits, grantOnce } from "~/server/billing/credits";
 import { cancelGift, claimGift, createGift } from "~/server/billing/gifts";
+import { listGrants } from "~/server/billing/grants";
 import { captureHold, extendHold, holdCredits, releaseHold } from "~/server/billing/holds";
 import { setBurnOrder } from "~/server/billing/organizations";
 import { claimPaidLots } from "~/server/billing/payments";
@@ -18,7 +19,7 @@ import { createTenant, NOW } from "../setup/tenancy";
 import { brokenLaws } from "./ledger-laws";
 import { ModelAccount, type ModelHold, type ModelTake, type Outcome, type Part, type Refusal } from "./ledger-model";
 
-const STEPS = Number(process.env.BILLFOLD_SIM_STEPS ?? 1000);
+const STEPS = Number(process.env.BILLFOLD_SIM_STEPS ?? 800);
 const SEED = Number(process.env.BILLFOLD_SIM_SEED ?? Math.floor(Math.random() * 2 ** 31));
 /** Long enough for everything to meet everything, short enough for all laws to be asked after each step. */
 const LIFE = Math.min(500, STEPS);
@@ -290,7 +291,8 @@ class Life {
     });
   }
 
-  async grant({ amount, lives, choice }: Step, account: ModelAccount): Promise<void> {
+  async grant({ amount: least, lives, choice }: Step, account: ModelAccount): Promise<void> {
+    const amount = least * 3;
     const expiresAt = lives === null ? null : new Date(this.now + lives * MINUTE_MS);
     const source = (["promotion", "adjustment", "subscription"] as const)[choice % 3] ?? "promotion";
     if (source === "subscription") {
@@ -336,7 +338,7 @@ class Life {
       "INSERT INTO stripe_payments (id, organization_id, amount, currency, synced_at) VALUES ($1, $2, $3, 'usd', $4)",
       [id, account.id, amount * 100, this.at],
     );
-    await this.grantPaid(account, { source: "purchase", amount: amount * 3, expiresAt: null, paymentId: id });
+    await this.grantPaid(account, { source: "purchase", amount: amount * 6, expiresAt: null, paymentId: id });
     this.paid.push({ id, amount: amount * 100, truth: { refunded: 0, disputed: 0, lost: 0 } });
   }
 
@@ -705,6 +707,15 @@ class Life {
       }
     }
     const one = this.accounts[this.done.steps % 3] as ModelAccount;
+    if ((await readStored(one.id, this.at)).state.over === 0) {
+      const queue = (await listGrants(one.id, this.at, 0)).map(({ id }) => id);
+      expect(queue).toEqual(
+        one
+          .inBurnOrder()
+          .filter((lot) => one.free(lot, this.now) > 0)
+          .map(({ id }) => id),
+      );
+    }
     const balance = await getBalance(one.id, this.at);
     expect(balance).toMatchObject({ available: one.available(this.now), debt: one.debt, held: one.held });
   }
