@@ -8,9 +8,11 @@ import { expect, vi } from "vitest";
 import { startSandbox } from "~/sandbox/index";
 import { createCaller } from "~/server/api/root";
 import type { Actor } from "~/server/auth/actor";
+import { findingLine, verifyLedger } from "~/server/billing/ledger/verify";
 import { pushCatalogue } from "~/server/billing/stripe-catalogue";
 import { asPlatform } from "~/server/db";
 import { newId } from "~/server/db/keys";
+import { database } from "~/server/db/pool";
 import { processEvent } from "~/server/webhooks/process";
 import { type Answer, receiveEvent } from "~/server/webhooks/receive";
 import { seedCatalogue } from "../../prisma/seed/catalogue";
@@ -143,6 +145,8 @@ export async function expectLawfulLedger(sql: Sql, organizationId: string): Prom
     [organizationId],
   );
   expect(lotsAfter, "each entry says what its lot held after it").toEqual([]);
+  const { findings } = await verifyLedger(database(), { organizationId });
+  expect(findings.map(findingLine), "what ledger:verify finds").toEqual([]);
   return ledger;
 }
 
