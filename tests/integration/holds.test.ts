@@ -6,13 +6,14 @@ import { captureHold, extendHold, getHold, holdCredits, listHolds, releaseHold }
 import { asPlatform } from "~/server/db";
 import { newId } from "~/server/db/keys";
 import { expireCredits } from "~/server/jobs/tasks/by-the-clock";
-import { addLot, callAs, expectLawfulLedger, openLedger, PLATFORM } from "../setup/billing";
+import { addLot, callAs, expectLawfulLedger, openLedger, PLATFORM, quietLogs } from "../setup/billing";
 import { openQueue, type Queue } from "../setup/queues";
 import { codeOf, createMember, createTenant, minutesLater, NOW, outcomes } from "../setup/tenancy";
 
 let app: Awaited<ReturnType<typeof openLedger>>;
 let queues: [Queue, Queue];
 beforeAll(async () => {
+  quietLogs();
   app = await openLedger();
   queues = [openQueue(app.database.url), openQueue(app.database.url)];
 });
