@@ -295,7 +295,9 @@ describe("a gift", () => {
     const holdId = makeGift(giver, 60, later(60));
     expect([giver.available(NOW), giver.state.balance]).toEqual([40, 100]);
     const receiver = account("receiver");
+    const held = findOpenGift(giver, holdId, NOW);
     expect(claimGift(giver, receiver, holdId)).toBe(true);
+    expect(held).toMatchObject({ open: false, remaining: 0, captured: 60, lots: [], endedAt: NOW });
     expect([giver.state.balance, giver.state.held, receiver.available(NOW)]).toEqual([40, 0, 60]);
     expect(claimGift(giver, receiver, holdId)).toBe(false);
     expect(receiver.available(NOW)).toBe(60);
