@@ -171,9 +171,9 @@ CREATE TABLE "credit_budget_usage" (
 );
 
 -- CreateTable
-CREATE TABLE "credit_usage_hours" (
+CREATE TABLE "credit_usage_slots" (
     "organization_id" UUID NOT NULL,
-    "hour" TIMESTAMPTZ(3) NOT NULL,
+    "slot" TIMESTAMPTZ(3) NOT NULL,
     "event_name" TEXT NOT NULL,
     "api_key_id" UUID NOT NULL,
     "project" TEXT NOT NULL,
@@ -181,7 +181,7 @@ CREATE TABLE "credit_usage_hours" (
     "quantity" BIGINT NOT NULL,
     "calls" BIGINT NOT NULL,
 
-    CONSTRAINT "credit_usage_hours_pkey" PRIMARY KEY ("organization_id","hour","event_name","api_key_id","project")
+    CONSTRAINT "credit_usage_slots_pkey" PRIMARY KEY ("organization_id","slot","event_name","api_key_id","project")
 );
 
 -- CreateTable

@@ -6,7 +6,7 @@ DO $$
 DECLARE
   name text;
 BEGIN
-  FOREACH name IN ARRAY ARRAY['credit_holds', 'credit_gifts', 'credit_budgets', 'credit_budget_usage', 'credit_usage_hours',
+  FOREACH name IN ARRAY ARRAY['credit_holds', 'credit_gifts', 'credit_budgets', 'credit_budget_usage', 'credit_usage_slots',
     'credit_usage_cursors', 'stripe_payments', 'bulk_grant_rows'] LOOP
     EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
     EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
