@@ -14,6 +14,8 @@ const CAPABILITIES = {
   "billing:manage": ["owner", "admin", "billing", "service"],
   /** Spend credits. */
   "credits:consume": ["owner", "admin", "member", "service"],
+  /** End a hold before its work or its lease does. */
+  "credits:release": ["owner", "admin", "billing", "member", "service"],
   /** Give back what a take has taken, to the lots that paid. */
   "credits:reverse": ["service"],
   /** Choose the order in which credits are spent. */

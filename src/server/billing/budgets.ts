@@ -71,6 +71,45 @@ async function subjectNames(
   return names;
 }
 
+export interface BudgetSubjects {
+  keys: { id: string; name: string }[];
+  members: { id: string; name: string }[];
+  /** Tags that credits were spent for lately; any other may be named as well. */
+  projects: string[];
+}
+
+/** Offered, not all of what there may be. */
+const MOST_SUBJECTS = 200;
+const RECENT_DAYS = 90;
+
+/** Whom a budget can be made for. */
+export function listBudgetSubjects(organizationId: string, now: Date): Promise<BudgetSubjects> {
+  return asOrganization(organizationId, async (tx) => {
+    const keys = await tx.apiKey.findMany({
+      where: { organizationId, revokedAt: null },
+      select: { id: true, name: true },
+      orderBy: { name: "asc" },
+      take: MOST_SUBJECTS,
+    });
+    const members = await tx.membership.findMany({
+      where: { organizationId },
+      select: { user: { select: { id: true, name: true, email: true } } },
+      orderBy: { createdAt: "asc" },
+      take: MOST_SUBJECTS,
+    });
+    const since = new Date(now.getTime() - RECENT_DAYS * 86_400_000);
+    const projects = await tx.$queryRaw<{ project: string }[]>`
+      SELECT DISTINCT project FROM credit_usage_hours
+      WHERE organization_id = ${organizationId}::uuid AND hour >= ${since}::timestamptz AND project <> ''
+      ORDER BY project LIMIT ${MOST_SUBJECTS}`;
+    return {
+      keys,
+      members: members.map(({ user }) => ({ id: user.id, name: user.name ?? user.email })),
+      projects: projects.map(({ project }) => project),
+    };
+  });
+}
+
 export interface NewBudget {
   organizationId: string;
   scope: BudgetScope;

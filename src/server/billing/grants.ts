@@ -1,5 +1,5 @@
 // Reading an organization's lots. They are made and spent in `credits.ts`.
-import { burnQueue, type Credits, type GrantSource, isUsable, toCredits } from "~/domain/credits";
+import { burnQueue, type Credits, compareLots, type GrantSource, isExpired, toCredits } from "~/domain/credits";
 import { BillingError } from "~/domain/errors";
 import { asOrganization, type Transaction } from "../db";
 
@@ -9,17 +9,28 @@ export interface Grant {
   label: string;
   amount: Credits;
   remaining: Credits;
-  /** Part of `remaining` that holds and open disputes have set aside. */
+  /** Part of `remaining` that holds and open disputes have set aside, and what of that the disputes froze. */
   held: Credits;
+  frozen: Credits;
   expiresAt: Date | null;
   createdAt: Date;
-  /** 1 for the lot that is spent next; null for one that is spent or expired. */
+  /** 1 for the lot that is spent next; null for one that has ended, and while all that is left of it is set aside. */
   position: number | null;
-  /** When and how a lot came to its end; `expired` is what was lost then. Null while it can be spent. */
-  ended: { at: Date; expired: Credits } | null;
+  /** Null while something is left of it. */
+  ended: LotEnd | null;
 }
 
-/** The organization's lots: those that can be spent, in burn order, then the latest that are spent or expired. */
+/** How a lot came to its end, and where its credits went; what is in none of the parts was spent. */
+export interface LotEnd {
+  at: Date;
+  how: "spent" | "expired" | "refunded" | "disputed" | "transferred" | "adjusted";
+  expired: Credits;
+  /** By refunds, lost disputes and adjustments. */
+  takenBack: Credits;
+  transferred: Credits;
+}
+
+/** The organization's lots: those that something is left of, in burn order, then the latest that have ended. */
 export function listGrants(organizationId: string, now: Date, closedLimit: number): Promise<Grant[]> {
   return asOrganization(organizationId, async (tx) => {
     const organization = await tx.organization.findUnique({
@@ -27,38 +38,64 @@ export function listGrants(organizationId: string, now: Date, closedLimit: numbe
       select: { burnOrder: true },
     });
     if (!organization) throw new BillingError("NOT_FOUND", "There is no such organization.", { organizationId });
-    const open = (await tx.creditGrant.findMany({ where: { organizationId, open: true } })).map(toGrant);
-    const queue = burnQueue(open, organization.burnOrder, now);
-    const spendable = queue.map((lot, index) => ({ ...lot, position: index + 1 }));
-    return closedLimit === 0 ? spendable : [...spendable, ...(await listClosed(tx, organizationId, now, closedLimit))];
+    const stored = await tx.creditGrant.findMany({ where: { organizationId, open: true } });
+    const freed = await freedByLease(tx, organizationId, now);
+    const left = stored
+      .map((row) => toGrant({ ...row, held: row.held - (freed.get(row.id) ?? 0n) }))
+      .filter((lot) => lot.held > 0 || !isExpired(lot, now));
+    const places = new Map(burnQueue(left, organization.burnOrder, now).map((lot, index) => [lot.id, index + 1]));
+    const open = left
+      .sort(compareLots(organization.burnOrder))
+      .map((lot) => ({ ...lot, position: places.get(lot.id) ?? null }));
+    return closedLimit === 0 ? open : [...open, ...(await listClosed(tx, organizationId, now, closedLimit))];
   });
+}
+
+/** By lot, what holds have set aside whose lease is over: it counts as free from that instant on, whether or not the job ran. */
+async function freedByLease(tx: Transaction, organizationId: string, now: Date): Promise<Map<string, bigint>> {
+  const rows = await tx.$queryRaw<{ grant_id: string; freed: bigint }[]>`
+    SELECT (part ->> 0)::uuid AS grant_id, sum((part ->> 1)::bigint)::bigint AS freed
+    FROM credit_holds h CROSS JOIN LATERAL jsonb_array_elements(h.lots) AS part
+    WHERE h.organization_id = ${organizationId}::uuid AND h.open AND h.lease_ends_at <= ${now}::timestamptz
+    GROUP BY 1`;
+  return new Map(rows.map((row) => [row.grant_id, row.freed]));
 }
 
 async function listClosed(tx: Transaction, organizationId: string, now: Date, limit: number): Promise<Grant[]> {
   const rows = await tx.creditGrant.findMany({
-    where: { organizationId, OR: [{ open: false }, { expiresAt: { lte: now } }] },
+    where: { organizationId, OR: [{ open: false }, { expiresAt: { lte: now }, held: 0n }] },
     orderBy: [{ createdAt: "desc" }, { id: "desc" }],
     take: limit,
   });
-  const ends = await lastMovements(
-    tx,
-    organizationId,
-    rows.map((row) => row.id),
-  );
+  const ids = rows.map((row) => row.id);
+  const ends = await lastMovements(tx, organizationId, ids);
+  const claimed = rows.filter((row) => row.taken > 0n).map((row) => row.id);
+  const takenBack = await sumTakenBack(tx, organizationId, { ids, claimed });
   return rows.map((row) => {
     const lot = toGrant(row);
     const last = ends.get(row.id);
+    const parts = { takenBack: toCredits(takenBack.get(row.id) ?? 0n), transferred: toCredits(row.transferred) };
     // Past its expiry, which the job has not written yet.
-    const pending = lot.remaining > 0 && !isUsable(lot, now);
-    if (pending && lot.expiresAt) return { ...lot, ended: { at: lot.expiresAt, expired: lot.remaining } };
-    const expired = toCredits(last?.type === "expiry" ? -last.amount : 0n);
-    return { ...lot, ended: { at: last?.at ?? lot.createdAt, expired } };
+    if (row.expiresAt !== null && row.remaining > 0n) {
+      const expired = toCredits(row.expired + row.remaining);
+      return { ...lot, ended: { at: row.expiresAt, how: "expired", expired, ...parts } };
+    }
+    const how = ENDS[last?.type ?? ""] ?? "spent";
+    return { ...lot, ended: { at: last?.at ?? lot.createdAt, how, expired: toCredits(row.expired), ...parts } };
   });
 }
 
+/** What the last movement of a lot has made of it; the others have spent it. */
+const ENDS: Partial<Record<string, LotEnd["how"]>> = {
+  expiry: "expired",
+  refund: "refunded",
+  dispute: "disputed",
+  transfer: "transferred",
+  adjustment: "adjusted",
+};
+
 interface LastMovement {
   type: string;
-  amount: bigint;
   at: Date;
 }
 
@@ -67,16 +104,40 @@ async function lastMovements(
   organizationId: string,
   grantIds: string[],
 ): Promise<Map<string, LastMovement>> {
-  const rows = await tx.$queryRaw<{ grant_id: string; type: string; amount: bigint; at: Date }[]>`
-    SELECT g.id AS grant_id, t.type::text AS type, last.amount, t.created_at AS at
+  const rows = await tx.$queryRaw<{ grant_id: string; type: string; at: Date }[]>`
+    SELECT g.id AS grant_id, t.type::text AS type, t.created_at AS at
     FROM unnest(${grantIds}::uuid[]) AS g (id)
     CROSS JOIN LATERAL (
-      SELECT e.transaction_seq, e.amount FROM credit_entries e
-      WHERE e.organization_id = ${organizationId}::uuid AND e.grant_id = g.id
+      SELECT e.transaction_seq FROM credit_entries e
+      WHERE e.organization_id = ${organizationId}::uuid AND e.grant_id = g.id AND e.amount <> 0
       ORDER BY e.transaction_seq DESC LIMIT 1
     ) last
     JOIN credit_transactions t ON t.organization_id = ${organizationId}::uuid AND t.seq = last.transaction_seq`;
   return new Map(rows.map((row) => [row.grant_id, row]));
+}
+
+/**
+ * By lot, what refunds, lost disputes and adjustments took of it, less what they gave back. Not `taken`, which counts what had
+ * been spent before and became a debt. Adjustments are few and have an index; a lot's own rows are read only where it was claimed.
+ */
+async function sumTakenBack(
+  tx: Transaction,
+  organizationId: string,
+  { ids, claimed }: { ids: string[]; claimed: string[] },
+): Promise<Map<string, bigint>> {
+  const rows = await tx.$queryRaw<{ grant_id: string; taken: bigint }[]>`
+    SELECT taken.grant_id, -sum(taken.amount)::bigint AS taken FROM (
+      SELECT e.grant_id, e.amount FROM credit_transactions t
+      JOIN credit_entries e ON e.organization_id = t.organization_id AND e.transaction_seq = t.seq
+      WHERE t.organization_id = ${organizationId}::uuid AND t.type = 'adjustment' AND t.amount < 0
+        AND e.grant_id = ANY (${ids}::uuid[])
+      UNION ALL
+      SELECT e.grant_id, e.amount FROM credit_entries e
+      JOIN credit_transactions t ON t.organization_id = e.organization_id AND t.seq = e.transaction_seq
+      WHERE e.organization_id = ${organizationId}::uuid AND e.grant_id = ANY (${claimed}::uuid[])
+        AND t.type IN ('refund', 'dispute')
+    ) taken GROUP BY taken.grant_id`;
+  return new Map(rows.map((row) => [row.grant_id, row.taken]));
 }
 
 type StoredGrant = NonNullable<Awaited<ReturnType<Transaction["creditGrant"]["findFirst"]>>>;
@@ -89,6 +150,7 @@ function toGrant(row: StoredGrant): Grant {
     amount: toCredits(row.amount),
     remaining: toCredits(row.remaining),
     held: toCredits(row.held),
+    frozen: toCredits(row.frozen),
     expiresAt: row.expiresAt,
     createdAt: row.createdAt,
     position: null,

@@ -5,7 +5,7 @@ import type { Credits } from "~/domain/credits";
 import { BillingError } from "~/domain/errors";
 import { capture, extend, hold, release, requireOpenHold } from "~/domain/holds";
 import { costOf, type PricedEvent, rateAt, requireEvent } from "~/domain/rate-card";
-import { asOrganization } from "../db";
+import { asOrganization, type Transaction } from "../db";
 import { instantOfId, newId, seqOfTransactionId } from "../db/keys";
 import {
   type Allocation,
@@ -22,6 +22,7 @@ import {
 } from "./credits";
 import { groupCommit } from "./ledger/group-commit";
 import type { KnownRow, RateCard } from "./ledger/load";
+import { displayNames } from "./members";
 
 /** Each take loads all that are open: a service that needs more at once has forgotten to end them. */
 const MOST_OPEN_HOLDS = 10_000;
@@ -316,6 +317,9 @@ export interface HoldRow {
   eventName: string | null;
   project: string | null;
   memberId: string | null;
+  /** The key that holds, and the member on whose behalf; null where there is none, or a member who is gone. */
+  apiKeyName: string | null;
+  memberName: string | null;
   actor: string;
   createdAt: Date;
   leaseEndsAt: Date;
@@ -324,11 +328,11 @@ export interface HoldRow {
 
 /** A hold, open or ended. @throws BillingError NOT_FOUND */
 export async function getHold(organizationId: string, holdId: string, now: Date): Promise<HoldRow> {
-  const row = await asOrganization(organizationId, (tx) =>
-    tx.creditHold.findFirst({ where: { organizationId, id: holdId, kind: "work" } }),
-  );
-  if (!row) throw noSuchHold(holdId);
-  return toHoldRow(row, now);
+  return asOrganization(organizationId, async (tx) => {
+    const row = await tx.creditHold.findFirst({ where: { organizationId, id: holdId, kind: "work" } });
+    if (!row) throw noSuchHold(holdId);
+    return toHoldRow(row, await holderNames(tx, [row]), now);
+  });
 }
 
 /** The open holds, newest first. The cursor is the id of the last one of the page before. */
@@ -351,9 +355,23 @@ export function listHolds(query: {
       orderBy: { id: "desc" },
       take: limit + 1,
     });
-    const items = rows.slice(0, limit).map((row) => toHoldRow(row, now));
+    const page = rows.slice(0, limit);
+    const names = await holderNames(tx, page);
+    const items = page.map((row) => toHoldRow(row, names, now));
     return { items, nextCursor: rows.length > limit ? (items.at(-1)?.holdId ?? null) : null };
   });
+}
+
+interface HolderNames {
+  keys: ReadonlyMap<string, string>;
+  members: Pick<ReadonlyMap<string | null, string>, "get">;
+}
+
+async function holderNames(tx: Transaction, holds: readonly StoredHold[]): Promise<HolderNames> {
+  const keyIds = [...new Set(holds.flatMap(({ apiKeyId }) => apiKeyId ?? []))];
+  const memberIds = [...new Set(holds.map(({ memberId }) => memberId))];
+  const keys = await tx.apiKey.findMany({ where: { id: { in: keyIds } }, select: { id: true, name: true } });
+  return { keys: new Map(keys.map(({ id, name }) => [id, name])), members: await displayNames(tx, memberIds) };
 }
 
 interface StoredHold {
@@ -365,13 +383,14 @@ interface StoredHold {
   eventName: string | null;
   project: string | null;
   memberId: string | null;
+  apiKeyId: string | null;
   actor: string;
   createdAt: Date;
   leaseEndsAt: Date;
   endedAt: Date | null;
 }
 
-function toHoldRow(row: StoredHold, now: Date): HoldRow {
+function toHoldRow(row: StoredHold, names: HolderNames, now: Date): HoldRow {
   const { eventName, project, memberId, actor, createdAt, leaseEndsAt } = row;
   // A lease that is over counts from its instant on, whether or not its end is in the ledger yet.
   const isOpen = row.open && leaseEndsAt > now;
@@ -386,6 +405,8 @@ function toHoldRow(row: StoredHold, now: Date): HoldRow {
     eventName,
     project,
     memberId,
+    apiKeyName: row.apiKeyId === null ? null : (names.keys.get(row.apiKeyId) ?? null),
+    memberName: names.members.get(memberId) ?? null,
     actor,
     createdAt,
     leaseEndsAt,

@@ -14,17 +14,44 @@ import { getUsage, type Usage } from "./usage";
 export interface BillingSummary {
   subscription: Subscription | null;
   balance: Balance;
-  /** Lots that can be spent, in burn order. */
+  /** Lots that something is left of, in burn order. */
   lots: Grant[];
   /** Since the period began, or of the last thirty days without a subscription. */
   usage: Usage;
   nextInvoice: NextInvoice | null;
   alerts: OpenAlert[];
+  /** Since when nothing can be spent, and why; null where it can. */
+  suspension: Suspension | null;
   /** The instant that all of this is about. */
   asOf: Date;
 }
 
+export interface Suspension {
+  since: Date;
+  reason: string | null;
+}
+
+export interface Concerns {
+  alerts: OpenAlert[];
+  suspension: Suspension | null;
+}
+
 const DAY_MS = 86_400_000;
+
+/** What a person should know before anything else: open alerts, and whether spending is stopped. */
+export async function getConcerns(organizationId: string): Promise<Concerns> {
+  const [alerts, account] = await Promise.all([
+    listOpenAlerts(organizationId),
+    asOrganization(organizationId, (tx) =>
+      tx.creditAccount.findUnique({
+        where: { organizationId },
+        select: { suspendedAt: true, suspendedReason: true },
+      }),
+    ),
+  ]);
+  const since = account?.suspendedAt ?? null;
+  return { alerts, suspension: since === null ? null : { since, reason: account?.suspendedReason ?? null } };
+}
 
 /** @throws BillingError NOT_FOUND */
 export async function getBillingSummary(organizationId: string, now: Date): Promise<BillingSummary> {
@@ -32,19 +59,19 @@ export async function getBillingSummary(organizationId: string, now: Date): Prom
   const inPeriod =
     subscription !== null && subscription.currentPeriodStart <= now && subscription.currentPeriodEnd > now;
   const from = inPeriod ? subscription.currentPeriodStart : new Date(now.getTime() - 30 * DAY_MS);
-  const [balance, grants, usage, alerts] = await Promise.all([
+  const [balance, lots, usage, concerns] = await Promise.all([
     getBalance(organizationId, now),
     listGrants(organizationId, now, 0),
     getUsage(organizationId, from, now),
-    listOpenAlerts(organizationId),
+    getConcerns(organizationId),
   ]);
   return {
     subscription,
     balance,
-    lots: grants.filter((grant) => grant.position !== null),
+    lots,
     usage,
     nextInvoice: subscription?.nextInvoice ?? null,
-    alerts,
+    ...concerns,
     asOf: now,
   };
 }

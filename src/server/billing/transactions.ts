@@ -11,12 +11,17 @@ export interface TransactionRow {
   seq: number;
   type: TransactionType;
   amount: number;
+  /** Change of what is set aside, and of what is owed. */
+  held: number;
+  debt: number;
   balanceAfter: number;
   eventName: string | null;
   quantity: number | null;
   unitCost: number | null;
   reason: string | null;
   apiKeyName: string | null;
+  /** What a hold, or the end of one, is for; null where its event was not said. */
+  holdEventName: string | null;
   /** How many lots it touched. */
   lots: number;
   createdAt: Date;
@@ -65,9 +70,10 @@ export function listTransactions(query: {
       tx,
       page.map((row) => row.apiKeyId),
     );
+    const holds = await holdEventNames(tx, organizationId, page);
     const lots = new Map(counts.map((count) => [count.transactionSeq, count._count]));
     return {
-      items: page.map((row) => toTransactionRow(row, names, lots.get(row.seq) ?? 0)),
+      items: page.map((row) => toTransactionRow(row, { keys: names, holds }, lots.get(row.seq) ?? 0)),
       nextCursor: rows.length > limit ? Number(page.at(-1)?.seq) : null,
     };
   });
@@ -75,21 +81,43 @@ export function listTransactions(query: {
 
 type StoredTransaction = NonNullable<Awaited<ReturnType<Transaction["creditTransaction"]["findFirst"]>>>;
 
-function toTransactionRow(row: StoredTransaction, keyNames: Map<string, string>, lots: number): TransactionRow {
+interface RowNames {
+  keys: Map<string, string>;
+  holds: Map<string, string | null>;
+}
+
+function toTransactionRow(row: StoredTransaction, names: RowNames, lots: number): TransactionRow {
   return {
     id: row.id,
     seq: Number(row.seq),
     type: row.type,
     amount: toCredits(row.amount),
+    held: Number(row.held),
+    debt: Number(row.debt),
     balanceAfter: toCredits(row.balanceAfter),
     eventName: row.eventName,
     quantity: row.quantity === null ? null : Number(row.quantity),
     unitCost: row.unitCost === null ? null : Number(row.unitCost),
     reason: row.reason,
-    apiKeyName: row.apiKeyId === null ? null : (keyNames.get(row.apiKeyId) ?? null),
+    apiKeyName: row.apiKeyId === null ? null : (names.keys.get(row.apiKeyId) ?? null),
+    holdEventName: row.holdId === null ? null : (names.holds.get(row.holdId) ?? null),
     lots,
     createdAt: row.createdAt,
   };
+}
+
+async function holdEventNames(
+  tx: Transaction,
+  organizationId: string,
+  rows: readonly StoredTransaction[],
+): Promise<Map<string, string | null>> {
+  const ids = [...new Set(rows.flatMap(({ holdId }) => holdId ?? []))];
+  if (ids.length === 0) return new Map();
+  const holds = await tx.creditHold.findMany({
+    where: { organizationId, id: { in: ids } },
+    select: { id: true, eventName: true },
+  });
+  return new Map(holds.map((hold) => [hold.id, hold.eventName]));
 }
 
 async function apiKeyNames(tx: Transaction, ids: (string | null)[]): Promise<Map<string, string>> {
@@ -132,9 +160,10 @@ export function getTransaction(organizationId: string, transactionId: string): P
       organization.burnOrder,
       row.createdAt,
     );
-    const names = await apiKeyNames(tx, [row.apiKeyId]);
+    const keys = await apiKeyNames(tx, [row.apiKeyId]);
+    const holds = await holdEventNames(tx, organizationId, [row]);
     return {
-      ...toTransactionRow(row, names, touched.length),
+      ...toTransactionRow(row, { keys, holds }, touched.length),
       actor: row.actor,
       idempotencyKey: row.keySpace === "caller" ? row.idempotencyKey : null,
       metadata: row.metadata as Record<string, unknown> | null,

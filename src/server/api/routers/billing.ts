@@ -1,12 +1,15 @@
 // billing: the overview, the history, and the way back from a checkout.
 import { z } from "zod";
 import { listHistory } from "~/server/billing/history";
-import { completeCheckout, getBillingSummary } from "~/server/billing/summary";
+import { completeCheckout, getBillingSummary, getConcerns } from "~/server/billing/summary";
 import { pageLimit } from "../inputs";
 import { organizationProcedure, router } from "../trpc";
 
 export const billingRouter = router({
   summary: organizationProcedure("billing:view").query(({ ctx }) => getBillingSummary(ctx.organizationId, ctx.now)),
+
+  /** The part of it that asks for attention, for pages that need no more. */
+  concerns: organizationProcedure("billing:view").query(({ ctx }) => getConcerns(ctx.organizationId)),
 
   history: organizationProcedure("billing:view")
     .input(z.object({ cursor: z.uuid().nullish(), limit: pageLimit }))

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { BUDGET_SCOPES, BUDGET_WINDOWS } from "~/domain/budgets";
 import { actorName } from "../../auth/actor";
-import { createBudget, listBudgets, removeBudget, updateBudget } from "../../billing/budgets";
+import { createBudget, listBudgetSubjects, listBudgets, removeBudget, updateBudget } from "../../billing/budgets";
 import { id, line, MOST_CREDITS } from "../inputs";
 import { organizationProcedure, router } from "../trpc";
 
@@ -24,6 +24,9 @@ const subjectInput = z
 
 export const budgetsRouter = router({
   list: organizationProcedure("billing:view").query(({ ctx }) => listBudgets(ctx.organizationId, ctx.now)),
+
+  /** The keys, members and projects that a budget can be made for. */
+  subjects: organizationProcedure("budgets:manage").query(({ ctx }) => listBudgetSubjects(ctx.organizationId, ctx.now)),
 
   create: organizationProcedure("budgets:manage")
     .input(subjectInput)

@@ -84,7 +84,7 @@ export const holdProcedures = {
       }),
     ),
 
-  releaseHold: spendingProcedure("credits:consume")
+  releaseHold: spendingProcedure("credits:release")
     .input(holdInput)
     .mutation(({ ctx, input }) =>
       releaseHold({
