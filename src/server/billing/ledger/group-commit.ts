@@ -25,7 +25,7 @@ import {
   type StoredKnown,
   type StoredRateCard,
 } from "./load";
-import { Remembered } from "./remembered";
+import { Contended, Remembered } from "./remembered";
 import { PARAMETER_TYPES, writeParameters } from "./save";
 
 /** Something that a caller wants done to an account. */
@@ -78,6 +78,7 @@ export class GroupCommit {
   private readonly remembered = new Remembered();
   /** Accounts that are decided on and not yet known to be written: what is remembered of them may never come true. */
   private readonly inFlight = new Set<string>();
+  private readonly contended = new Contended();
   private waitingCount = 0;
   private waitingBytes = 0;
   /** Operations a second, lately; for the time that callers beyond the bound are told to wait. */
@@ -147,7 +148,12 @@ export class GroupCommit {
     while (lane.waiting.length > 0) {
       const batch = lane.waiting.splice(0, MOST_IN_FLUSH);
       const began = performance.now();
-      await this.flush(batch);
+      try {
+        await this.flush(batch);
+      } catch (error) {
+        // A fault of ours; whoever has an answer keeps it, and those behind them get theirs.
+        for (const member of batch) member.reject(error);
+      }
       const rate = (batch.length / Math.max(1, performance.now() - began)) * 1000 * LANES;
       this.rate = this.rate * 0.8 + rate * 0.2;
     }
@@ -180,6 +186,7 @@ export class GroupCommit {
       const known = this.remembered.find(organizationId);
       if (
         !known ||
+        this.contended.mustLock(organizationId) ||
         known.state.epoch !== rateCard.epoch ||
         members.some((member) => refusedKeys.has(member.operation.unverifiedKeyId))
       ) {
@@ -196,7 +203,7 @@ export class GroupCommit {
     // In the order of ids, as everybody locks.
     decided.sort((a, b) => (a.account.state.organizationId < b.account.state.organizationId ? -1 : 1));
     const accounts = decided.map((one) => one.account);
-    const result = await this.pool().query<{ refused: { epoch?: true; written?: number[] } | null }>(
+    const result = await this.pool().query<{ refused: { epoch?: true; written?: number[]; known?: number[] } | null }>(
       FLUSH,
       writeParameters(accounts, rateCard.epoch),
     );
@@ -210,8 +217,10 @@ export class GroupCommit {
       if (written === null || written.has(index + 1)) {
         settleState(account);
         answerAll(members, outcomes);
+        this.contended.noteQuick(account.state.organizationId);
       } else {
         this.remembered.forget(account.state.organizationId);
+        if (!refused?.known?.includes(index + 1)) this.contended.noteStale(account.state.organizationId);
         locked.push(...members);
       }
     }
@@ -245,6 +254,15 @@ export class GroupCommit {
   private async rateCard(): Promise<RateCard> {
     if (this.remembered.rateCard) return this.remembered.rateCard;
     const { rows } = await this.pool().query<{ card: StoredRateCard }>("SELECT ledger_rate_card() AS card");
+    invariant(rows[0], "the rate card answers");
+    return this.remembered.keepRateCard(readRateCard(rows[0].card));
+  }
+
+  /** The rate card of an epoch that was read under the lock; the remembered one where it is of that epoch. */
+  private async rateCardOf(client: pg.PoolClient, epoch: number | undefined): Promise<RateCard> {
+    const known = this.remembered.rateCard;
+    if (known !== null && known.epoch === epoch) return known;
+    const { rows } = await client.query<{ card: StoredRateCard }>("SELECT ledger_rate_card() AS card");
     invariant(rows[0], "the rate card answers");
     return this.remembered.keepRateCard(readRateCard(rows[0].card));
   }
@@ -315,10 +333,7 @@ export class GroupCommit {
     );
     const opened = rows[0]?.opened;
     invariant(opened, "the accounts answer");
-    const card = await client.query<{ card: StoredRateCard }>("SELECT ledger_rate_card() AS card");
-    invariant(card.rows[0], "the rate card answers");
-    const rateCard = readRateCard(card.rows[0].card);
-    this.remembered.keepRateCard(rateCard);
+    const rateCard = await this.rateCardOf(client, opened.states?.[0]?.epoch);
     const revoked = new Set<string | null>(opened.revoked ?? []);
     const states = new Map((opened.states ?? []).map((state) => [state.organizationId, state]));
     const accounts: Account[] = [];

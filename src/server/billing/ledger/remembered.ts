@@ -69,3 +69,33 @@ export class Remembered {
     this.keys.set(apiKeyId, ++this.tick);
   }
 }
+
+const MOST_CONTENDED = 10_000;
+const LONGEST_PENALTY = 16;
+
+/**
+ * Accounts that another process changes as often as this one: what is remembered of them is always outdated, and deciding on
+ * it is work for nothing. They are locked at once for a while, longer each time.
+ */
+export class Contended {
+  private readonly accounts = new Map<string, { penalty: number; left: number }>();
+
+  /** Whether the account is to be locked this time. */
+  mustLock(organizationId: string): boolean {
+    const known = this.accounts.get(organizationId);
+    if (!known || known.left === 0) return false;
+    known.left -= 1;
+    return true;
+  }
+
+  noteStale(organizationId: string): void {
+    const before = this.accounts.get(organizationId)?.penalty ?? 0;
+    const penalty = Math.min(LONGEST_PENALTY, before === 0 ? 1 : before * 2);
+    if (this.accounts.size >= MOST_CONTENDED) this.accounts.clear();
+    this.accounts.set(organizationId, { penalty, left: penalty });
+  }
+
+  noteQuick(organizationId: string): void {
+    if (this.accounts.size > 0) this.accounts.delete(organizationId);
+  }
+}
