@@ -1,8 +1,9 @@
 // Transfers between organizations and adjustments, through the API and on a real database.
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { toCredits } from "~/domain/credits";
 import type { Actor } from "~/server/auth/actor";
-import { consumeCredits, expireLots } from "~/server/billing/credits";
+import { consumeCredits, expireLots, grantOnce, type NewLot } from "~/server/billing/credits";
 import { asPlatform } from "~/server/db";
 import { addLot, callAs, daysLater, expectLawfulLedger, openLedger, PLATFORM } from "../setup/billing";
 import { codeOf, createMember, createPerson, createTenant, NOW, outcomes } from "../setup/tenancy";
@@ -35,6 +36,23 @@ async function sisters(): Promise<{ giver: Tenant; receiver: { id: string }; own
   return { giver, receiver, owner: giver.owner };
 }
 
+/** 100 credits that were paid for. */
+function addPaidLot(
+  organizationId: string,
+  lot: Partial<NewLot> & { source: "purchase" | "subscription"; stripePaymentId?: string },
+): Promise<boolean> {
+  return asPlatform((tx) =>
+    grantOnce(tx, {
+      organizationId,
+      businessKey: `test:${randomUUID()}`,
+      type: lot.source === "purchase" ? "purchase" : "grant",
+      lot: { amount: toCredits(100), expiresAt: null, label: `${lot.source} 100`, ...lot },
+      reason: "for a test",
+      now: NOW,
+    }),
+  );
+}
+
 async function refusalOf(attempt: Promise<unknown>): Promise<{ code: string; details: unknown }> {
   const error = await attempt.then(
     () => null,
@@ -47,16 +65,8 @@ describe("a transfer", () => {
   it("moves lots with their expiry, their origin and the payment behind them, and says so on both sides", async () => {
     const { giver, receiver, owner } = await sisters();
     const expiresAt = daysLater(20);
-    await addLot({ organizationId: giver.id, amount: 100 });
-    await addLot({ organizationId: giver.id, amount: 100, source: "subscription", expiresAt });
-    await app.sql(
-      "UPDATE credit_grants SET stripe_payment_id = 'pi_1', stripe_session_id = 'cs_1' WHERE organization_id = $1 AND source = 'purchase'",
-      [giver.id],
-    );
-    await app.sql(
-      "UPDATE credit_grants SET stripe_invoice_id = 'in_1' WHERE organization_id = $1 AND source = 'subscription'",
-      [giver.id],
-    );
+    await addPaidLot(giver.id, { source: "purchase", stripePaymentId: "pi_1", stripeSessionId: "cs_1" });
+    await addPaidLot(giver.id, { source: "subscription", expiresAt, stripeInvoiceId: "in_1" });
 
     const moved = await transfer(owner, giver.id, receiver.id, 130);
     expect(moved).toMatchObject({
@@ -159,6 +169,23 @@ describe("a transfer", () => {
     expect(await balanceOf(giver.id)).toBe(140);
     expect((await transfer(owner, giver.id, receiver.id, 20)).available).toBe(120);
     expect((await refusalOf(transfer(owner, giver.id, receiver.id, 1))).details).toMatchObject({ transferable: 0 });
+  });
+
+  it("of credits whose refund nobody has acted on yet takes the claim along, on both sides together", async () => {
+    const { giver, receiver, owner } = await sisters();
+    await addPaidLot(giver.id, { source: "purchase", stripePaymentId: "pi_small" });
+    // What the bank says now of its payment, and nobody has acted on yet: a half.
+    await app.sql(
+      "INSERT INTO stripe_payments (id, organization_id, amount, currency, refunded, synced_at) VALUES ('pi_small', $1, 1000, 'usd', 500, $2)",
+      [giver.id, NOW],
+    );
+    await transfer(owner, giver.id, receiver.id, 13);
+    const [lots] = await app.sql(
+      "SELECT sum(to_take)::int AS claimed, sum(taken)::int AS taken FROM credit_grants WHERE stripe_payment_id = 'pi_small'",
+    );
+    expect(lots).toEqual({ claimed: 50, taken: 50 });
+    expect((await balanceOf(giver.id)) + (await balanceOf(receiver.id))).toBe(50);
+    for (const id of [giver.id, receiver.id]) await expectLawfulLedger(app.sql, id);
   });
 
   it("of what has expired is refused, whether or not the expiry was written", async () => {

@@ -13,7 +13,7 @@ import { newId, sha256 } from "../db/keys";
 import { env, publicUrl } from "../env";
 import { billingKey, callerKey, lookAtAccount } from "./credits";
 import { findByKey, lockAccount, lockAccounts, saveAccounts } from "./ledger/accounts";
-import { lotsOf, organizationNames, type ReceivedLot, receivedLots, receiveParts } from "./transfers";
+import { lotsOf, organizationNames, type ReceivedLot, receivedLots, receiveParts, saveMoved } from "./transfers";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const USUAL_DAYS = 30;
@@ -334,7 +334,7 @@ export async function claimGift(request: {
       cause: { key, actor, reason: `Gift from ${names.get(giverId)}${said}`, reference: giverId },
       now,
     });
-    await saveAccounts(tx, [giver, receiver]);
+    await saveMoved(tx, giver, receiver, row, now);
     await tx.creditGift.update({
       where: { id: gift.id },
       data: { claimedAt: now, claimedBy: actor, claimedOrganizationId: organizationId },

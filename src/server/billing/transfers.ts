@@ -8,6 +8,7 @@ import { newId } from "../db/keys";
 import { billingKey, callerKey } from "./credits";
 import { findByKey, lockAccounts, saveAccounts } from "./ledger/accounts";
 import type { KnownRow } from "./ledger/load";
+import { claimNewLots, resolvePaidDebts } from "./payments";
 
 /** A lot as it arrived. */
 export interface ReceivedLot {
@@ -84,7 +85,7 @@ export async function transferCredits(request: TransferRequest): Promise<Transfe
       },
       now,
     });
-    await saveAccounts(tx, [giver, receiver]);
+    await saveMoved(tx, giver, receiver, received, now);
     return {
       transactionId: given.id,
       receivedTransactionId: received.id,
@@ -139,6 +140,23 @@ export async function receiveParts(
     return arrivingLot(giver, part, rest, { id: newId(now), label: `${label}, from ${giverName}`, at: now });
   });
   return moveIn(receiver, lots, cause, now);
+}
+
+/** Writes both sides. What is known of the payments behind the lots is claimed where they are now. */
+export async function saveMoved(
+  tx: Transaction,
+  giver: Account,
+  receiver: Account,
+  received: LedgerRow,
+  now: Date,
+): Promise<void> {
+  await saveAccounts(tx, [giver, receiver]);
+  await resolvePaidDebts(tx, receiver, now);
+  const ids = [giver, receiver].map((account) => account.state.organizationId);
+  const payments = new Map(
+    received.newLots.map((lot) => [`${lot.stripePaymentId} ${lot.stripeInvoiceId}`, lot] as const),
+  );
+  for (const paidBy of payments.values()) await claimNewLots(tx, ids, paidBy, now);
 }
 
 /** What lots carry beside what the rules know; with the first label, so that it does not grow from hand to hand. */
