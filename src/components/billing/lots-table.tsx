@@ -22,7 +22,10 @@ export interface OpenLot {
   expiresAt: Date | null;
   granted: number;
   left: number;
+  /** Part of `left` that running work and gifts have set aside. */
   held?: number;
+  /** Part of `left` that cannot be spent until a dispute is decided. */
+  frozen?: number;
   href?: string;
 }
 
@@ -37,6 +40,7 @@ export function LotsTable({ lots, now, warnDays = 14 }: LotsTableProps) {
   const viewer = useViewer();
   const { locale } = viewer;
   const credits = (amount: number) => formatCredits(amount, { locale });
+  const free = lots.filter(isFree);
   const payers = lots.some((lot) => lot.paidBy !== undefined);
   return (
     <Table caption="Lots in the order they will be spent">
@@ -51,14 +55,16 @@ export function LotsTable({ lots, now, warnDays = 14 }: LotsTableProps) {
         <TH num>Left</TH>
       </THead>
       <TBody>
-        {lots.map((lot, index) => {
+        {lots.map((lot) => {
           const soon = lot.expiresAt !== null && daysUntil(lot.expiresAt, now, viewer) <= warnDays;
           const expiry = lot.expiresAt
             ? `${formatTime(lot.expiresAt, viewer, { style: "day" })}, ${formatRelative(lot.expiresAt, now, viewer)}`
             : "never";
           return (
             <TR key={lot.id} linked={Boolean(lot.href)}>
-              <TD className="whitespace-nowrap text-ink-3">{ordinal(index + 1)}</TD>
+              <TD className="whitespace-nowrap text-ink-3">
+                {isFree(lot) ? ordinal(free.indexOf(lot) + 1) : "set aside"}
+              </TD>
               <TD>
                 {lot.href ? (
                   <RowLink href={lot.href}>{lot.label}</RowLink>
@@ -90,6 +96,7 @@ export function LotsTable({ lots, now, warnDays = 14 }: LotsTableProps) {
               <TD num>
                 {credits(lot.left)}
                 {lot.held ? <Sub>{credits(lot.held)} held</Sub> : null}
+                {lot.frozen ? <Sub tone="warn">{credits(lot.frozen)} frozen</Sub> : null}
               </TD>
             </TR>
           );
@@ -97,6 +104,10 @@ export function LotsTable({ lots, now, warnDays = 14 }: LotsTableProps) {
       </TBody>
     </Table>
   );
+}
+
+function isFree({ left, held = 0, frozen = 0 }: OpenLot): boolean {
+  return left > held + frozen;
 }
 
 function PaidBy({ paidBy }: { paidBy: OpenLot["paidBy"] }) {
@@ -110,8 +121,12 @@ export interface EndedLot {
   granted: number;
   spent: number;
   expired: number;
-  /** Taken back by a refund or a correction. */
+  /** Taken back by a refund, a lost dispute or an adjustment. */
   takenBack?: number;
+  /** Given to other organizations. */
+  transferred?: number;
+  /** What ended it, where that was not spending or its expiry: "refunded". */
+  how?: string | null;
   endedAt: Date;
 }
 
@@ -120,12 +135,13 @@ export function EndedLots({ lots, summary }: { lots: readonly EndedLot[]; summar
   const { locale } = useViewer();
   if (lots.length === 0) return null;
   const takenBack = lots.some((lot) => lot.takenBack);
+  const transferred = lots.some((lot) => lot.transferred);
   const amount = (value: number) => (
     <span className={value === 0 ? "text-ink-3" : undefined}>{formatCredits(value, { locale })}</span>
   );
   return (
     <Numbers summary={summary}>
-      <Table caption="Spent and expired lots">
+      <Table caption="Lots that have ended">
         <THead>
           <TH>Lot</TH>
           <TH num wide>
@@ -133,19 +149,40 @@ export function EndedLots({ lots, summary }: { lots: readonly EndedLot[]; summar
           </TH>
           <TH num>Spent</TH>
           <TH num>Expired</TH>
-          {takenBack ? <TH num>Taken back</TH> : null}
+          {takenBack ? (
+            <TH num snug>
+              Taken back
+            </TH>
+          ) : null}
+          {transferred ? (
+            <TH num snug>
+              Given away
+            </TH>
+          ) : null}
           <TH num>Ended</TH>
         </THead>
         <TBody tight>
           {lots.map((lot) => (
             <TR key={lot.id}>
-              <TH scope="row">{lot.label}</TH>
+              <TH scope="row">
+                {lot.label}
+                {lot.how ? <Sub>{lot.how}</Sub> : null}
+              </TH>
               <TD num wide>
                 {amount(lot.granted)}
               </TD>
               <TD num>{amount(lot.spent)}</TD>
               <TD num>{amount(lot.expired)}</TD>
-              {takenBack ? <TD num>{amount(lot.takenBack ?? 0)}</TD> : null}
+              {takenBack ? (
+                <TD num snug>
+                  {amount(lot.takenBack ?? 0)}
+                </TD>
+              ) : null}
+              {transferred ? (
+                <TD num snug>
+                  {amount(lot.transferred ?? 0)}
+                </TD>
+              ) : null}
               <TD num>
                 <LocalDate value={lot.endedAt} show="day" />
               </TD>

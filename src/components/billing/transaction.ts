@@ -1,17 +1,8 @@
 // What a ledger entry is to those who read it: its types in words, its name, and why which lots paid.
 import { formatCredits, inWords } from "./format";
 
-/** `grant`, `consume`, `expiry`, `reversal`, `adjustment`, `refund`, `transfer`, `hold`; others are shown as they are. */
-export type TransactionType =
-  | "consume"
-  | "grant"
-  | "expiry"
-  | "reversal"
-  | "adjustment"
-  | "refund"
-  | "transfer"
-  | "hold"
-  | (string & {});
+/** Those of the ledger have words of their own; others are shown as they are. */
+export type TransactionType = string;
 
 const typeWords: Record<string, string> = {
   consume: "Usage",
@@ -22,7 +13,11 @@ const typeWords: Record<string, string> = {
   refund: "Refund",
   dispute: "Dispute",
   transfer: "Transfer",
+  purchase: "Purchase",
+  promotion: "Promotion",
   hold: "Held",
+  release: "Freed",
+  debt: "Debt",
 };
 
 export function typeInWords(type: TransactionType): string {
@@ -39,11 +34,29 @@ export interface Named {
 
 /** "15 × ai_inference", "Pack of 2,500", "Correction". */
 export function nameOf(transaction: Named, locale = "en-US"): string {
-  if (transaction.eventName) {
+  // What gives a take back names its event too, but is none.
+  if (transaction.eventName && !(transaction.type === "reversal" && transaction.label)) {
     const times = transaction.quantity ?? 1;
     return `${formatCredits(times, { locale })} × ${transaction.eventName}`;
   }
   return transaction.label ?? typeInWords(transaction.type);
+}
+
+export interface Moved {
+  type: TransactionType;
+  amount: number;
+  /** Change of what is set aside, and of what is owed. */
+  held?: number;
+  debt?: number;
+}
+
+/** What a row moved: "−375"; where the balance stayed as it was, what was set aside, freed or owed: "40 held", "40 freed". */
+export function movementInWords({ type, amount, held = 0, debt = 0 }: Moved, locale = "en-US"): string {
+  const credits = (value: number) => formatCredits(Math.abs(value), { locale });
+  if (amount !== 0) return formatCredits(amount, { locale, sign: "always" });
+  if (debt !== 0) return `${credits(debt)} ${debt > 0 ? "owed" : "no longer owed"}`;
+  if (held > 0) return `${credits(held)} ${type === "dispute" ? "frozen" : "held"}`;
+  return held < 0 ? `${credits(held)} freed` : formatCredits(0, { locale });
 }
 
 export type BurnOrder = "never_expiring_first" | "expiring_first";

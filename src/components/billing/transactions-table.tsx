@@ -8,12 +8,15 @@ import { Tag } from "../ui/state";
 import { DayRow, RowLink, Sub, Table, TBody, TD, TH, THead, TR } from "../ui/table";
 import { dayKey, daysUntil, formatCredits, formatTime } from "./format";
 import { LocalTime } from "./local-time";
-import { type Named, nameOf } from "./transaction";
+import { movementInWords, type Named, nameOf } from "./transaction";
 import { useViewer } from "./viewer";
 
 export interface TransactionRow extends Named {
   id: string;
   amount: number;
+  /** Change of what is set aside, and of what is owed. */
+  held?: number;
+  debt?: number;
   /** null for what is not in the ledger yet: a running hold. */
   balanceAfter: number | null;
   createdAt: Date;
@@ -83,9 +86,7 @@ export function TransactionsTable({ items, now, selectedId, onOpen }: Transactio
                   {item.by}
                 </TD>
                 <TD num>
-                  {item.type === "hold"
-                    ? `${formatCredits(Math.abs(item.amount), { locale })} held`
-                    : formatCredits(item.amount, { locale, sign: "always" })}
+                  <span className={item.amount === 0 ? "text-ink-2" : undefined}>{movementInWords(item, locale)}</span>
                   {balance ? <Sub narrow>{balance}</Sub> : null}
                 </TD>
                 <TD num wide className="text-ink-2">
@@ -121,6 +122,11 @@ export interface FilterOption {
   label: string;
 }
 
+export interface FilterGroup {
+  label: string;
+  options: readonly FilterOption[];
+}
+
 export interface TransactionsToolbarProps {
   search?: string;
   onSearch?: (text: string) => void;
@@ -128,7 +134,7 @@ export interface TransactionsToolbarProps {
   searchHint?: string;
   type: string;
   onType: (type: string) => void;
-  types: readonly FilterOption[];
+  types: readonly (FilterOption | FilterGroup)[];
   period?: string;
   onPeriod?: (period: string) => void;
   periods?: readonly FilterOption[];
@@ -173,10 +179,16 @@ export function TransactionsToolbar({
   );
 }
 
-function Options({ options }: { options: readonly FilterOption[] }) {
-  return options.map((option) => (
-    <option key={option.value} value={option.value}>
-      {option.label}
-    </option>
-  ));
+function Options({ options }: { options: readonly (FilterOption | FilterGroup)[] }) {
+  return options.map((option) =>
+    "options" in option ? (
+      <optgroup key={option.label} label={option.label}>
+        <Options options={option.options} />
+      </optgroup>
+    ) : (
+      <option key={option.value} value={option.value}>
+        {option.label}
+      </option>
+    ),
+  );
 }

@@ -22,6 +22,7 @@ export function OverviewAnswers({ summary, outlook }: { summary: Summary; outloo
     <BalanceAnswers
       available={balance.available}
       held={balance.held}
+      owed={balance.debt}
       runway={runway && pace ? { ...runway, perDay: Math.round(pace.perDay), perRenewal } : null}
       nextCharge={charge}
       noChargeWhy={whyNoCharge(summary, (at) => formatTime(at, viewer, { style: "longDay" }))}

@@ -12,6 +12,7 @@ import { sayFailure } from "../../../_trpc/failures";
 import { trpc } from "../../../_trpc/react";
 import { usePortal } from "../../_shell/use-portal";
 import { cardEnds, cardInWords, lastDayOf } from "../_shared/card";
+import { creditNotices, isSaidByNotices } from "../_shared/credit-notices";
 import type { OrganizationView } from "../_shared/organization-view";
 import type { Outlook } from "../_shared/runway";
 
@@ -53,13 +54,17 @@ export function OverviewAttention({ organization, summary, outlook }: OverviewAt
     <Link href={`/${organization.slug}/billing/credits#packs`}>Buy credits</Link>
   ) : undefined;
 
-  const items: AttentionItem[] = [];
+  const notices = creditNotices(summary, viewer);
+  const items: AttentionItem[] = notices.map(({ buy, ...notice }) => ({
+    ...notice,
+    action: buy ? toPacks : undefined,
+  }));
   if (subscription) items.push(...subscriptionItems(subscription));
   items.push(...creditItems());
   for (const alert of alerts) {
     const failed = alert.kind === "payment_failed";
     // Said already, with more words.
-    if (failed && subscription?.status === "past_due") continue;
+    if ((failed && subscription?.status === "past_due") || isSaidByNotices(alert)) continue;
     items.push({
       id: alert.id,
       level: failed ? "danger" : "warn",
@@ -134,7 +139,8 @@ export function OverviewAttention({ organization, summary, outlook }: OverviewAt
   function creditItems(): AttentionItem[] {
     const found: AttentionItem[] = [];
     const used = summary.usage.total + summary.usage.previousTotal > 0;
-    if (balance.available === 0 && (used || subscription)) {
+    const said = summary.suspension !== null || balance.debt > 0;
+    if (!said && balance.available === 0 && (used || subscription)) {
       found.push({
         id: "empty",
         level: "danger",
@@ -142,7 +148,7 @@ export function OverviewAttention({ organization, summary, outlook }: OverviewAt
         text: "Requests that need credits are refused until new ones come.",
         action: toPacks,
       });
-    } else if (outlook.runway?.until && daysUntil(outlook.runway.until, now, viewer) <= 7) {
+    } else if (!said && outlook.runway?.until && daysUntil(outlook.runway.until, now, viewer) <= 7) {
       found.push({
         id: "low",
         level: "warn",

@@ -16,9 +16,9 @@ export interface FreeLot extends Lot {
   free: number;
 }
 
-/** What of each lot can be spent now: what is neither spent nor set aside. */
+/** What of each lot can be spent now: what is neither spent nor set aside. One without a place has nothing free, or is past its expiry. */
 export function freeLots(lots: readonly Lot[]): FreeLot[] {
-  return lots.map((lot) => ({ ...lot, free: lot.remaining - lot.held }));
+  return lots.map((lot) => ({ ...lot, free: lot.position === null ? 0 : lot.remaining - lot.held }));
 }
 
 export function stripOf(lots: readonly FreeLot[]): StripLot[] {

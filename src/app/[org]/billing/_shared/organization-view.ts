@@ -12,6 +12,8 @@ export interface OrganizationView {
   mayManage: boolean;
   /** May choose the order in which credits are spent. */
   mayConfigure: boolean;
+  /** May end what services have set aside. Whoever spends may end their own holds too, but does so from their program. */
+  mayRelease: boolean;
   /** May give the organization's credits to others. */
   mayTransfer: boolean;
 }
@@ -27,6 +29,7 @@ export function organizationView({ id, name, slug, burnOrder, role }: Found): Or
     burnOrder,
     mayManage,
     mayConfigure: can(role, "credits:configure"),
+    mayRelease: can(role, "credits:release") && can(role, "credits:configure"),
     mayTransfer: can(role, "credits:transfer"),
   };
 }

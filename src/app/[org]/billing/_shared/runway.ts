@@ -32,7 +32,8 @@ export function outlookOf(state: {
   recentUse: readonly DailyUse[];
   now: Date;
 }): Outlook {
-  const { lots, burnOrder, now } = state;
+  const { burnOrder, now } = state;
+  const lots = state.lots.filter((lot) => lot.position !== null);
   const renewal = renewalOf(state.subscription);
   const question = { lots, burnOrder, renewal, now };
   const pace = paceOf(state.recentUse, now);

@@ -1,15 +1,20 @@
 "use client";
 // The credits page, alive: lots and balance are asked again every few seconds; the ledger on coming back.
+import Link from "next/link";
 import { useEffect, useMemo } from "react";
+import { useViewer } from "~/components/billing/viewer";
+import { Attention } from "~/components/ui/attention";
 import { LinkButton } from "~/components/ui/link-button";
 import { Columns, Page, PageHead, Stack } from "~/components/ui/page";
 import type { DailyUse } from "~/domain/forecast";
 import type { RouterOutputs } from "~/server/api/root";
 import { trpc } from "../../../_trpc/react";
+import { creditNotices } from "../_shared/credit-notices";
 import type { OrganizationView } from "../_shared/organization-view";
 import { outlookOf } from "../_shared/runway";
 import type { Filter } from "./filter";
 import { GiftsPanel } from "./gifts-panel";
+import { HoldsPanel } from "./holds-panel";
 import { LotsPanel } from "./lots-panel";
 import { OrderPanel } from "./order-panel";
 import { PacksPanel } from "./packs-panel";
@@ -21,7 +26,10 @@ export interface CreditsProps {
   organization: OrganizationView;
   initialBalance: RouterOutputs["credits"]["balance"];
   initialGrants: RouterOutputs["credits"]["grants"];
+  initialConcerns: RouterOutputs["billing"]["concerns"];
   /** Absent where they could not be read with the page. */
+  initialHolds: RouterOutputs["credits"]["holds"] | undefined;
+  holdsShown: number;
   initialTransactions: RouterOutputs["credits"]["transactions"] | undefined;
   initialProducts: RouterOutputs["creditProducts"]["list"] | undefined;
   /** Absent as well for those who may not give credits away. */
@@ -35,6 +43,7 @@ export interface CreditsProps {
 
 export function Credits(props: CreditsProps) {
   const { organization, subscription, recentUse, now } = props;
+  const viewer = useViewer();
   const organizationId = organization.id;
   const live = { refetchInterval: REFRESH_MS, refetchOnWindowFocus: "always" } as const;
   const { data: balance } = trpc.credits.balance.useQuery(
@@ -45,8 +54,12 @@ export function Credits(props: CreditsProps) {
     { organizationId, closedLimit: props.closedShown },
     { ...live, initialData: props.initialGrants },
   );
-  const open = useMemo(() => grants.filter((grant) => grant.position !== null), [grants]);
-  const closed = useMemo(() => grants.filter((grant) => grant.position === null), [grants]);
+  const { data: concerns } = trpc.billing.concerns.useQuery(
+    { organizationId },
+    { ...live, initialData: props.initialConcerns },
+  );
+  const open = useMemo(() => grants.filter((grant) => grant.ended === null), [grants]);
+  const closed = useMemo(() => grants.filter((grant) => grant.ended !== null), [grants]);
   const outlook = useMemo(
     () => outlookOf({ lots: open, burnOrder: organization.burnOrder, subscription, recentUse, now }),
     [open, organization.burnOrder, subscription, recentUse, now],
@@ -69,8 +82,15 @@ export function Credits(props: CreditsProps) {
           ) : null
         }
       />
+      <Attention
+        items={creditNotices({ ...concerns, balance, lots: open }, viewer).map(({ buy, ...notice }) => ({
+          ...notice,
+          action: buy && organization.mayManage ? <Link href="#packs">Buy credits</Link> : undefined,
+        }))}
+      />
       <Stack>
         <LotsPanel balance={balance} open={open} closed={closed} runway={outlook.runway} now={now} />
+        <HoldsPanel organization={organization} initial={props.initialHolds} shown={props.holdsShown} now={now} />
         <Columns split="6-6">
           <PacksPanel
             organization={organization}

@@ -1,5 +1,5 @@
 // Which transactions are shown, as the address of the page keeps it.
-import type { FilterOption } from "~/components/billing/transactions-table";
+import type { FilterGroup, FilterOption } from "~/components/billing/transactions-table";
 import type { RouterInputs } from "~/server/api/root";
 
 export const PAGE_SIZE = 25;
@@ -11,20 +11,40 @@ export interface Filter {
   search: string;
 }
 
-const TYPES: readonly { value: TransactionType; label: string }[] = [
-  { value: "consume", label: "Usage" },
-  { value: "grant", label: "From the subscription" },
-  { value: "purchase", label: "Purchases" },
-  { value: "promotion", label: "Promotions" },
-  { value: "adjustment", label: "Adjustments" },
-  { value: "reversal", label: "Corrections" },
-  { value: "expiry", label: "Expiries" },
-  { value: "refund", label: "Refunds" },
-  { value: "dispute", label: "Disputes" },
-  { value: "transfer", label: "Transfers" },
+const GROUPS: readonly { label: string; options: readonly { value: TransactionType; label: string }[] }[] = [
+  {
+    label: "Spending",
+    options: [
+      { value: "consume", label: "Usage" },
+      { value: "reversal", label: "Corrections" },
+      { value: "hold", label: "Held for work and gifts" },
+      { value: "release", label: "Freed again" },
+    ],
+  },
+  {
+    label: "Coming and going",
+    options: [
+      { value: "grant", label: "From the subscription" },
+      { value: "purchase", label: "Purchases" },
+      { value: "promotion", label: "Promotions" },
+      { value: "transfer", label: "Transfers and gifts" },
+      { value: "adjustment", label: "Adjustments" },
+      { value: "expiry", label: "Expiries" },
+    ],
+  },
+  {
+    label: "Payments taken back",
+    options: [
+      { value: "refund", label: "Refunds" },
+      { value: "dispute", label: "Disputes" },
+      { value: "debt", label: "Debts" },
+    ],
+  },
 ];
 
-export const typeOptions: readonly FilterOption[] = [{ value: "", label: "All types" }, ...TYPES];
+const TYPES = GROUPS.flatMap((group) => group.options);
+
+export const typeOptions: readonly (FilterOption | FilterGroup)[] = [{ value: "", label: "All types" }, ...GROUPS];
 
 const SEARCH_LENGTH = 255;
 

@@ -26,13 +26,23 @@ const ORIGINS: Record<Lot["source"], (date: string) => string> = {
   transfer: (date) => `transferred ${date}`,
 };
 
-/** What became of the lots that nothing can be spent of any more. */
-function endedLots(lots: readonly Lot[]): EndedLot[] {
-  return lots.flatMap(({ id, label, amount, ended }) =>
-    ended
-      ? [{ id, label, granted: amount, spent: amount - ended.expired, expired: ended.expired, endedAt: ended.at }]
-      : [],
-  );
+const ENDS: Record<NonNullable<Lot["ended"]>["how"], string | null> = {
+  spent: null,
+  expired: null,
+  refunded: "refunded",
+  disputed: "taken back after a dispute",
+  transferred: "given away",
+  adjusted: "taken back",
+};
+
+/** What became of the lots that nothing is left of. */
+export function endedLots(lots: readonly Lot[]): EndedLot[] {
+  return lots.flatMap(({ id, label, amount, ended }) => {
+    if (!ended) return [];
+    const { expired, takenBack, transferred, at } = ended;
+    const spent = amount - expired - takenBack - transferred;
+    return [{ id, label, granted: amount, spent, expired, takenBack, transferred, how: ENDS[ended.how], endedAt: at }];
+  });
 }
 
 export function LotsPanel({ balance, open, closed, runway, now }: LotsPanelProps) {
@@ -50,7 +60,7 @@ export function LotsPanel({ balance, open, closed, runway, now }: LotsPanelProps
           title={closed.length > 0 ? "All credits are used up" : "There are no credits yet"}
           text="Credits come with a plan at the start of each period, and from packs, which never expire."
         />
-        <EndedLots lots={endedLots(closed)} summary={`Spent and expired lots (the latest ${closed.length})`} />
+        <EndedLots lots={endedLots(closed)} summary={`Lots that have ended (the latest ${closed.length})`} />
       </Panel>
     );
   }
@@ -89,10 +99,11 @@ export function LotsPanel({ balance, open, closed, runway, now }: LotsPanelProps
           expiresAt: lot.expiresAt,
           granted: lot.amount,
           left: lot.remaining,
-          held: lot.held,
+          held: lot.held - lot.frozen,
+          frozen: lot.frozen,
         }))}
       />
-      <EndedLots lots={endedLots(closed)} summary={`Spent and expired lots (the latest ${closed.length})`} />
+      <EndedLots lots={endedLots(closed)} summary={`Lots that have ended (the latest ${closed.length})`} />
     </Panel>
   );
 }

@@ -31,17 +31,20 @@ export default async function CreditsPage({ params, searchParams }: CreditsPageP
 }
 
 const CLOSED_SHOWN = 20;
+const HOLDS_SHOWN = 20;
 
 async function LoadedCredits({ organization, filter }: { organization: OrganizationView; filter: Filter }) {
   const api = await caller();
   const organizationId = organization.id;
   const at = now();
-  const [balance, grants, subscription, use, transactions, products, gifts] = await Promise.all([
+  const [balance, grants, concerns, subscription, use, holds, transactions, products, gifts] = await Promise.all([
     api.credits.balance({ organizationId }),
     api.credits.grants({ organizationId, closedLimit: CLOSED_SHOWN }),
+    api.billing.concerns({ organizationId }),
     api.subscription.get({ organizationId }),
     recentUse(organizationId, at),
     // The page stands without these; their panels ask again by themselves and say when they cannot.
+    api.credits.holds({ organizationId, limit: HOLDS_SHOWN }).catch(() => undefined),
     api.credits.transactions({ organizationId, limit: PAGE_SIZE, ...queryOf(filter) }).catch(() => undefined),
     api.creditProducts.list().catch(() => undefined),
     organization.mayTransfer ? api.gifts.list({ organizationId }).catch(() => undefined) : undefined,
@@ -51,6 +54,9 @@ async function LoadedCredits({ organization, filter }: { organization: Organizat
       organization={organization}
       initialBalance={balance}
       initialGrants={grants}
+      initialConcerns={concerns}
+      initialHolds={holds}
+      holdsShown={HOLDS_SHOWN}
       initialTransactions={transactions}
       initialProducts={products}
       initialGifts={gifts}

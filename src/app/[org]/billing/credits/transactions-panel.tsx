@@ -124,11 +124,17 @@ export function TransactionsPanel({ organization, initial, initialFilter, now }:
   );
 }
 
-/** Lots name themselves; other movements say first what they are. */
-function labelOf({ type, reason }: Transactions["items"][number]): string | null {
-  if (!reason) return null;
-  const speaks = type === "grant" || type === "purchase" || type === "expiry";
-  return speaks ? reason : `${typeInWords(type)}: ${reason}`;
+/** Reasons that say by themselves what happened. */
+const SPEAKING: ReadonlySet<string> = new Set(["grant", "purchase", "expiry", "transfer", "refund", "dispute", "debt"]);
+
+/** Lots name themselves; other movements say first what they are, and what a hold is for. */
+export function labelOf(item: Pick<Transactions["items"][number], "type" | "reason" | "holdEventName">): string | null {
+  const { type, reason, holdEventName } = item;
+  if (reason?.startsWith("To ") || reason?.startsWith("From "))
+    return `Transfer ${reason[0]?.toLowerCase()}${reason.slice(1)}`;
+  if (reason) return SPEAKING.has(type) ? reason : `${typeInWords(type)}: ${reason}`;
+  if (holdEventName === null) return null;
+  return type === "consume" ? `Part of a hold, ${holdEventName}` : `${typeInWords(type)} for ${holdEventName}`;
 }
 
 /** A value once it has not changed for a while. */

@@ -1,4 +1,4 @@
-// Settings of an organization: its name, its people, its API keys; each shown to whoever may see it, changed by whoever may.
+// Settings of an organization: its name, its people, its API keys and what each may spend; each shown to whoever may see it, changed by whoever may.
 import type { Metadata } from "next";
 import { Suspense } from "react";
 import { NoPermissionState } from "~/components/ui/empty-state";
@@ -8,6 +8,7 @@ import { can } from "~/domain/capabilities";
 import { now } from "~/server/clock";
 import { caller, requireOrganization } from "../../../_trpc/server";
 import { ApiKeysPanel } from "./api-keys-panel";
+import { BudgetsPanel } from "./budgets-panel";
 import { InvitationsPanel } from "./invitations-panel";
 import { MembersPanel } from "./members-panel";
 import { NamePanel } from "./name-panel";
@@ -31,10 +32,11 @@ async function LoadedSettings({ organization, person }: Awaited<ReturnType<typeo
   const managesMembers = can(role, "members:manage");
   const managesKeys = can(role, "api-keys:manage");
   const api = await caller();
-  const [members, invitations, keys] = await Promise.all([
+  const [members, invitations, keys, budgets] = await Promise.all([
     api.members.list({ organizationId }),
     managesMembers ? api.invitations.list({ organizationId }) : null,
     managesKeys ? api.apiKeys.list({ organizationId }) : null,
+    api.budgets.list({ organizationId }),
   ]);
   const at = now();
   return (
@@ -59,6 +61,7 @@ async function LoadedSettings({ organization, person }: Awaited<ReturnType<typeo
             <NoPermissionState what="API keys" />
           </Panel>
         )}
+        <BudgetsPanel organizationId={organizationId} initialBudgets={budgets} manages={can(role, "budgets:manage")} />
       </Stack>
     </Page>
   );

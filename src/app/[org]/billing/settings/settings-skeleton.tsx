@@ -19,6 +19,9 @@ export function SettingsSkeleton() {
         <PanelSkeleton label="API keys">
           <TableSkeleton rows={3} columns={4} />
         </PanelSkeleton>
+        <PanelSkeleton label="Budgets">
+          <TableSkeleton rows={2} columns={4} />
+        </PanelSkeleton>
       </Stack>
     </Page>
   );
