@@ -9,8 +9,10 @@ import { pushCatalogue } from "~/server/billing/stripe-catalogue";
 import { asPlatform, disconnect } from "~/server/db";
 import { newId } from "~/server/db/keys";
 import { env } from "~/server/env";
+import { type Buying, subscribe } from "./seed/buying";
 import { seedCatalogue } from "./seed/catalogue";
-import { type Buying, live, subscribe } from "./seed/history";
+import { giveAway, refundPart, setBudgets, startWork } from "./seed/happenings";
+import { live } from "./seed/history";
 import { receiveEvents, setClock } from "./seed/sandbox";
 
 const DAY_MS = 86_400_000;
@@ -45,7 +47,8 @@ async function seedDemo(today: Date): Promise<void> {
     DEMO_PEOPLE.map(async (person) => ({ ...person, id: await createPerson(person, start) })),
   );
   const owner = people.find((person) => person.actingRole === "owner");
-  if (!owner) throw new Error("the demo has an owner");
+  const developer = people.find((person) => person.actingRole === "member");
+  if (!owner || !developer) throw new Error("the demo has an owner and a developer");
 
   const northwind = await createOrganization({ name: DEMO_ORGANIZATION_NAME, owner: owner.id, now: start });
   const createdAt = new Date(start.getTime() + DAY_MS);
@@ -63,7 +66,10 @@ async function seedDemo(today: Date): Promise<void> {
   const subscribedAt = new Date(start.getTime() + 9 * 3_600_000);
   await subscribe(buying, "pro", subscribedAt);
   const keyIds = { production: keys.production.id, staging: keys.staging.id, "batch-worker": keys["batch-worker"].id };
-  await live(buying, keyIds, new Date(start.getTime() + DAY_MS), today);
+  await live(buying, keyIds, new Date(start.getTime() + DAY_MS), today, [
+    { daysLeft: 26, happen: refundPart },
+    { daysLeft: 20, happen: setBudgets(developer.id) },
+  ]);
   const lastNight = new Date(today.getTime() - DAY_MS / 2);
   for (const { key } of Object.values(keys)) await authenticateApiKey(key, lastNight);
   await inviteMember({
@@ -75,12 +81,15 @@ async function seedDemo(today: Date): Promise<void> {
     now: new Date(today.getTime() - 2 * DAY_MS),
   });
 
+  await startWork(buying, keyIds, developer.id, today);
+
   // A second organization of the same person, in its trial.
   const trialBegan = new Date(today.getTime() - 5 * DAY_MS);
   const halden = await createOrganization({ name: "Halden Analytics", owner: owner.id, now: trialBegan });
   await setClock(new Date(today.getTime() - 60_000));
   await receiveEvents();
   await subscribe({ ...buying, organizationId: halden.id }, "starter", new Date(today.getTime() - 50_000));
+  await giveAway(buying, halden.id, new Date(today.getTime() - 40_000));
   await setClock(null);
   await receiveEvents();
 
