@@ -63,6 +63,78 @@ export function rateAt(event: RatedEvent, overrides: readonly RateOverride[], at
 }
 
 /**
+ * The next change of what an event costs an organization, as it is known at an instant: a rate with a later date, an own
+ * rate that begins or ends. Null where none is known.
+ */
+export function nextChange(
+  event: RatedEvent,
+  overrides: readonly RateOverride[],
+  at: Date,
+): (Rate & { from: Date }) | null {
+  const now = rateAt(event, overrides, at);
+  const own = overrides.filter((override) => override.eventId === event.id);
+  const instants = [...event.rates.map((rate) => rate.from), ...own.flatMap(({ from, until }) => [from, until])]
+    .filter((instant) => instant !== null && instant > at)
+    .map((instant) => (instant as Date).getTime())
+    .sort((a, b) => a - b);
+  for (const instant of instants) {
+    const from = new Date(instant);
+    const { cost, perUnits } = rateAt(event, overrides, from);
+    if (cost * now.perUnits !== now.cost * perUnits) return { cost, perUnits, from };
+  }
+  return null;
+}
+
+/** Before everything: from when on an event's first cost counts, once later ones are written beside it. */
+export const FROM_THE_BEGINNING = new Date(0);
+
+export interface RateChange {
+  /** The event's cost until now, to be kept where nothing is written of it yet. */
+  first: DatedRate | null;
+  rate: DatedRate;
+  /** Takes the place of one that was to begin at the same instant and has not. */
+  replaces: boolean;
+  version: number;
+}
+
+/**
+ * What becomes of an event's rates when it gets another one. What was in force stays as it was.
+ * @param from null for at once
+ * @throws BillingError INVALID_INPUT for an instant that has passed
+ */
+export function changeRate(event: RatedEvent, rate: Rate, from: Date | null, at: Date): RateChange {
+  const version = event.version + 1;
+  const begins = from ?? firstFree(event.rates, at);
+  requireNotPassed(begins, at);
+  const replaces = event.rates.some((known) => known.from.getTime() === begins.getTime());
+  if (replaces && begins.getTime() === at.getTime()) {
+    throw new BillingError("INVALID_INPUT", "Another rate has begun at this instant.", { effectiveFrom: begins });
+  }
+  const { cost, perUnits } = rate;
+  return { first: firstRate(event), rate: { cost, perUnits, from: begins, version }, replaces, version };
+}
+
+/** The event's cost until now as a rate with a date; null where one is written. */
+export function firstRate(event: RatedEvent): DatedRate | null {
+  if (event.rates.length > 0) return null;
+  return { cost: event.cost, perUnits: event.perUnits, from: FROM_THE_BEGINNING, version: event.version };
+}
+
+/** @throws BillingError INVALID_INPUT: what was taken keeps its cost, so no rate begins before it is said */
+export function requireNotPassed(effectiveFrom: Date, at: Date): void {
+  if (effectiveFrom >= at) return;
+  throw new BillingError("INVALID_INPUT", "A rate cannot begin in the past.", { effectiveFrom });
+}
+
+/** The instant, or the next one at which no rate begins: two edits of one millisecond both happened. */
+export function firstFree(taken: readonly { from: Date }[], at: Date): Date {
+  let time = at.getTime();
+  const times = new Set(taken.map((one) => one.from.getTime()));
+  while (times.has(time)) time += 1;
+  return new Date(time);
+}
+
+/**
  * Finds an event that can be consumed at an instant.
  * @throws BillingError UNKNOWN_EVENT; INACTIVE_EVENT where it is switched off, or begins later (`details.activeFrom`)
  */

@@ -1,6 +1,7 @@
 "use client";
-// What one unit of each event costs in credits, by category.
+// What each event costs in credits, by category, and what it will cost.
 import { formatCredits } from "~/components/billing/format";
+import { LocalTime } from "~/components/billing/local-time";
 import { useViewer } from "~/components/billing/viewer";
 import { EmptyState } from "~/components/ui/empty-state";
 import { Panel } from "~/components/ui/panel";
@@ -9,15 +10,19 @@ import type { RouterOutputs } from "~/server/api/root";
 
 const SAMPLE_CREDITS = 1_000;
 
-export function RateCard({ events }: { events: RouterOutputs["creditEvents"]["list"] }) {
+type Event = RouterOutputs["creditEvents"]["list"][number];
+
+export function RateCard({ events }: { events: readonly Event[] }) {
   const { locale } = useViewer();
   const credits = (amount: number) => formatCredits(amount, { locale });
+  const rate = ({ cost, perUnits }: { cost: number; perUnits: number }) =>
+    perUnits === 1 ? credits(cost) : `${credits(cost)} per ${credits(perUnits)}`;
   return (
-    <Panel title="Rate card" note="what one unit costs">
+    <Panel title="Rate card" note="what one unit costs, or as many as are said">
       {events.length === 0 ? (
         <EmptyState title="No events have a price yet" text="What a call or a job costs will stand here." />
       ) : (
-        <Table caption="What one unit of each event costs, by category">
+        <Table caption="What each event costs, by category">
           <THead>
             <TH>Event</TH>
             <TH wide>Category</TH>
@@ -37,9 +42,16 @@ export function RateCard({ events }: { events: RouterOutputs["creditEvents"]["li
                 <TD wide className="text-ink-2">
                   {event.category}
                 </TD>
-                <TD num>{credits(event.cost)}</TD>
+                <TD num>
+                  {rate(event)}
+                  {event.next ? (
+                    <Sub>
+                      {rate(event.next)} from <LocalTime value={event.next.from} show="date" />
+                    </Sub>
+                  ) : null}
+                </TD>
                 <TD num wide className="text-ink-3">
-                  {event.cost > 0 ? credits(Math.floor(SAMPLE_CREDITS / event.cost)) : "any number"}
+                  {credits(Math.floor((SAMPLE_CREDITS * event.perUnits) / event.cost))}
                 </TD>
               </TR>
             ))}
