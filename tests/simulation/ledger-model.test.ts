@@ -8,21 +8,24 @@ import { consumeCredits, expireLots, getBalance, grantCredits, grantOnce } from 
 import { cancelGift, claimGift, createGift } from "~/server/billing/gifts";
 import { listGrants } from "~/server/billing/grants";
 import { captureHold, extendHold, holdCredits, releaseHold } from "~/server/billing/holds";
+import { findingLine, verifyLedger } from "~/server/billing/ledger/verify";
 import { setBurnOrder } from "~/server/billing/organizations";
 import { claimPaidLots } from "~/server/billing/payments";
 import { reverseConsumption } from "~/server/billing/reversals";
 import { transferCredits } from "~/server/billing/transfers";
 import { asPlatform } from "~/server/db";
+import { database } from "~/server/db/pool";
 import { callAs, openLedger, PLATFORM } from "../setup/billing";
 import { openQueue, type Queue } from "../setup/queues";
 import { createTenant, NOW } from "../setup/tenancy";
 import { brokenLaws } from "./ledger-laws";
 import { ModelAccount, type ModelHold, type ModelTake, type Outcome, type Part, type Refusal } from "./ledger-model";
 
-const STEPS = Number(process.env.BILLFOLD_SIM_STEPS ?? 800);
+const STEPS = Number(process.env.BILLFOLD_SIM_STEPS ?? 600);
 const SEED = Number(process.env.BILLFOLD_SIM_SEED ?? Math.floor(Math.random() * 2 ** 31));
 /** Long enough for everything to meet everything, short enough for all laws to be asked after each step. */
-const LIFE = Math.min(500, STEPS);
+const LIVES = Math.ceil(STEPS / 500);
+const LIFE = Math.ceil(STEPS / LIVES);
 const MINUTE_MS = 60_000;
 
 const PROJECTS = [null, null, "search", "ingest"];
@@ -159,6 +162,15 @@ class Life {
     await this[each.kind](each, account, queue, other);
     for (const one of new Set([account, other])) if (one.hasClaims) await this.readAnew(one);
     await this.expectLaws();
+    if (this.done.steps % 100 === 0) await this.expectVerified();
+  }
+
+  /** Everything from zero, with the chain of hashes. */
+  async expectVerified(): Promise<void> {
+    for (const { id: organizationId } of this.accounts) {
+      const { findings } = await verifyLedger(database(), { organizationId });
+      expect(findings.map(findingLine)).toEqual([]);
+    }
   }
 
   /** Leases end by themselves; where claims wait for what comes free, by a job that looks, so that the model can look too. */
@@ -774,10 +786,11 @@ it(`random lives of ${STEPS} steps in all keep every law and do what the plain m
           throw new Error(`${said}\n${(error as Error).message}`, { cause: error });
         }
       }
+      await life.expectVerified();
       for (const name of ["steps", "foretold", "refused"] as const) total[name] += life.done[name];
     }),
     // Not made smaller: a life takes minutes, and its seed tells it again.
-    { numRuns: Math.ceil(STEPS / LIFE), seed: SEED, endOnFailure: true },
+    { numRuns: LIVES, seed: SEED, endOnFailure: true },
   );
   const seconds = (performance.now() - began) / 1000;
   console.log(

@@ -7,6 +7,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
 import { createApiKey } from "~/server/billing/api-keys";
+import { findingLine, verifyLedger } from "~/server/billing/ledger/verify";
+import { database } from "~/server/db/pool";
 import { addLot, openLedger } from "../setup/billing";
 import { createTenant } from "../setup/tenancy";
 import { brokenLaws } from "./ledger-laws";
@@ -192,6 +194,7 @@ it(`a server that is killed ${KILLS} times under load takes everything once`, {
   for (const row of rows) expect(answered.get(row.key)?.transactionId).toBe(row.id);
   expect(answered.size).toBe(calls);
   expect(await brokenLaws(app.sql, tenants, new Date())).toEqual([]);
+  expect((await verifyLedger(database())).findings.map(findingLine)).toEqual([]);
   expect(counts.interrupted).toBeGreaterThan(0);
   console.log(
     `${KILLS} kills: ${calls} calls, ${counts.interrupted} without an answer, of which ${counts.doneBefore} had been done and ${counts.doneAfter} were done when sent again; answered in a life: ${Math.min(...lives)} to ${Math.max(...lives)}`,
