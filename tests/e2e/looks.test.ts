@@ -82,6 +82,18 @@ const SIGHTS: Sight[] = [
     path: ({ emptySlug }) => `/${emptySlug}/billing`,
     primary: link("Choose a plan"),
   },
+  {
+    name: "the overview of an organization in trouble",
+    path: ({ troubledSlug }) => `/${troubledSlug}/billing`,
+    primary: link("Buy credits"),
+    also: (page) => page.getByText("1,500 credits are owed.").or(page.getByText("1.500 credits are owed.")),
+  },
+  {
+    name: "the credits of an organization in trouble",
+    path: ({ troubledSlug }) => `/${troubledSlug}/billing/credits`,
+    primary: link("Buy credits"),
+    also: (page) => page.getByText("Spending is suspended."),
+  },
   { name: "the plans", path: ({ slug }) => `/${slug}/billing/plans`, primary: button(/portal$/) },
   {
     name: "the plans of an organization that has none",
@@ -95,8 +107,27 @@ const SIGHTS: Sight[] = [
     primary: (page) => page.getByRole("dialog").getByRole("button", { name: "Copy link" }),
     also: (page) => page.getByRole("region", { name: /paid for it$/ }),
   },
+  {
+    name: "the credits with a hold being released",
+    path: ({ slug }) => `/${slug}/billing/credits`,
+    opens: button("Release the hold of batch-worker"),
+    primary: (page) => page.getByRole("alertdialog").getByRole("button", { name: "Release 50 credits" }),
+  },
   { name: "the history", path: ({ slug }) => `/${slug}/billing/history`, primary: link(/^PDF of/) },
   { name: "the settings", path: ({ slug }) => `/${slug}/billing/settings`, primary: button("Create API key") },
+  {
+    name: "the settings with a budget being made",
+    path: ({ slug }) => `/${slug}/billing/settings`,
+    opens: button("Create budget"),
+    primary: (page) => page.getByRole("dialog").getByRole("button", { name: "Create budget" }),
+  },
+  {
+    name: "the settings with a budget being changed",
+    path: ({ slug }) => `/${slug}/billing/settings`,
+    opens: button("Change the budget of atlas"),
+    primary: (page) => page.getByRole("dialog").getByRole("button", { name: "Change limit" }),
+    also: (page) => page.getByText("80 credits are used this month"),
+  },
   {
     name: "a checkout that was paid",
     path: ({ slug, paidSession }) => `/${slug}/billing/checkout?session=${paidSession}`,

@@ -1,6 +1,7 @@
 // Holds: credits set aside for streams of unknown cost, through many callers, two processes, crashes and retries.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { toCredits } from "~/domain/credits";
+import { createApiKey } from "~/server/billing/api-keys";
 import { consumeCredits, expireLots, getBalance } from "~/server/billing/credits";
 import { captureHold, extendHold, getHold, holdCredits, listHolds, releaseHold } from "~/server/billing/holds";
 import { asPlatform } from "~/server/db";
@@ -426,6 +427,20 @@ describe("the procedures", () => {
     expect(await billing.credits.hold({ organizationId: id, amount: 1, idempotencyKey: key() }).catch(codeOf)).toBe(
       "FORBIDDEN",
     );
+    await expectLaws(id);
+  });
+
+  it("name who holds and for whom; whoever answers for the billing may end what others hold", async () => {
+    const id = await tenantWith(100);
+    const member = await createMember(id, "member");
+    const billing = callAs(await createMember(id, "billing"));
+    const { id: apiKeyId } = await createApiKey({ organizationId: id, name: "batch", createdById: null, now: NOW });
+    const memberId = member.kind === "person" ? member.userId : null;
+    const { holdId } = await hold(id, { actor: `key:${apiKeyId}`, apiKeyId, memberId });
+    const name = { apiKeyName: "batch", memberName: expect.any(String) };
+    expect((await billing.credits.holds({ organizationId: id })).items).toMatchObject([{ holdId, ...name }]);
+    expect(await billing.credits.releaseHold({ organizationId: id, holdId })).toMatchObject({ released: 100 });
+    expect(await getBalance(id, NOW)).toMatchObject({ available: 100, held: 0 });
     await expectLaws(id);
   });
 

@@ -87,7 +87,7 @@ export function BudgetsTable({ budgets, onChange, onEnd, describeError }: Budget
                 <Sub>{anew(budget)}</Sub>
               </TD>
               <TD wide>
-                <Meter value={budget.used} max={budget.limit} fill="s1" label={`${used} used`} className="mt-1" />
+                <Meter value={budget.used} max={budget.limit} fill="s1" label={`${used} used`} className="mt-1 mb-1" />
                 <Sub>{used}</Sub>
               </TD>
               <TD num>
@@ -251,7 +251,7 @@ export function CreateBudgetDialog({ subjects, onCreate, describeError, trigger 
           }}
         />
         {scope === "project" ? (
-          <Field label="Project" hint="The tag that services send with what they spend.">
+          <Field label="Which project" hint="The tag that services send with what they spend.">
             <Input
               required
               maxLength={100}
@@ -269,7 +269,7 @@ export function CreateBudgetDialog({ subjects, onCreate, describeError, trigger 
         ) : (
           <Field
             key={scope}
-            label={scope === "api_key" ? "API key" : "Member"}
+            label={scope === "api_key" ? "Which key" : "Which member"}
             hint={
               choices?.length === 0
                 ? "There is none yet."

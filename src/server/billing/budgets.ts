@@ -99,8 +99,8 @@ export function listBudgetSubjects(organizationId: string, now: Date): Promise<B
     });
     const since = new Date(now.getTime() - RECENT_DAYS * 86_400_000);
     const projects = await tx.$queryRaw<{ project: string }[]>`
-      SELECT DISTINCT project FROM credit_usage_hours
-      WHERE organization_id = ${organizationId}::uuid AND hour >= ${since}::timestamptz AND project <> ''
+      SELECT DISTINCT project FROM credit_usage_slots
+      WHERE organization_id = ${organizationId}::uuid AND slot >= ${since}::timestamptz AND project <> ''
       ORDER BY project LIMIT ${MOST_SUBJECTS}`;
     return {
       keys,

@@ -47,7 +47,9 @@ export function listGrants(organizationId: string, now: Date, closedLimit: numbe
     const open = left
       .sort(compareLots(organization.burnOrder))
       .map((lot) => ({ ...lot, position: places.get(lot.id) ?? null }));
-    return closedLimit === 0 ? open : [...open, ...(await listClosed(tx, organizationId, now, closedLimit))];
+    return closedLimit === 0
+      ? open
+      : [...open, ...(await listClosed(tx, organizationId, { now, limit: closedLimit, open }))];
   });
 }
 
@@ -61,9 +63,18 @@ async function freedByLease(tx: Transaction, organizationId: string, now: Date):
   return new Map(rows.map((row) => [row.grant_id, row.freed]));
 }
 
-async function listClosed(tx: Transaction, organizationId: string, now: Date, limit: number): Promise<Grant[]> {
+async function listClosed(
+  tx: Transaction,
+  organizationId: string,
+  { now, limit, open }: { now: Date; limit: number; open: readonly Grant[] },
+): Promise<Grant[]> {
   const rows = await tx.creditGrant.findMany({
-    where: { organizationId, OR: [{ open: false }, { expiresAt: { lte: now }, held: 0n }] },
+    where: {
+      organizationId,
+      OR: [{ open: false }, { expiresAt: { lte: now } }],
+      // Past their expiry, and still needed by a hold.
+      id: { notIn: open.filter((lot) => isExpired(lot, now)).map((lot) => lot.id) },
+    },
     orderBy: [{ createdAt: "desc" }, { id: "desc" }],
     take: limit,
   });

@@ -1,12 +1,15 @@
 // An organization with something on every page, made through the use-cases in a few seconds; and one that has nothing yet.
 import { toCredits } from "~/domain/credits";
 import { createApiKey } from "~/server/billing/api-keys";
+import { createBudget } from "~/server/billing/budgets";
 import { listCreditProducts, openPackCheckout } from "~/server/billing/credit-products";
-import { grantCredits } from "~/server/billing/credits";
+import { consumeCredits, grantCredits } from "~/server/billing/credits";
 import { cancelGift, claimGift, createGift } from "~/server/billing/gifts";
+import { captureHold, holdCredits } from "~/server/billing/holds";
 import { inviteMember } from "~/server/billing/invitations";
 import { createOrganization } from "~/server/billing/organizations";
-import { subscribe } from "../../../prisma/seed/buying";
+import { setSpentPolicy, suspendCredits } from "~/server/billing/spent-policy";
+import { type Buying, buyPack, type ServiceKeys, subscribe } from "../../../prisma/seed/buying";
 import { live } from "../../../prisma/seed/history";
 import { receiveEvents, setClock } from "../../../prisma/seed/sandbox";
 import { sessionOf } from "../../setup/billing";
@@ -19,6 +22,8 @@ export interface TenantToLookAt {
   ownerId: string;
   slug: string;
   emptySlug: string;
+  /** One that owes credits, has a payment disputed, and may not spend. */
+  troubledSlug: string;
   /** A transaction that several lots paid for. */
   transactionId: string;
   paidSession: string;
@@ -65,6 +70,8 @@ export async function makeTenantToLookAt(world: World, began: Date): Promise<Ten
     now: today,
   });
 
+  await makeHoldsAndBudgets({ organizationId: tenant.id, by: owner.userId, keys, now: today });
+  const troubledSlug = await makeTroubled(world, { ...buying, now: today });
   const giftPath = await makeGifts({ organizationId: tenant.id, by: owner.userId, now: today });
 
   const [row] = await world.sql<{ transaction: string; session: string }>(
@@ -78,12 +85,63 @@ export async function makeTenantToLookAt(world: World, began: Date): Promise<Ten
     ownerId: owner.userId,
     slug: tenant.slug,
     emptySlug: empty.slug,
+    troubledSlug,
     transactionId: row?.transaction ?? "",
     paidSession: row?.session ?? "",
     expiredSession: sessionOf(url),
     invited,
     giftPath,
   };
+}
+
+/** Work of two keys, one with a part of its hold taken; a budget that is used up, one that is nearly, and one with room. */
+async function makeHoldsAndBudgets(of: {
+  organizationId: string;
+  by: string;
+  keys: ServiceKeys;
+  now: Date;
+}): Promise<void> {
+  const { organizationId, by, keys, now } = of;
+  const budget = { organizationId, actor: `user:${by}`, now };
+  await createBudget({ ...budget, scope: "api_key", subject: keys.staging, window: "day", limit: 40 });
+  await createBudget({ ...budget, scope: "project", subject: "atlas", window: "month", limit: 90 });
+  await createBudget({ ...budget, scope: "member", subject: by, window: "total", limit: 5_000 });
+  const as = (key: keyof ServiceKeys) => ({ organizationId, actor: `key:${keys[key]}`, apiKeyId: keys[key], now });
+  const hold = { leaseSeconds: 86_400, eventName: "api_call_premium" };
+  const batch = { ...as("batch-worker"), amount: toCredits(80), project: "atlas", memberId: by };
+  const { holdId } = await holdCredits({ ...batch, ...hold, idempotencyKey: "hold 1" });
+  const used = { amount: toCredits(30) };
+  await captureHold({ ...as("batch-worker"), holdId, used, idempotencyKey: "capture 1", release: false });
+  await holdCredits({ ...as("staging"), ...hold, amount: toCredits(40), idempotencyKey: "hold 2" });
+}
+
+/** Two packs: one is disputed; of the other a part was spent before its payment was refunded. @returns its slug */
+async function makeTroubled(world: World, buying: Buying & { now: Date }): Promise<string> {
+  const { userId, email, now } = buying;
+  const { id: organizationId, slug } = await createOrganization({ name: "Harbor Robotics", owner: userId, now });
+  await setSpentPolicy({ organizationId, policy: "debt", actor: "test", now });
+  await buyPack({ organizationId, userId, email }, 2_500, now);
+  const use = { organizationId, eventName: "api_call_premium", quantity: 300, actor: "test", now: new Date() };
+  await consumeCredits({ ...use, idempotencyKey: "use" });
+  const payments = async () =>
+    world.sql<{ id: string }>(
+      "SELECT stripe_payment_id AS id FROM credit_grants WHERE organization_id = $1 ORDER BY created_at, id",
+      [organizationId],
+    );
+  const spent = (await payments())[0]?.id ?? "";
+  await buyPack({ organizationId, userId, email }, 10_000, new Date());
+  const disputed = (await payments()).find(({ id }) => id !== spent)?.id ?? "";
+  const answer = await fetch(`${world.sandbox.url}/_sandbox/disputes`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ payment_intent: disputed }),
+  });
+  if (!answer.ok) throw new Error(`no dispute: ${await answer.text()}`);
+  await world.stripe.refunds.create({ payment_intent: spent });
+  await setClock(null);
+  await receiveEvents();
+  await suspendCredits({ organizationId, reason: "A disputed payment", actor: "test", now: new Date() });
+  return slug;
 }
 
 /** Some from the organization, open and not any more; and one for it. @returns the path of the one for it */

@@ -2,7 +2,8 @@
 import { renderToStaticMarkup } from "react-dom/server";
 import { describe, expect, it } from "vitest";
 import { CreditStrip } from "~/components/billing/credit-strip";
-import { LotsTable } from "~/components/billing/lots-table";
+import { HoldsTable } from "~/components/billing/holds-table";
+import { EndedLots, LotsTable } from "~/components/billing/lots-table";
 import { PacksList } from "~/components/billing/packs-list";
 import { PublicPlanGrid } from "~/components/billing/plan-grid";
 import { SignInForm } from "~/components/billing/sign-in-form";
@@ -97,6 +98,54 @@ describe("billing", () => {
     );
     expect(html).toContain("Feb 1, in 10 days");
     expect(html).toContain("6,000 of 6,000 left");
+  });
+
+  it("what is set aside of a lot is told, and a lot with nothing else has no place in the order", () => {
+    const lot = { kind: "purchased" as const, expiresAt: null, granted: 2500, left: 2500 };
+    const html = renderToStaticMarkup(
+      <LotsTable
+        now={now}
+        lots={[
+          { ...lot, id: "a", label: "Frozen", frozen: 2500 },
+          { ...lot, id: "b", label: "First", held: 40 },
+          { ...lot, id: "c", label: "Second" },
+        ]}
+      />,
+    );
+    expect(html).toContain("2,500 frozen");
+    expect(html).toContain("40 held");
+    expect([...html.matchAll(/(set aside|1st|2nd|3rd)</g)].map((match) => match[1])).toEqual([
+      "set aside",
+      "1st",
+      "2nd",
+    ]);
+  });
+
+  it("a lot that was refunded says so, and where its credits went", () => {
+    const lot = { id: "a", label: "Pack", granted: 2500, spent: 1500, expired: 0, endedAt: now };
+    const html = renderToStaticMarkup(
+      <EndedLots lots={[{ ...lot, takenBack: 1000, how: "refunded" }]} summary="Lots that have ended" />,
+    );
+    expect(html).toContain("refunded");
+    expect(html).toContain("Taken back");
+    expect(html).toContain("1,000");
+    expect(html).not.toContain("Given away");
+  });
+
+  it("a hold is released only by whom it is offered to", () => {
+    const hold = {
+      id: "h",
+      holder: "batch-worker",
+      eventName: "ai_inference",
+      amount: 800,
+      captured: 275,
+      remaining: 525,
+    };
+    const holds = [{ ...hold, createdAt: now, leaseEndsAt: now }];
+    expect(renderToStaticMarkup(<HoldsTable holds={holds} />)).not.toContain("<button");
+    const html = renderToStaticMarkup(<HoldsTable holds={holds} onRelease={() => {}} />);
+    expect(html).toContain("Release the hold of batch-worker");
+    expect(html).toContain("275 of 800");
   });
 
   it("transactions stand under their day, with a real minus", () => {

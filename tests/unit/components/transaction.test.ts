@@ -1,6 +1,12 @@
 // Names of ledger entries, and why which lots paid.
 import { describe, expect, it } from "vitest";
-import { explainPayment, nameOf, payersInWords, type QueuedLot } from "~/components/billing/transaction";
+import {
+  explainPayment,
+  movementInWords,
+  nameOf,
+  payersInWords,
+  type QueuedLot,
+} from "~/components/billing/transaction";
 
 const lot = (id: string, before: number, took: number): QueuedLot => ({ id, label: id, expiresAt: null, before, took });
 
@@ -9,7 +15,27 @@ describe("the name of an entry", () => {
     expect(nameOf({ type: "consume", eventName: "ai_inference", quantity: 1500 })).toBe("1,500 × ai_inference");
     expect(nameOf({ type: "grant", label: "Pack of 2,500" })).toBe("Pack of 2,500");
     expect(nameOf({ type: "reversal" })).toBe("Correction");
+    expect(nameOf({ type: "reversal", eventName: "ai_inference", label: "Correction: broken" })).toBe(
+      "Correction: broken",
+    );
     expect(nameOf({ type: "bulk_import" })).toBe("Bulk import");
+  });
+});
+
+describe("what a row moved", () => {
+  it("is its amount with a sign", () => {
+    expect(movementInWords({ type: "consume", amount: -375, held: -375 })).toBe("−375");
+    expect(movementInWords({ type: "promotion", amount: 250 })).toBe("+250");
+    expect(movementInWords({ type: "debt", amount: -120, debt: -120 })).toBe("−120");
+  });
+
+  it("is what was set aside, freed or owed where the balance stayed as it was", () => {
+    expect(movementInWords({ type: "hold", amount: 0, held: 1500 })).toBe("1,500 held");
+    expect(movementInWords({ type: "release", amount: 0, held: -40 })).toBe("40 freed");
+    expect(movementInWords({ type: "dispute", amount: 0, held: 2500 })).toBe("2,500 frozen");
+    expect(movementInWords({ type: "dispute", amount: 0, held: -2500 })).toBe("2,500 freed");
+    expect(movementInWords({ type: "refund", amount: 0, debt: 120 })).toBe("120 owed");
+    expect(movementInWords({ type: "refund", amount: 0, debt: -120 })).toBe("120 no longer owed");
   });
 });
 

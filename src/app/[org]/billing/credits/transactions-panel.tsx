@@ -125,7 +125,17 @@ export function TransactionsPanel({ organization, initial, initialFilter, now }:
 }
 
 /** Reasons that say by themselves what happened. */
-const SPEAKING: ReadonlySet<string> = new Set(["grant", "purchase", "expiry", "transfer", "refund", "dispute", "debt"]);
+const SPEAKING: ReadonlySet<string> = new Set([
+  "grant",
+  "purchase",
+  "expiry",
+  "transfer",
+  "refund",
+  "dispute",
+  "debt",
+  "hold",
+  "release",
+]);
 
 /** Lots name themselves; other movements say first what they are, and what a hold is for. */
 export function labelOf(item: Pick<Transactions["items"][number], "type" | "reason" | "holdEventName">): string | null {
