@@ -40,7 +40,7 @@ export function HoldsTable({ holds, onRelease, describeError }: HoldsTableProps)
         <TH wide>For</TH>
         <TH wide>Since</TH>
         <TH wide>Ends by itself</TH>
-        <TH num snug>
+        <TH num wide>
           Taken of it
         </TH>
         <TH num>Held</TH>
@@ -57,6 +57,11 @@ export function HoldsTable({ holds, onRelease, describeError }: HoldsTableProps)
               <span className="row-link">{hold.holder}</span>
               {hold.detail ? <Sub>{hold.detail}</Sub> : null}
               {hold.eventName ? <Sub narrow>{hold.eventName}</Sub> : null}
+              {hold.captured > 0 ? (
+                <Sub narrow>
+                  {credits(hold.captured)} of {credits(hold.amount)} taken
+                </Sub>
+              ) : null}
               <Sub narrow>
                 until <LocalTime value={hold.leaseEndsAt} show="datetime" />
               </Sub>
@@ -68,7 +73,7 @@ export function HoldsTable({ holds, onRelease, describeError }: HoldsTableProps)
             <TD wide>
               <LocalTime value={hold.leaseEndsAt} show="datetime" />
             </TD>
-            <TD num snug>
+            <TD num wide>
               <span className={hold.captured === 0 ? "text-ink-3" : undefined}>
                 {credits(hold.captured)} of {credits(hold.amount)}
               </span>
