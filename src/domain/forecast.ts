@@ -104,9 +104,14 @@ export function forecastLapses(question: RunwayQuestion, pace: Pace | null): Lap
   return simulate(question, (days) => (pace?.perDay ?? 0) * days).lapses;
 }
 
-/** Credits used after so many days, `z` deviations off the middle: the days scatter, and the average itself is uncertain. */
+/** Credits used after so many days, `z` deviations off the middle. */
 function quantile(pace: Pace, z: number): (days: number) => number {
-  return (days) => Math.max(0, pace.perDay * days + z * pace.spread * Math.sqrt(days + days ** 2 / pace.days));
+  return (days) => Math.max(0, pace.perDay * days + z * scatter(pace, days));
+}
+
+/** Standard deviation of what so many days use: the days scatter, and the average itself is uncertain. */
+function scatter(pace: Pace, days: number): number {
+  return pace.spread * Math.sqrt(days + days ** 2 / pace.days);
 }
 
 interface Course {
@@ -218,6 +223,22 @@ export function forecastDays(use: readonly DailyUse[], now: Date, until: Date): 
     });
   }
   return days;
+}
+
+export interface TotalForecast {
+  about: number;
+  low: number;
+  high: number;
+}
+
+/** What all days after today will use, up to an instant, with the range of 8 in 10; null where too little was used to tell. */
+export function forecastTotal(use: readonly DailyUse[], now: Date, until: Date): TotalForecast | null {
+  const pace = paceOf(use, now);
+  if (!pace) return null;
+  const days = forecastDays(use, now, until);
+  const about = days.reduce((sum, day) => sum + day.about, 0);
+  const reach = Z_OF_80_PERCENT * scatter(pace, days.length);
+  return { about, low: Math.round(Math.max(0, about - reach)), high: Math.round(about + reach) };
 }
 
 function totalsByDay(use: readonly DailyUse[]): Map<number, number> {

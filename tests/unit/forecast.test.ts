@@ -6,6 +6,7 @@ import {
   forecastDays,
   forecastLapses,
   forecastRunway,
+  forecastTotal,
   paceOf,
   type RenewalTerms,
   type RunwayQuestion,
@@ -170,5 +171,39 @@ describe("forecastDays", () => {
 
   it("is empty where too little was used to tell", () => {
     expect(forecastDays([], now, new Date("2026-02-01T00:00:00Z"))).toEqual([]);
+  });
+});
+
+describe("what the rest of a period will use", () => {
+  it("is its days together, exactly so where each day used as much", () => {
+    expect(
+      forecastTotal(
+        use(28, () => 100),
+        now,
+        daysFromNow(10),
+      ),
+    ).toEqual({ about: 1000, low: 1000, high: 1000 });
+  });
+
+  it("has a range that is narrower than all days at their worst, and grows with the days", () => {
+    const scattered = use(28, (back) => (back % 2 === 0 ? 50 : 150));
+    const near = forecastTotal(scattered, now, daysFromNow(3));
+    const far = forecastTotal(scattered, now, daysFromNow(20));
+    const width = (range: typeof near) => (range ? range.high - range.low : Number.NaN);
+    expect(width(far)).toBeGreaterThan(width(near));
+    const days = forecastDays(scattered, now, daysFromNow(20));
+    const about = days.reduce((sum, day) => sum + day.about, 0);
+    expect(far?.about).toBe(about);
+    expect(width(far)).toBeLessThan(days.length * 1.28 * 2 * 51);
+  });
+
+  it("is nothing to go by where too little was used", () => {
+    expect(
+      forecastTotal(
+        use(2, () => 5),
+        now,
+        daysFromNow(3),
+      ),
+    ).toBeNull();
   });
 });

@@ -14,6 +14,7 @@ import { organizationsRouter } from "./routers/organizations";
 import { plansRouter } from "./routers/plans";
 import { platformApiKeysRouter } from "./routers/platform-api-keys";
 import { subscriptionRouter } from "./routers/subscription";
+import { usageRouter } from "./routers/usage";
 import { createCallerFactory, router } from "./trpc";
 
 export const appRouter = router({
@@ -24,6 +25,7 @@ export const appRouter = router({
   creditEvents: creditEventsRouter,
   gifts: giftsRouter,
   budgets: budgetsRouter,
+  usage: usageRouter,
   billing: billingRouter,
   organizations: organizationsRouter,
   members: membersRouter,

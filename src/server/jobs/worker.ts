@@ -7,6 +7,7 @@ import { log } from "../log";
 import { carryOnBulkGrant } from "./tasks/bulk-grant";
 import { expireCredits, grantSlices, sweepStripeEvents } from "./tasks/by-the-clock";
 import { processStripeEvent } from "./tasks/process-stripe-event";
+import { rollUpUsage } from "./tasks/roll-up-usage";
 import { sendMail } from "./tasks/send-mail";
 
 const CONCURRENCY = 4;
@@ -16,6 +17,7 @@ const SWEEP_EVERY_MS = 10_000;
 const CRONTAB = `
 * * * * * expire-credits ?jobKey=expire-credits
 * * * * * grant-slices ?jobKey=grant-slices
+* * * * * roll-up-usage ?jobKey=roll-up-usage
 * * * * * release-dead-workers ?jobKey=release-dead-workers
 `;
 
@@ -25,6 +27,7 @@ const tasks: TaskList = {
   "send-mail": (payload) => sendMail(payload as JobPayloads["send-mail"]),
   "expire-credits": expireCredits,
   "grant-slices": grantSlices,
+  "roll-up-usage": rollUpUsage,
   "release-dead-workers": releaseDeadWorkers,
 };
 
