@@ -80,6 +80,7 @@ const balance = z.strictObject({
   subscription: count,
   other: count,
   held: count,
+  debt: count,
   nextExpiry: z.strictObject({ at: instant, amount: count }).nullable(),
 });
 
@@ -99,6 +100,11 @@ const transaction = z.strictObject({
   reason: z.string().nullable(),
   apiKeyName: z.string().nullable(),
   lots: count,
+  held: z.int(),
+  debt: z.int(),
+  holdEventName: z.string().nullable(),
+  reference: z.string().nullable().optional(),
+  project: z.string().nullable().optional(),
 });
 
 const historyLine = z.strictObject({
@@ -193,6 +199,11 @@ const CONTRACT: Record<string, { shape: z.ZodType; call: (as: Caller) => Promise
           category: z.string(),
           cost: count,
           active: z.boolean(),
+          // beyond
+          perUnits: count,
+          activeFrom: instant.nullable(),
+          isOwn: z.boolean(),
+          next: z.strictObject({ cost: count, perUnits: count, from: instant }).nullable(),
         }),
       )
       .nonempty(),
@@ -344,7 +355,7 @@ function callByPath(actor: Actor | null, path: string, input: unknown): Promise<
   return (node as (input: unknown) => Promise<unknown>)(input);
 }
 
-const PUBLIC = ["plans.list", "creditProducts.list", "creditEvents.list", "invitations.preview"];
+const PUBLIC = ["plans.list", "creditProducts.list", "creditEvents.list", "invitations.preview", "gifts.look"];
 /** About the caller, not about an organization. */
 const PERSONAL = [
   "organizations.create",
@@ -353,7 +364,17 @@ const PERSONAL = [
   "platformApiKeys.list",
   "platformApiKeys.create",
   "platformApiKeys.revoke",
+  "gifts.claim",
 ];
+
+/** Needs no organization to be refused: it is the platform's. */
+const PLATFORM_ONLY = new Set([
+  ...["create", "setRate", "setActive", "setOverride", "removeOverride"].map((name) => `creditEvents.${name}`),
+  ...["preview", "start", "progress", "undo"].map((name) => `admin.bulkGrants.${name}`),
+  ...["grant", "adjust", "setSpentPolicy", "suspend", "resume"].map((name) => `credits.${name}`),
+]);
+/** Answers each item by itself. */
+const BY_ITEM = ["credits.consumeMany"];
 
 describe("every procedure", () => {
   it("that is not public refuses who does not say who they are", async () => {
@@ -369,14 +390,22 @@ describe("every procedure", () => {
     const other = await createTenant("Other");
     const foreign: Actor = { kind: "service", apiKeyId: tenant.id, keyName: "x", organizationId: other.id };
     for (const path of [
-      ...procedures.filter((each) => ![...PUBLIC, ...PERSONAL].includes(each)),
+      ...procedures.filter((each) => ![...PUBLIC, ...PERSONAL, ...BY_ITEM].includes(each)),
       "creditEvents.list",
     ]) {
-      const platformOnly = path === "credits.grant";
-      const person = platformOnly ? "FORBIDDEN" : "NOT_FOUND";
+      const person = PLATFORM_ONLY.has(path) ? "FORBIDDEN" : "NOT_FOUND";
       expect(await callByPath(stranger, path, grantLike()).catch(codeOf), path).toBe(person);
       expect(await callByPath(other.owner, path, grantLike()).catch(codeOf), path).toBe(person);
       expect(await callByPath(foreign, path, grantLike()).catch(codeOf), path).toBe("FORBIDDEN");
+    }
+    const items = [{ eventName: "api_call_basic", quantity: 1, idempotencyKey: "x" }];
+    for (const [actor, code] of [
+      [stranger, "NOT_FOUND"],
+      [other.owner, "NOT_FOUND"],
+      [foreign, "FORBIDDEN"],
+    ] as const) {
+      const [answer] = await callAs(actor).credits.consumeMany({ ...organizationId(), items });
+      expect(answer).toMatchObject({ ok: false, error: { code } });
     }
   });
 
@@ -516,9 +545,9 @@ describe("a failure over HTTP", () => {
   });
 
   it("of our own says nothing about itself", async () => {
-    await billing.sql("ALTER TABLE credit_events RENAME TO credit_events_away");
+    await billing.sql("ALTER TABLE credit_transactions RENAME TO credit_transactions_away");
     const answer = await post("credits.consume", consume()).finally(() =>
-      billing.sql("ALTER TABLE credit_events_away RENAME TO credit_events"),
+      billing.sql("ALTER TABLE credit_transactions_away RENAME TO credit_transactions"),
     );
     expect(answer.status).toBe(500);
     expect(answer.failure).toMatchObject({
