@@ -4,6 +4,10 @@ import { type BurnOrder, burnQueue, type GrantSource, type Lot, toCredits } from
 import { BillingError } from "~/domain/errors";
 import { asOrganization, type Transaction } from "../db";
 import { seqOfTransactionId } from "../db/keys";
+import { seqBefore } from "./ledger/instants";
+
+// What stands for something else in a pattern. Prisma hands it on as it is.
+const LIKE_SIGNS = /[\\%_]/g;
 
 export interface TransactionRow {
   id: string;
@@ -19,6 +23,10 @@ export interface TransactionRow {
   quantity: number | null;
   unitCost: number | null;
   reason: string | null;
+  /** What caused it, where that is an object of somebody else: a refund, a dispute, the other side of a transfer. */
+  reference: string | null;
+  /** Inside the organization: what it was spent for. */
+  project: string | null;
   apiKeyName: string | null;
   /** What a hold, or the end of one, is for; null where its event was not said. */
   holdEventName: string | null;
@@ -39,21 +47,23 @@ export function listTransactions(query: {
 }): Promise<{ items: TransactionRow[]; nextCursor: number | null }> {
   const { organizationId, limit } = query;
   return asOrganization(organizationId, async (tx) => {
-    const createdAt = { ...(query.from ? { gte: query.from } : {}), ...(query.to ? { lt: query.to } : {}) };
+    // A time is a number of a row: nothing has to be read to skip what lies beyond it.
+    const after = query.from === null ? null : await seqBefore(tx, organizationId, query.from);
+    const until = query.to === null ? null : await seqBefore(tx, organizationId, query.to);
+    const contains = { contains: query.search?.replace(LIKE_SIGNS, "\\$&") ?? "", mode: "insensitive" } as const;
     const rows = await tx.creditTransaction.findMany({
       where: {
         organizationId,
-        ...(query.cursor === null ? {} : { seq: { lt: BigInt(query.cursor) } }),
+        seq: {
+          ...(query.cursor === null ? {} : { lt: BigInt(query.cursor) }),
+          ...(after === null ? {} : { gt: after }),
+          ...(until === null ? {} : { lte: until }),
+        },
         ...(query.type === null ? {} : { type: query.type }),
-        ...(query.from || query.to ? { createdAt } : {}),
         ...(query.search === null
           ? {}
           : {
-              OR: [
-                { eventName: { contains: query.search, mode: "insensitive" } },
-                { reason: { contains: query.search, mode: "insensitive" } },
-                { idempotencyKey: query.search },
-              ],
+              OR: [{ eventName: contains }, { reason: contains }, { idempotencyKey: query.search }],
             }),
       },
       orderBy: { seq: "desc" },
@@ -99,6 +109,8 @@ function toTransactionRow(row: StoredTransaction, names: RowNames, lots: number)
     quantity: row.quantity === null ? null : Number(row.quantity),
     unitCost: row.unitCost === null ? null : Number(row.unitCost),
     reason: row.reason,
+    reference: row.reference,
+    project: row.project,
     apiKeyName: row.apiKeyId === null ? null : (names.keys.get(row.apiKeyId) ?? null),
     holdEventName: row.holdId === null ? null : (names.holds.get(row.holdId) ?? null),
     lots,

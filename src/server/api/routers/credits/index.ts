@@ -1,5 +1,6 @@
 // credits: spend, see what is left and why, give. One router, its procedures by noun.
 import { router } from "../../trpc";
+import { explainProcedures } from "./explain";
 import { grantingProcedures } from "./granting";
 import { holdProcedures } from "./holds";
 import { policyProcedures } from "./policy";
@@ -9,6 +10,7 @@ import { transferProcedures } from "./transfers";
 
 export const creditsRouter = router({
   ...readingProcedures,
+  ...explainProcedures,
   ...spendingProcedures,
   ...holdProcedures,
   ...grantingProcedures,

@@ -1,0 +1,170 @@
+// Where lots came from: the plan and period, the invoice or payment, the reason or the giver behind each.
+import type { GrantSource } from "~/domain/credits";
+import { asPlatform, type Transaction } from "../db";
+
+/** What an organization was charged for a lot. */
+export interface LotPayment {
+  description: string;
+  status: string;
+  number: string | null;
+  /** In the currency's minor unit, tax included. */
+  amount: number;
+  currency: string;
+  occurredAt: Date;
+  invoiceUrl: string | null;
+  pdfUrl: string | null;
+}
+
+export interface LotOrigin {
+  source: GrantSource;
+  /** The row that made it, and who or what did. */
+  transactionId: string;
+  at: Date;
+  actor: string;
+  reason: string | null;
+  plan: { name: string; version: number | null; periodStart: Date; periodEnd: Date; trial: boolean } | null;
+  /** The pack that was bought. */
+  product: string | null;
+  payment: LotPayment | null;
+  /** The organization that gave it, and what it was there at first; null for what was not transferred. */
+  from: { name: string | null; source: GrantSource | null } | null;
+}
+
+interface MadeLot {
+  id: string;
+  source: GrantSource;
+  origin_source: GrantSource | null;
+  plan_version: number | null;
+  product_name: string | null;
+  stripe_invoice_id: string | null;
+  stripe_session_id: string | null;
+  transaction_id: string;
+  at: Date;
+  actor: string;
+  reason: string | null;
+  reference: string | null;
+  idempotency_key: string;
+}
+
+/** The origins of lots, by lot. In the organization's own transaction. */
+export async function originsOf(
+  tx: Transaction,
+  organizationId: string,
+  grantIds: readonly string[],
+): Promise<Map<string, LotOrigin>> {
+  if (grantIds.length === 0) return new Map();
+  const lots = await tx.$queryRaw<MadeLot[]>`
+    SELECT g.id, g.source::text AS source, g.origin_source::text AS origin_source, g.plan_version, p.name AS product_name,
+      g.stripe_invoice_id, g.stripe_session_id, t.id AS transaction_id, t.created_at AS at, t.actor, t.reason, t.reference, t.idempotency_key
+    FROM credit_grants g
+    CROSS JOIN LATERAL (
+      SELECT e.transaction_seq FROM credit_entries e WHERE e.organization_id = g.organization_id AND e.grant_id = g.id
+      ORDER BY e.transaction_seq LIMIT 1
+    ) made
+    JOIN credit_transactions t ON t.organization_id = g.organization_id AND t.seq = made.transaction_seq
+    LEFT JOIN credit_products p ON p.id = g.product_id
+    WHERE g.organization_id = ${organizationId}::uuid AND g.id = ANY (${grantIds}::uuid[])`;
+  const periods = await periodsOf(tx, organizationId, lots);
+  const payments = await paymentsOf(tx, organizationId, lots);
+  const givers = await giverNames(lots);
+  return new Map(
+    lots.map((lot) => [
+      lot.id,
+      {
+        source: lot.source,
+        transactionId: lot.transaction_id,
+        at: lot.at,
+        actor: lot.actor,
+        reason: lot.reason,
+        plan: withVersion(periods.get(periodKey(lot.idempotency_key) ?? ""), lot.plan_version),
+        product: lot.source === "purchase" ? lot.product_name : null,
+        // What somebody else paid is told to them.
+        payment: lot.source === "transfer" ? null : (payments.get(paidBy(lot) ?? "") ?? null),
+        from:
+          lot.source === "transfer"
+            ? { name: givers.get(lot.reference ?? "") ?? null, source: lot.origin_source }
+            : null,
+      },
+    ]),
+  );
+}
+
+const ALLOWANCE_KEY = /^allowance:(.+):(\d{4}-\d\d-\d\dT[\d:.]+Z):\d+$/;
+
+/** `<item>:<period start>` of the key of a row that granted an allowance. */
+function periodKey(idempotencyKey: string): string | null {
+  const [, item, start] = ALLOWANCE_KEY.exec(idempotencyKey) ?? [];
+  return item && start ? `${item}:${start}` : null;
+}
+
+type Period = Omit<NonNullable<LotOrigin["plan"]>, "version">;
+
+function withVersion(period: Period | undefined, version: number | null): LotOrigin["plan"] {
+  return period === undefined ? null : { ...period, version };
+}
+
+async function periodsOf(
+  tx: Transaction,
+  organizationId: string,
+  lots: readonly MadeLot[],
+): Promise<Map<string, Period>> {
+  const keys = [...new Set(lots.flatMap((lot) => periodKey(lot.idempotency_key) ?? []))];
+  if (keys.length === 0) return new Map();
+  const asked = keys.map((key) => {
+    const start = key.slice(key.indexOf(":") + 1);
+    return { stripeItemId: key.slice(0, key.indexOf(":")), periodStart: new Date(start) };
+  });
+  const rows = await tx.allowancePeriod.findMany({ where: { organizationId, OR: asked } });
+  return new Map(
+    rows.map(({ stripeItemId, periodStart, periodEnd, planName, trial }) => [
+      `${stripeItemId}:${periodStart.toISOString()}`,
+      { name: planName, periodStart, periodEnd, trial },
+    ]),
+  );
+}
+
+function paidBy(lot: MadeLot): string | null {
+  if (lot.stripe_session_id !== null) return `credit_purchase:${lot.stripe_session_id}`;
+  return lot.stripe_invoice_id === null ? null : `invoice:${lot.stripe_invoice_id}`;
+}
+
+async function paymentsOf(
+  tx: Transaction,
+  organizationId: string,
+  lots: readonly MadeLot[],
+): Promise<Map<string, LotPayment>> {
+  const ids = lots.flatMap((lot) => [lot.stripe_invoice_id, lot.stripe_session_id]).filter((id) => id !== null);
+  if (ids.length === 0) return new Map();
+  const rows = await tx.billingHistory.findMany({
+    where: { organizationId, kind: { in: ["invoice", "credit_purchase"] }, stripeId: { in: ids } },
+  });
+  return new Map(
+    rows.map((row) => {
+      const { description, status, number, currency, occurredAt, invoiceUrl, pdfUrl } = row;
+      const payment = {
+        description,
+        status,
+        number,
+        currency,
+        occurredAt,
+        invoiceUrl,
+        pdfUrl,
+        amount: Number(row.amount),
+      };
+      return [`${row.kind}:${row.stripeId}`, payment];
+    }),
+  );
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Another organization's name is not its receiver's to read, but who gave something may be known to who got it. */
+async function giverNames(lots: readonly MadeLot[]): Promise<Map<string, string>> {
+  const ids = lots.flatMap(({ source, reference }) => (source === "transfer" && reference ? [reference] : []));
+  const known = [...new Set(ids.filter((id) => UUID.test(id)))];
+  if (known.length === 0) return new Map();
+  const rows = await asPlatform((tx) =>
+    tx.organization.findMany({ where: { id: { in: known } }, select: { id: true, name: true } }),
+  );
+  return new Map(rows.map((row) => [row.id, row.name]));
+}
