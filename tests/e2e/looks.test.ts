@@ -113,6 +113,24 @@ const SIGHTS: Sight[] = [
     opens: button("Release the hold of batch-worker"),
     primary: (page) => page.getByRole("alertdialog").getByRole("button", { name: "Release 50 credits" }),
   },
+  {
+    name: "the usage",
+    path: ({ slug }) => `/${slug}/billing/usage`,
+    primary: button("Choose days"),
+    also: (page) => page.getByRole("table", { name: /^Credits by Event/ }),
+  },
+  {
+    name: "the usage by key, of days of one's own",
+    path: ({ slug }) => `/${slug}/billing/usage?range=7d&by=key`,
+    opens: button("Choose days"),
+    primary: (page) => page.getByRole("dialog").getByRole("button", { name: "Show these days" }),
+  },
+  {
+    name: "the usage of an organization that has used nothing",
+    path: ({ emptySlug }) => `/${emptySlug}/billing/usage`,
+    primary: button("Choose days"),
+    also: (page) => page.getByText("No credits were used in this time"),
+  },
   { name: "the history", path: ({ slug }) => `/${slug}/billing/history`, primary: link(/^PDF of/) },
   { name: "the settings", path: ({ slug }) => `/${slug}/billing/settings`, primary: button("Create API key") },
   {

@@ -1,6 +1,6 @@
 "use client";
-// Credits used by day, stacked in one hue; the same days of the past as short marks, the forecast in grey with its
-// range. The numbers always stand in a table below.
+// Credits used by day (or hour, or week), stacked in one hue; the same days of the past as short marks, the forecast in grey
+// with its range. The numbers always stand in a table below.
 import type { CSSProperties } from "react";
 import { cn } from "../ui/cn";
 import { Numbers } from "../ui/panel";
@@ -20,12 +20,16 @@ import { useViewer } from "./viewer";
 
 export type { ForecastDay, UsageDay, UsageSeries } from "./usage-scale";
 
+/** How long a bar is; days and weeks are calendar days, hours are instants. */
+export type Step = "hour" | "day" | "week";
+
 export interface UsageBarsProps {
   series: readonly UsageSeries[];
   days: readonly UsageDay[];
   forecast?: readonly ForecastDay[];
   /** Day that is still running. */
   today?: string;
+  step?: Step;
   /** "Same weekday in December" */
   previousLabel?: string;
   /** "Forecast: about 14,500 by 31 January" */
@@ -43,13 +47,14 @@ export function UsageBars({
   days,
   forecast = [],
   today,
+  step = "day",
   previousLabel = "Period before",
   forecastLabel = "Forecast, with the range of 8 in 10",
   label,
   height = 12,
 }: UsageBarsProps) {
   const viewer = useViewer();
-  const calendar: Viewer = { locale: viewer.locale, timeZone: "UTC" };
+  const calendar = calendarOf(viewer, step);
   const toned = tonesOf(series, days);
   const highest = Math.max(
     0,
@@ -95,7 +100,7 @@ export function UsageBars({
               />
             ))}
             {days.map((day, index) => (
-              <Bar key={day.date} day={day} at={index * unit.step} toned={toned} y={y} viewer={calendar} />
+              <Bar key={day.date} day={day} at={index * unit.step} toned={toned} y={y} step={step} viewer={calendar} />
             ))}
             {forecast.map((day, index) => {
               const at = (days.length + index) * unit.step;
@@ -118,7 +123,7 @@ export function UsageBars({
           </svg>
         </div>
         <div className="chart-x" aria-hidden>
-          <DayLabels dates={dates} today={today} viewer={calendar} />
+          <StepLabels dates={dates} today={today} step={step} viewer={calendar} />
         </div>
       </div>
       <ul className="key mt-3">
@@ -150,18 +155,20 @@ function Bar({
   at,
   toned,
   y,
+  step,
   viewer,
 }: {
   day: UsageDay;
   at: number;
   toned: readonly TonedSeries[];
   y: (value: number) => number;
+  step: Step;
   viewer: Viewer;
 }) {
   let below = 0;
   return (
     <g className="bar-day">
-      <title>{`${formatDay(day.date, viewer)}: ${formatCredits(totalOf(day), { locale: viewer.locale })} credits`}</title>
+      <title>{`${inWords(day.date, step, viewer)}: ${formatCredits(totalOf(day), { locale: viewer.locale })} credits`}</title>
       <rect className="hit" x={at} width={unit.step} y={0} height={unit.high} />
       {toned.map((series) => {
         const value = amountOf(day, series);
@@ -186,13 +193,27 @@ function Bar({
   );
 }
 
-/** About five labels: the first day in full, weekly or even steps, "today", the last. */
-function DayLabels({ dates, today, viewer }: { dates: readonly string[]; today?: string; viewer: Viewer }) {
+/** About five labels: the first in full, weekly or even steps, "today", the last. */
+function StepLabels({
+  dates,
+  today,
+  step,
+  viewer,
+}: {
+  dates: readonly string[];
+  today?: string;
+  step: Step;
+  viewer: Viewer;
+}) {
   const count = dates.length;
   const place = (index: number) => `${(((index + 0.5) / count) * 100).toFixed(2)}%`;
-  const every = count <= 10 ? 2 : count <= 35 ? 7 : Math.ceil(count / 5);
+  const isMonth = step === "day" && count <= 35;
+  const every =
+    step === "hour" ? Math.max(1, Math.ceil(count / 8)) : isMonth ? (count <= 10 ? 2 : 7) : Math.ceil(count / 5);
   const todayAt = today ? dates.indexOf(today) : -1;
-  const far = (index: number, other: number) => Math.abs(index - other) / count > 0.1;
+  // A label with its month is wider than a number.
+  const room = isMonth ? 0.1 : 0.14;
+  const far = (index: number, other: number) => Math.abs(index - other) / count > room;
   const shown = dates.flatMap((date, index) => {
     const last = index === count - 1;
     const regular = index % every === 0 || last;
@@ -200,7 +221,9 @@ function DayLabels({ dates, today, viewer }: { dates: readonly string[]; today?:
     if (!regular) return [];
     if (todayAt > 0 && !far(index, todayAt)) return [];
     if (!last && index !== 0 && !far(index, count - 1)) return [];
-    return [{ date, index, words: index === 0 || date.endsWith("-01") ? formatDay(date, viewer) : dayOfMonth(date) }];
+    if (step === "hour") return [{ date, index, words: formatTime(new Date(date), viewer, { style: "time" }) }];
+    const inFull = !isMonth || index === 0 || date.endsWith("-01");
+    return [{ date, index, words: inFull ? formatDay(date, viewer) : dayOfMonth(date) }];
   });
   return shown.map(({ date, index, words }) => (
     <span key={date} style={{ left: place(index) }}>
@@ -211,13 +234,30 @@ function DayLabels({ dates, today, viewer }: { dates: readonly string[]; today?:
 
 const dayOfMonth = (date: string) => String(Number(date.slice(8, 10)));
 
+/** Days and weeks come as calendar days, which no zone may move. */
+function calendarOf(viewer: Viewer, step: Step): Viewer {
+  return step === "hour" ? viewer : { locale: viewer.locale, timeZone: "UTC" };
+}
+
 function formatDay(date: string, viewer: Viewer): string {
   return formatTime(new Date(`${date}T00:00:00Z`), viewer, { style: "day" });
 }
 
+/** "Jan 22", "Week from Jan 19", "Jan 22, 13:00" */
+function inWords(date: string, step: Step, viewer: Viewer): string {
+  if (step === "hour") {
+    const at = new Date(date);
+    return `${formatTime(at, viewer, { style: "day" })}, ${formatTime(at, viewer, { style: "time" })}`;
+  }
+  return step === "week" ? `Week from ${formatDay(date, viewer)}` : formatDay(date, viewer);
+}
+
+const COLUMN = { hour: "Hour", day: "Day", week: "Week" } as const;
+
 export interface UsageNumbersProps {
   series: readonly UsageSeries[];
   days: readonly UsageDay[];
+  step?: Step;
   previousLabel?: string;
   summary?: string;
   open?: boolean;
@@ -227,22 +267,23 @@ export interface UsageNumbersProps {
 export function UsageNumbers({
   series,
   days,
+  step = "day",
   previousLabel = "Period before",
   summary = "Numbers of each day",
   open,
 }: UsageNumbersProps) {
   const viewer = useViewer();
-  const calendar: Viewer = { locale: viewer.locale, timeZone: "UTC" };
+  const calendar = calendarOf(viewer, step);
   const credits = (amount: number) => formatCredits(amount, { locale: viewer.locale });
   const compared = days.some((day) => day.previous !== undefined && day.previous !== null);
   return (
     <Numbers summary={summary} open={open}>
-      <Table caption="Credits by day">
+      <Table caption={`Credits by ${step}`}>
         <THead>
-          <TH>Day</TH>
+          <TH>{COLUMN[step]}</TH>
           {series.map((one) => (
             <TH key={one.key} num>
-              {one.label}
+              {one.count === undefined ? one.label : `${one.count} ${one.label}`}
             </TH>
           ))}
           <TH num>Total</TH>
@@ -252,7 +293,7 @@ export function UsageNumbers({
           {days.map((day) => (
             <TR key={day.date}>
               <TH scope="row" className="whitespace-nowrap">
-                {formatDay(day.date, calendar)}
+                {inWords(day.date, step, calendar)}
               </TH>
               {series.map((one) => (
                 <TD key={one.key} num className={day.values[one.key] ? undefined : "text-ink-3"}>

@@ -3,10 +3,12 @@
 export interface UsageSeries {
   key: string;
   label: string;
+  /** How many it stands for, where it is what is left of many; it then comes last, however large. */
+  count?: number;
 }
 
 export interface UsageDay {
-  /** Calendar day, "2026-01-22". */
+  /** Calendar day, "2026-01-22"; of a week its first; of an hour its instant, "2026-01-22T13:00:00.000Z". */
   date: string;
   /** Credits by series key. */
   values: Readonly<Record<string, number>>;
@@ -34,8 +36,9 @@ export function tonesOf(series: readonly UsageSeries[], days: readonly UsageDay[
   const total = (key: string) => days.reduce((sum, day) => sum + (day.values[key] ?? 0), 0);
   const sorted = series
     .map((one) => ({ ...one, total: total(one.key) }))
-    .sort((a, b) => b.total - a.total || a.label.localeCompare(b.label));
-  const single = sorted.length > tones.length ? sorted.slice(0, 3) : sorted;
+    .sort((a, b) => (a.count ?? 1) - (b.count ?? 1) || b.total - a.total || a.label.localeCompare(b.label));
+  const isMixed = sorted.some((one) => one.count !== undefined);
+  const single = sorted.length > tones.length || isMixed ? sorted.slice(0, 3) : sorted;
   const rest = sorted.slice(single.length);
   const toned = single.map((one, index) => ({
     key: one.key,
@@ -44,7 +47,8 @@ export function tonesOf(series: readonly UsageSeries[], days: readonly UsageDay[
     keys: [one.key],
   }));
   if (rest.length === 0) return toned;
-  return [...toned, { key: "others", label: `${rest.length} others`, tone: "s4", keys: rest.map((one) => one.key) }];
+  const count = rest.reduce((sum, one) => sum + (one.count ?? 1), 0);
+  return [...toned, { key: "others", label: `${count} others`, tone: "s4", keys: rest.map((one) => one.key) }];
 }
 
 export function amountOf(day: UsageDay, series: TonedSeries): number {

@@ -25,6 +25,8 @@ export interface UsageTableProps {
   by?: string;
   /** Head of the comparison: "vs Dec". */
   previousLabel?: string;
+  /** Head of the quantities: "Calls". */
+  quantityLabel?: string;
   /** Head of the meters: "Now, and December as a mark". */
   meterLabel?: string;
   /** Beside a chart of the same rows: a swatch before each name instead of a meter. */
@@ -39,6 +41,7 @@ export function UsageTable({
   rows,
   by = "Event",
   previousLabel,
+  quantityLabel = "Quantity",
   meterLabel = "Share",
   swatches = false,
   fill,
@@ -66,7 +69,7 @@ export function UsageTable({
         ) : null}
         {quantities ? (
           <TH num wide>
-            Quantity
+            {quantityLabel}
           </TH>
         ) : null}
         {swatches ? null : (

@@ -17,8 +17,7 @@ export function ShellHeader({ organization, organizations, account }: ShellHeade
     <AppHeader
       homeHref={base}
       switcher={{ current: organization, organizations, createHref: "/new" }}
-      // Usage stands on the overview; a page of its own joins the tabs when there is one.
-      tabs={billingTabs(base).filter((tab) => tab.href !== `${base}/usage`)}
+      tabs={billingTabs(base)}
       account={account}
       onSignOut={() => signOut({ callbackUrl: "/" })}
     />

@@ -90,7 +90,13 @@ export function Overview({ organization, initialSummary, initialHistory, recentU
             ) : null}
           </Panel>
           <Columns>
-            <UsagePanel usage={usage} subscription={subscription} recentUse={recentUse} now={asOf} />
+            <UsagePanel
+              usage={usage}
+              subscription={subscription}
+              recentUse={recentUse}
+              now={asOf}
+              href={`${base}/usage`}
+            />
             <Stack>
               <PlanPanel organization={organization} subscription={subscription} now={asOf} />
               <InvoicesPanel organization={organization} initial={initialHistory} shown={invoicesShown} />

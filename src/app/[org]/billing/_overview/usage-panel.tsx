@@ -1,5 +1,6 @@
 "use client";
 // What the period used so far: by day with what is to be expected, and by event against the period before.
+import Link from "next/link";
 import { formatCredits, formatDayRange, formatTime } from "~/components/billing/format";
 import { UsageBars, UsageNumbers } from "~/components/billing/usage-bars";
 import { UsageTable } from "~/components/billing/usage-table";
@@ -17,9 +18,11 @@ export interface UsagePanelProps {
   subscription: Summary["subscription"];
   recentUse: readonly DailyUse[];
   now: Date;
+  /** Where all of it is told. */
+  href: string;
 }
 
-export function UsagePanel({ usage, subscription, recentUse, now }: UsagePanelProps) {
+export function UsagePanel({ usage, subscription, recentUse, now, href }: UsagePanelProps) {
   const { locale } = useViewer();
   // Days are counted in UTC, as the ledger is added up; the words over them say the same days.
   const calendar = { locale, timeZone: "UTC" };
@@ -45,7 +48,7 @@ export function UsagePanel({ usage, subscription, recentUse, now }: UsagePanelPr
   const view = usageView({ usage, recentUse, now, until });
   const ends = until ? formatTime(lastOf(until), calendar, { style: "longDay" }) : "";
   return (
-    <Panel title={title} note={note}>
+    <Panel title={title} note={note} action={<Link href={href}>All usage</Link>}>
       <PanelBody>
         <UsageBars
           series={view.series}

@@ -57,7 +57,9 @@ export function usageView({
     for (let at = today + DAY_MS; at < drawn.getTime(); at += DAY_MS) empty.push({ date: dateOf(at), values: {} });
   }
   return {
-    series: usage.events.filter((event) => event.credits > 0).map(({ eventName: key }) => ({ key, label: key })),
+    series: usage.events
+      .filter((event) => event.credits > 0)
+      .map(({ eventName: key }) => ({ key, label: nameOf(key) })),
     days,
     empty,
     forecast: forecast.map(({ day, ...amounts }) => ({ date: dateOf(day.getTime()), ...amounts })),
@@ -65,7 +67,7 @@ export function usageView({
     expected: roundForWords(usage.total + forecast.reduce((sum, day) => sum + day.about, 0)),
     rows: usage.events.map((event) => ({
       id: event.eventName,
-      name: event.eventName,
+      name: nameOf(event.eventName),
       // One cost for all of them, or none is shown: a rate may have changed within the period.
       unitCost: event.quantity > 0 && event.credits % event.quantity === 0 ? event.credits / event.quantity : null,
       quantity: event.quantity,
@@ -73,6 +75,11 @@ export function usageView({
       previous: event.previousCredits,
     })),
   };
+}
+
+/** A hold may be captured for no event. */
+function nameOf(eventName: string): string {
+  return eventName === "" ? "Without an event" : eventName;
 }
 
 /** To two digits: what is about is not told to the last credit. */
