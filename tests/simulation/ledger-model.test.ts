@@ -641,17 +641,19 @@ class Life {
       truth.disputed,
       truth.lost,
     ]);
+    const owners = await app.sql<{ id: string }>(
+      "SELECT DISTINCT organization_id AS id FROM credit_grants WHERE stripe_payment_id = $1",
+      [paid.id],
+    );
+    const owning = this.accounts.filter((one) => owners.some(({ id }) => id === one.id));
+    // From here on what settles is not foretold, so nothing may wait for it that the model has done already.
+    for (const one of owning) await expireLots(one.id, this.at);
     const cause = (type: "refund" | "dispute") => ({ type, reference: paid.id, reason: "sim" });
     const causes = { taking: cause("refund"), freezing: cause("dispute") };
     const tell = () => asPlatform((tx) => claimPaidLots(tx, { stripePaymentId: paid.id }, causes, this.at));
     await tell();
     expect(await tell(), "a copy finds nothing left to do").toBeNull();
-    const owners = await app.sql<{ id: string }>(
-      "SELECT DISTINCT organization_id AS id FROM credit_grants WHERE stripe_payment_id = $1",
-      [paid.id],
-    );
-    for (const one of this.accounts) {
-      if (!owners.some(({ id }) => id === one.id)) continue;
+    for (const one of owning) {
       one.hasClaims = true;
       await this.readAnew(one);
     }
