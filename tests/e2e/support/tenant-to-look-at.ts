@@ -120,7 +120,8 @@ async function makeTroubled(world: World, buying: Buying & { now: Date }): Promi
   const { userId, email, now } = buying;
   const { id: organizationId, slug } = await createOrganization({ name: "Harbor Robotics", owner: userId, now });
   await setSpentPolicy({ organizationId, policy: "debt", actor: "test", now });
-  await buyPack({ organizationId, userId, email }, 2_500, now);
+  // Stripe's clock runs since, and is not turned back.
+  await buyPack({ organizationId, userId, email }, 2_500, new Date());
   const use = { organizationId, eventName: "api_call_premium", quantity: 300, actor: "test", now: new Date() };
   await consumeCredits({ ...use, idempotencyKey: "use" });
   const payments = async () =>
