@@ -33,7 +33,7 @@ export function AppHeader({
   links,
 }: AppHeaderProps) {
   return (
-    <header className="border-b border-line bg-surface max-sm:sticky max-sm:top-0 max-sm:z-30 max-sm:pt-[env(safe-area-inset-top)]">
+    <header className="border-b border-line bg-surface print:hidden max-sm:sticky max-sm:top-0 max-sm:z-30 max-sm:pt-[env(safe-area-inset-top)]">
       <div className="wrap flex h-13 items-center gap-2">
         <Breadcrumb>
           <Brand href={homeHref} compact={Boolean(switcher)} />

@@ -34,9 +34,17 @@ export interface TransactionDetail extends Named {
   queueTitle?: string;
   why?: string;
   eventCategory?: string | null;
+  /** Credits for `perUnits` units. */
   unitCost?: number | null;
-  /** Since when that cost holds. */
+  perUnits?: number | null;
+  /** Since when that cost holds, and whether it is the organization's own. */
   rateSince?: Date | null;
+  isOwnRate?: boolean;
+  /** Where the credits of its lots came from. */
+  origins?: readonly LotOrigin[];
+  /** The hold that it set aside, took from or ended. */
+  hold?: { amount: number; captured: number; remaining: number } | null;
+  project?: string | null;
   apiKey?: { name: string; hint?: string } | null;
   /** A person or job, where no key was used. */
   actor?: string | null;
@@ -45,11 +53,23 @@ export interface TransactionDetail extends Named {
   metadata?: Record<string, unknown> | null;
   /** Place in the ledger of this organization. */
   ledgerNumber?: number | null;
-  /** The entry this one corrects, or that corrects this one. */
-  corrects?: { id: string; href: string } | null;
-  correctedBy?: { id: string; href: string } | null;
-  /** The invoice or payment that brought the credits. */
-  paidBy?: { label: string; href?: string } | null;
+  /** The entry this one corrects, and those that correct this one. */
+  corrects?: EntryLink | null;
+  correctedBy?: readonly EntryLink[];
+}
+
+export interface EntryLink {
+  number: number;
+  href: string;
+}
+
+/** A lot, and in words what brought its credits. */
+export interface LotOrigin {
+  id: string;
+  label: string;
+  words: string;
+  /** The invoice or payment, at Stripe. */
+  link: { label: string; href: string } | null;
 }
 
 export interface TransactionDrawerProps {
@@ -85,6 +105,7 @@ export function TransactionDrawer({
         <>
           <Summary transaction={transaction} />
           <Payment transaction={transaction} orderAction={orderAction} />
+          <Origins transaction={transaction} />
           <Request transaction={transaction} />
           <DrawerSection>
             <div className="flex flex-wrap gap-2">
@@ -162,16 +183,34 @@ function Payment({ transaction, orderAction }: { transaction: TransactionDetail;
   );
 }
 
+function Origins({ transaction }: { transaction: TransactionDetail }) {
+  const { origins = [] } = transaction;
+  if (origins.length === 0) return null;
+  return (
+    <DrawerSection title="Where the credits came from">
+      <Facts>
+        {origins.map(({ id, label, words, link }) => (
+          <Fact key={id} label={label} note={link ? <a href={link.href}>{link.label}</a> : null}>
+            {words}
+          </Fact>
+        ))}
+      </Facts>
+    </DrawerSection>
+  );
+}
+
 function Request({ transaction }: { transaction: TransactionDetail }) {
   const { locale } = useViewer();
-  const { eventName, apiKey, actor, corrects, correctedBy, paidBy, metadata } = transaction;
+  const { eventName, apiKey, actor, corrects, correctedBy = [], hold, metadata } = transaction;
+  const credits = (amount: number) => formatCredits(amount, { locale });
   const unitCost =
     transaction.unitCost === null || transaction.unitCost === undefined ? null : (
       <>
-        {formatCredits(transaction.unitCost, { locale })} {transaction.unitCost === 1 ? "credit" : "credits"} each
+        {rateInWords(transaction.unitCost, transaction.perUnits ?? 1, locale)}
+        {transaction.isOwnRate ? ", your own rate" : ""}
         {transaction.rateSince ? (
           <>
-            , rate of <LocalTime value={transaction.rateSince} show="date" />
+            , since <LocalTime value={transaction.rateSince} show="date" />
           </>
         ) : null}
       </>
@@ -187,9 +226,6 @@ function Request({ transaction }: { transaction: TransactionDetail }) {
         ) : (
           <Fact label="Type">{typeInWords(transaction.type)}</Fact>
         )}
-        {paidBy ? (
-          <Fact label="Paid by">{paidBy.href ? <Link href={paidBy.href}>{paidBy.label}</Link> : paidBy.label}</Fact>
-        ) : null}
         {apiKey ? (
           <Fact label="API key">
             {apiKey.name} {apiKey.hint ? <span className="text-ink-3">{apiKey.hint}</span> : null}
@@ -197,14 +233,20 @@ function Request({ transaction }: { transaction: TransactionDetail }) {
         ) : null}
         {actor ? <Fact label="By">{actor}</Fact> : null}
         {transaction.reason ? <Fact label="Reason">{transaction.reason}</Fact> : null}
-        {corrects ? (
-          <Fact label="Corrects">
-            <Link href={corrects.href}>{corrects.id}</Link>
+        {transaction.project ? <Fact label="Project">{transaction.project}</Fact> : null}
+        {hold ? (
+          <Fact label="Hold">
+            {credits(hold.amount)} set aside, {credits(hold.captured)} taken, {credits(hold.remaining)} left
           </Fact>
         ) : null}
-        {correctedBy ? (
+        {corrects ? (
+          <Fact label="Corrects">
+            <EntryLinks entries={[corrects]} />
+          </Fact>
+        ) : null}
+        {correctedBy.length > 0 ? (
           <Fact label="Corrected by">
-            <Link href={correctedBy.href}>{correctedBy.id}</Link>
+            <EntryLinks entries={correctedBy} />
           </Fact>
         ) : null}
         {transaction.idempotencyKey ? <Fact label="Idempotency key">{transaction.idempotencyKey}</Fact> : null}
@@ -223,6 +265,21 @@ function Request({ transaction }: { transaction: TransactionDetail }) {
       </Facts>
     </DrawerSection>
   );
+}
+
+function EntryLinks({ entries }: { entries: readonly EntryLink[] }) {
+  const { locale } = useViewer();
+  return entries.map(({ number, href }) => (
+    <Link key={number} href={href} scroll={false} className="block">
+      No. {formatCredits(number, { locale })}
+    </Link>
+  ));
+}
+
+/** "5 credits each", "3 credits per 1,000". */
+function rateInWords(cost: number, perUnits: number, locale: string): string {
+  const credits = `${formatCredits(cost, { locale })} ${cost === 1 ? "credit" : "credits"}`;
+  return perUnits === 1 ? `${credits} each` : `${credits} per ${formatCredits(perUnits, { locale })}`;
 }
 
 function Waiting() {

@@ -1,28 +1,40 @@
 "use client";
 // The entry that the address names, in its drawer: what it was, which lots it touched and why those, what asked for it.
 import { useSyncExternalStore } from "react";
+import { formatMoney, formatTime, type Viewer } from "~/components/billing/format";
 import type { TransactionDetail as Shown } from "~/components/billing/transaction-drawer";
 import { TransactionDrawer } from "~/components/billing/transaction-drawer";
+import { useViewer } from "~/components/billing/viewer";
 import type { RouterOutputs } from "~/server/api/root";
 import { failureOf, trpc } from "../../../_trpc/react";
 
 type Detail = RouterOutputs["credits"]["transaction"];
+type Explained = Extract<RouterOutputs["credits"]["explain"], { kind: "transaction" }>;
+type Origin = NonNullable<Explained["lots"][number]["origin"]>;
 type Members = RouterOutputs["members"]["list"];
 
 export interface OpenTransactionProps {
   organizationId: string;
   /** null: none stands open. */
   transactionId: string | null;
+  /** The address of another entry's drawer. */
+  hrefOf: (transactionId: string) => string;
   onClose: () => void;
 }
 
-export function OpenTransaction({ organizationId, transactionId, onClose }: OpenTransactionProps) {
+export function OpenTransaction({ organizationId, transactionId, hrefOf, onClose }: OpenTransactionProps) {
   const alive = useAlive();
+  const viewer = useViewer();
   const detail = trpc.credits.transaction.useQuery(
     { organizationId, transactionId: transactionId ?? "" },
     // An entry never changes; only the lots behind it that were not reached could be told anew.
     { enabled: transactionId !== null, staleTime: 60_000 },
   );
+  const why = trpc.credits.explain.useQuery(
+    { organizationId, transactionId: transactionId ?? "" },
+    { enabled: transactionId !== null, staleTime: 60_000 },
+  );
+  const explained = why.data?.kind === "transaction" && why.data.id === detail.data?.id ? why.data : undefined;
   const byPerson = detail.data?.actor.startsWith("user:") ?? false;
   const members = trpc.members.list.useQuery({ organizationId }, { enabled: byPerson, staleTime: 60_000 });
   const missing = ["NOT_FOUND", "INVALID_INPUT"].includes(failureOf(detail.error)?.code ?? "");
@@ -36,7 +48,11 @@ export function OpenTransaction({ organizationId, transactionId, onClose }: Open
       onOpenChange={(open) => {
         if (!open) onClose();
       }}
-      transaction={detail.data ? show(detail.data, members.data) : undefined}
+      transaction={
+        detail.data
+          ? { ...show(detail.data, members.data), ...(explained ? showWhy(explained, viewer, hrefOf) : {}) }
+          : undefined
+      }
       error={detail.isError ? error : null}
       shareUrl={alive ? window.location.href : undefined}
     />
@@ -74,6 +90,40 @@ function show(detail: Detail, members: Members | undefined): Shown {
     metadata: detail.metadata,
     ledgerNumber: detail.seq,
   };
+}
+
+/** What the entry itself does not say: its rate, where its credits came from, its hold, and what corrects it. */
+function showWhy(explained: Explained, viewer: Viewer, hrefOf: (id: string) => string): Partial<Shown> {
+  const { rate, lots, hold, corrects, correctedBy, project } = explained;
+  const linkTo = (row: { id: string; seq: number }) => ({ number: row.seq, href: hrefOf(row.id) });
+  return {
+    ...(rate ? { unitCost: rate.cost, perUnits: rate.perUnits, rateSince: rate.since, isOwnRate: rate.isOwn } : {}),
+    origins: lots.flatMap(({ grantId, label, origin }) =>
+      origin ? { id: grantId, label, words: originInWords(origin, viewer), link: paymentLink(origin) } : [],
+    ),
+    hold,
+    project,
+    corrects: corrects && linkTo(corrects),
+    correctedBy: correctedBy.map(linkTo),
+  };
+}
+
+/** "Pro, Mar 1, 2026 to Apr 1, 2026", "Bought for $89.00 on Mar 1, 2026", "From Northwind". */
+function originInWords({ source, plan, payment, from, reason, at }: Origin, viewer: Viewer): string {
+  const date = (value: Date) => formatTime(value, viewer, { style: "date" });
+  if (from) return `From ${from.name ?? "another organization"}, ${date(at)}`;
+  if (plan) {
+    const range = `${date(plan.periodStart)} to ${date(plan.periodEnd)}`;
+    return plan.trial ? `Trial of ${plan.name}, ${range}` : `${plan.name}, ${range}`;
+  }
+  if (source === "purchase" && payment)
+    return `Bought for ${formatMoney(payment, { locale: viewer.locale })}, ${date(at)}`;
+  return reason ? `${reason}, ${date(at)}` : date(at);
+}
+
+function paymentLink({ payment }: Origin): { label: string; href: string } | null {
+  const href = payment?.invoiceUrl ?? payment?.pdfUrl;
+  return href ? { label: payment?.number ? `Invoice ${payment.number}` : "Receipt", href } : null;
 }
 
 /** The lots of what took credits; the one lot that a grant made is the entry itself. */

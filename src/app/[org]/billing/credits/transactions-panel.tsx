@@ -1,6 +1,7 @@
 "use client";
 // The ledger: newest first, filtered by type and search, page after page; a row opens its entry beside it.
 import { keepPreviousData } from "@tanstack/react-query";
+import Link from "next/link";
 import { type MouseEvent, useDeferredValue, useEffect, useState } from "react";
 import { formatCredits } from "~/components/billing/format";
 import { ZoneNote } from "~/components/billing/local-time";
@@ -67,7 +68,11 @@ export function TransactionsPanel({ organization, initial, initialFilter, now }:
 
   return (
     <>
-      <Panel title="Transactions" note={<ZoneNote at={now} />}>
+      <Panel
+        title="Transactions"
+        note={<ZoneNote at={now} />}
+        action={<Link href={`/${organization.slug}/billing/statement`}>Statement</Link>}
+      >
         <TransactionsToolbar
           search={filter.search}
           onSearch={(search) => setFilter((before) => ({ ...before, search }))}
@@ -118,6 +123,7 @@ export function TransactionsPanel({ organization, initial, initialFilter, now }:
       <OpenTransaction
         organizationId={organization.id}
         transactionId={address.transactionId}
+        hrefOf={address.hrefOf}
         onClose={address.closeTransaction}
       />
     </>

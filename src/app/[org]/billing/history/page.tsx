@@ -1,6 +1,7 @@
 // What the organization was charged and refunded.
 import type { Metadata } from "next";
 import { Suspense } from "react";
+import { LinkButton } from "~/components/ui/link-button";
 import { Page, PageHead } from "~/components/ui/page";
 import { can } from "~/domain/capabilities";
 import { caller, requireOrganization } from "../../../_trpc/server";
@@ -28,7 +29,10 @@ async function LoadedHistory({ organization }: { organization: Organization }) {
   const firstPage = await api.billing.history({ organizationId: organization.id, limit: HISTORY_PAGE_SIZE });
   return (
     <Page>
-      <PageHead title="History" />
+      <PageHead
+        title="History"
+        actions={<LinkButton href={`/${organization.slug}/billing/statement`}>Statement of credits</LinkButton>}
+      />
       <HistoryPanel
         organizationId={organization.id}
         slug={organization.slug}
