@@ -37,8 +37,8 @@ export function tonesOf(series: readonly UsageSeries[], days: readonly UsageDay[
   const sorted = series
     .map((one) => ({ ...one, total: total(one.key) }))
     .sort((a, b) => (a.count ?? 1) - (b.count ?? 1) || b.total - a.total || a.label.localeCompare(b.label));
-  const isMixed = sorted.some((one) => one.count !== undefined);
-  const single = sorted.length > tones.length || isMixed ? sorted.slice(0, 3) : sorted;
+  const named = sorted.filter((one) => one.count === undefined);
+  const single = sorted.length > tones.length || named.length < sorted.length ? named.slice(0, 3) : sorted;
   const rest = sorted.slice(single.length);
   const toned = single.map((one, index) => ({
     key: one.key,

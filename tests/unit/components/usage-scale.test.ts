@@ -32,6 +32,13 @@ describe("the tones", () => {
     expect(toned.reduce((sum, one) => sum + amountOf(day, one), 0)).toBe(totalOf(day));
   });
 
+  it("what is left of many comes last, however large, and says how many it stands for", () => {
+    const many = [...series.slice(0, 2), { key: "rest", label: "others", count: 7 }];
+    const withRest = { ...day, values: { ...day.values, rest: 100 } };
+    expect(tonesOf(many, [withRest]).map((one) => one.label)).toEqual(["b", "a", "7 others"]);
+    expect(tonesOf([...series, ...many.slice(2)], [withRest]).at(-1)).toMatchObject({ label: "9 others", tone: "s4" });
+  });
+
   it("are one for each when there are four", () => {
     expect(tonesOf(series.slice(0, 4), [day]).map((one) => one.tone)).toEqual(["s1", "s2", "s3", "s4"]);
   });
