@@ -176,6 +176,7 @@ export function grantCredits(request: GrantRequest): Promise<Granted> {
     const lot = newLot({ source, amount, expiresAt, label: reason }, now);
     const row = grant(account, lot, source, { ...causeOf(request, key), reason }, now);
     await saveAccounts(tx, [account]);
+    await resolvePaidDebts(tx, account, now);
     return grantedOf(row, false);
   });
 }
