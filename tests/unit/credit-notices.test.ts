@@ -4,7 +4,7 @@ import { defaultViewer } from "~/components/billing/format";
 import { creditNotices, isSaidByNotices } from "../../src/app/[org]/billing/_shared/credit-notices";
 
 const since = new Date("2026-11-12T09:00:00Z");
-const calm = { alerts: [], suspension: null, balance: { available: 100, debt: 0 }, lots: [] };
+const calm = { alerts: [], suspension: null, balance: { debt: 0 }, lots: [] };
 const notices = (change: Partial<Parameters<typeof creditNotices>[0]>) =>
   creditNotices({ ...calm, ...change }, defaultViewer);
 const alert = (kind: string) => ({ id: kind, kind, message: "for whoever runs the platform", createdAt: since });
@@ -16,12 +16,10 @@ describe("notices", () => {
   });
 
   it("tell a debt with its amount, and that buying helps", () => {
-    const [debt, ...rest] = notices({ alerts: [alert("credits_owed")], balance: { available: 0, debt: 1200 } });
+    const [debt, ...rest] = notices({ alerts: [alert("credits_owed")], balance: { debt: 1200 } });
     expect(rest).toEqual([]);
     expect(debt).toMatchObject({ level: "danger", title: "1,200 credits are owed.", buy: true });
-    expect(debt?.text).toMatch(
-      /next credits that come in pay for them first, and until then there is nothing to spend\.$/,
-    );
+    expect(debt?.text).toMatch(/the next ones that come pay for them first\.$/);
   });
 
   it("tell a suspension with its reason and day, once", () => {

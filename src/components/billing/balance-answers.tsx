@@ -25,7 +25,7 @@ export interface NextCharge extends Money {
 export interface BalanceAnswersProps {
   available: number;
   held: number;
-  /** Credits taken beyond what was there, after a refund or lost dispute. */
+  /** Owed for credits that were spent before their payment was taken back; never part of `available` or `held`. */
   owed?: number;
   /** null: too little was used to go by a pace; the question is then left out. */
   runway: Runway | null;
@@ -43,15 +43,15 @@ export function BalanceAnswers({ available, held, owed = 0, runway, nextCharge, 
 
   const left: Answer = {
     label: "Credits left",
-    value: credits(available + held - owed),
-    why:
-      owed > 0
-        ? `${credits(owed)} owed after a refund; they are taken from the next credits`
-        : held > 0
-          ? `${credits(available)} to spend now, ${credits(held)} held`
-          : available > 0
-            ? "all to spend now"
-            : "nothing to spend",
+    value: credits(available + held),
+    why: [
+      held > 0
+        ? `${credits(available)} to spend now, ${credits(held)} held`
+        : available > 0
+          ? "all to spend now"
+          : "nothing to spend",
+      owed > 0 ? `, ${credits(owed)} owed` : "",
+    ].join(""),
   };
 
   const lasts: Answer | null = runway

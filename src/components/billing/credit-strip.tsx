@@ -30,18 +30,20 @@ export function CreditStrip({ lots, held = 0, slim = false, empty = "No credits 
   return (
     <div className="strip" data-slim={slim ? "" : undefined} role="img" aria-label={describeStrip(lots, held, locale)}>
       <div className="strip-row">
-        <div className="strip-spend" style={weight(Math.max(total, 1))}>
-          <div className="notes">
-            {notes.length > 0 ? (
-              notes.map((note) => <Note key={note.id} note={note} viewer={viewer} />)
-            ) : (
-              <div className="grid flex-1 place-items-center rounded-1 border border-dashed border-line-control text-sm text-ink-3">
-                {empty}
-              </div>
-            )}
+        {notes.length > 0 || held === 0 ? (
+          <div className="strip-spend" style={weight(Math.max(total, 1))}>
+            <div className="notes">
+              {notes.length > 0 ? (
+                notes.map((note) => <Note key={note.id} note={note} viewer={viewer} />)
+              ) : (
+                <div className="grid flex-1 place-items-center rounded-1 border border-dashed border-line-control text-sm text-ink-3">
+                  {empty}
+                </div>
+              )}
+            </div>
+            <RulerMarks total={total} locale={locale} />
           </div>
-          <RulerMarks total={total} locale={locale} />
-        </div>
+        ) : null}
         {held > 0 ? (
           <div className="strip-held" style={weight(held)}>
             <div className="notes">

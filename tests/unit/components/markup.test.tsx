@@ -1,6 +1,7 @@
 // What the components render on the server: names that people and tests look for, and states that end up in words.
 import { renderToStaticMarkup } from "react-dom/server";
 import { describe, expect, it } from "vitest";
+import { BalanceAnswers } from "~/components/billing/balance-answers";
 import { CreditStrip } from "~/components/billing/credit-strip";
 import { HoldsTable } from "~/components/billing/holds-table";
 import { EndedLots, LotsTable } from "~/components/billing/lots-table";
@@ -53,6 +54,15 @@ describe("billing", () => {
     );
     expect(html).toContain("2,100 credits. In the order they will be spent: 2,000 purchased. Set aside: 100 held.");
     expect(html).toContain("--n:2000");
+  });
+
+  it("the strip leaves out what is free where all is set aside, and says what is owed beside what is left", () => {
+    const html = renderToStaticMarkup(<CreditStrip lots={[]} held={100} empty="No credits" />);
+    expect(html).toContain("100 credits. Set aside: 100 held.");
+    expect(html).not.toContain("No credits");
+    expect(renderToStaticMarkup(<CreditStrip lots={[]} empty="No credits" />)).toContain("No credits<");
+    const answers = <BalanceAnswers available={0} held={100} owed={1200} runway={null} nextCharge={null} />;
+    expect(renderToStaticMarkup(answers)).toContain("0 to spend now, 100 held, 1,200 owed");
   });
 
   it("packs are bought by name, and not at all without the right", () => {

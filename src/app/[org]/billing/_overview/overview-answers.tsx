@@ -23,7 +23,9 @@ export function OverviewAnswers({ summary, outlook }: { summary: Summary; outloo
       available={balance.available}
       held={balance.held}
       owed={balance.debt}
-      runway={runway && pace ? { ...runway, perDay: Math.round(pace.perDay), perRenewal } : null}
+      runway={
+        runway && pace && balance.available > 0 ? { ...runway, perDay: Math.round(pace.perDay), perRenewal } : null
+      }
       nextCharge={charge}
       noChargeWhy={whyNoCharge(summary, (at) => formatTime(at, viewer, { style: "longDay" }))}
     />

@@ -9,7 +9,7 @@ import { Panel, PanelBody, PanelFoot } from "~/components/ui/panel";
 import type { DailyUse } from "~/domain/forecast";
 import type { RouterOutputs } from "~/server/api/root";
 import { trpc } from "../../../_trpc/react";
-import { amountsOf, freeLots, stripOf } from "../_shared/credits-view";
+import { amountsOf, freeLots, heldInWords, stripOf } from "../_shared/credits-view";
 import type { OrganizationView } from "../_shared/organization-view";
 import { outlookOf } from "../_shared/runway";
 import { InvoicesPanel } from "./invoices-panel";
@@ -72,7 +72,7 @@ export function Overview({ organization, initialSummary, initialHistory, recentU
             <OverviewAnswers summary={summary} outlook={outlook} />
             <PanelBody>
               <CreditStrip lots={stripOf(lots)} held={balance.held} empty="No credits" />
-              <CreditKeyRow {...amountsOf(lots)} held={balance.held}>
+              <CreditKeyRow {...amountsOf(lots)} held={balance.held} heldLabel={heldInWords(lots)}>
                 {organization.mayManage ? (
                   <LinkButton href={`${base}/credits#packs`} variant="primary">
                     Buy credits
@@ -80,7 +80,7 @@ export function Overview({ organization, initialSummary, initialHistory, recentU
                 ) : null}
               </CreditKeyRow>
             </PanelBody>
-            {outlook.pace ? (
+            {outlook.pace && balance.available > 0 ? (
               <PanelFoot>
                 <p>
                   How long it lasts is an estimate: the average of the last {outlook.pace.days} days goes on, renewals

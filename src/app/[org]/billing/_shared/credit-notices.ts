@@ -22,7 +22,7 @@ export function isSaidByNotices(alert: { kind: string }): boolean {
 }
 
 export function creditNotices(
-  facts: Concerns & { balance: { available: number; debt: number }; lots: readonly Pick<Lot, "frozen">[] },
+  facts: Concerns & { balance: { debt: number }; lots: readonly Pick<Lot, "frozen">[] },
   viewer: Viewer,
 ): CreditNotice[] {
   const { alerts, suspension, balance, lots } = facts;
@@ -38,12 +38,11 @@ export function creditNotices(
     });
   }
   if (balance.debt > 0) {
-    const until = balance.available === 0 ? ", and until then there is nothing to spend" : "";
     notices.push({
       id: "debt",
       level: "danger",
       title: `${creditsInWords(balance.debt, viewer.locale)} ${balance.debt === 1 ? "is" : "are"} owed.`,
-      text: `A payment was taken back after its credits had been spent. The next credits that come in pay for them first${until}.`,
+      text: `A payment was taken back after its credits had been spent; the next ones that come pay for them first.`,
       buy: true,
     });
   }

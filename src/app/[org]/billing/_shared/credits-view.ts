@@ -37,3 +37,8 @@ export function amountsOf(lots: readonly FreeLot[]): Record<CreditKind, number> 
   for (const lot of lots) amounts[kindOf(lot.source)] += lot.free;
   return amounts;
 }
+
+/** What is set aside: by work and gifts, and by disputes that are not decided yet. */
+export function heldInWords(lots: readonly Pick<Lot, "frozen">[]): string {
+  return lots.some((lot) => lot.frozen > 0) ? "Held or frozen" : "Held";
+}

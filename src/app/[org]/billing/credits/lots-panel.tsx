@@ -8,7 +8,7 @@ import { EmptyState } from "~/components/ui/empty-state";
 import { Panel, PanelBody } from "~/components/ui/panel";
 import type { Runway } from "~/domain/forecast";
 import type { RouterOutputs } from "~/server/api/root";
-import { amountsOf, freeLots, kindOf, type Lot, stripOf } from "../_shared/credits-view";
+import { amountsOf, freeLots, heldInWords, kindOf, type Lot, stripOf } from "../_shared/credits-view";
 
 export interface LotsPanelProps {
   balance: RouterOutputs["credits"]["balance"];
@@ -76,7 +76,7 @@ export function LotsPanel({ balance, open, closed, runway, now }: LotsPanelProps
         </>
       }
       note={
-        runway ? (
+        runway && balance.available > 0 ? (
           <span suppressHydrationWarning>
             {runway.until
               ? `lasts until about ${formatTime(runway.until, viewer, { style: "longDay" })}`
@@ -87,7 +87,7 @@ export function LotsPanel({ balance, open, closed, runway, now }: LotsPanelProps
     >
       <PanelBody className="border-b border-line">
         <CreditStrip slim lots={stripOf(lots)} held={balance.held} />
-        <CreditKeyRow {...amountsOf(lots)} held={balance.held} />
+        <CreditKeyRow {...amountsOf(lots)} held={balance.held} heldLabel={heldInWords(lots)} />
       </PanelBody>
       <LotsTable
         now={now}
