@@ -65,10 +65,12 @@ export function UsageBars({
   const top = axis[0] ?? 1;
   const count = Math.max(1, days.length + forecast.length);
   const width = count * unit.step;
-  const y = (value: number) => Number((unit.high - (value / top) * unit.high).toFixed(2));
+  // More may be given back on a day than is used; the numbers below say so, the picture ends at its axis.
+  const y = (value: number) => Number((unit.high - (Math.max(0, value) / top) * unit.high).toFixed(2));
   const past = days
     .map((day, index) =>
-      day.previous === undefined || day.previous === null
+      // What was nothing would be a second axis.
+      day.previous === undefined || day.previous === null || day.previous <= 0
         ? ""
         : `M${index * unit.step + 2} ${y(day.previous)}h${unit.step - 4}`,
     )

@@ -53,7 +53,7 @@ function OwnDays({ choice, now, timeZone, onChange }: Omit<RangePickerProps, "ha
       align="end"
       label="Days to show"
       trigger={
-        <Button aria-pressed={isOwn} className={isOwn ? "border-accent-line bg-accent-tint" : undefined}>
+        <Button aria-pressed={isOwn} className={isOwn ? "bg-accent-tint!" : undefined}>
           {words}
         </Button>
       }

@@ -1,11 +1,11 @@
 "use client";
 // The page in short: how much, how fast, and where it goes.
-import { creditsInWords, formatCredits, formatDayRange, formatPercent, formatTime } from "~/components/billing/format";
+import { creditsInWords, formatCredits, formatPercent, formatTime } from "~/components/billing/format";
 import { useViewer } from "~/components/billing/viewer";
 import { type Answer, Answers } from "~/components/ui/answers";
 import type { RouterOutputs } from "~/server/api/root";
 import type { Asked } from "./choice";
-import { nameOf, roundForWords } from "./view";
+import { daysInWords, nameOf, roundForWords } from "./view";
 
 export interface UsageAnswersProps {
   summary: RouterOutputs["usage"]["summary"];
@@ -25,10 +25,10 @@ export function UsageAnswers({ summary, series, asked, inPeriod, now, timeZone }
   const { total, previousTotal, period, comparedWith } = summary;
   const lastOf = (end: Date) => new Date(Math.max(end.getTime() - 1, 0));
   const days = (period.to.getTime() - period.from.getTime()) / DAY_MS;
-  const before = formatDayRange(comparedWith.from, lastOf(comparedWith.to), viewer);
+  const before = daysInWords(comparedWith, now, viewer);
 
   const used: Answer = {
-    label: inPeriod ? "Used this period" : `Used ${formatDayRange(period.from, lastOf(period.to), viewer)}`,
+    label: inPeriod ? "Used this period" : `Used ${daysInWords(period, now, viewer)}`,
     value: credits(total.credits),
     why:
       previousTotal > 0

@@ -1,7 +1,7 @@
 "use client";
 // Step by step as a picture, split by event, category, key or project; the same as a table against the time before; and the
 // numbers of each step.
-import { formatCredits, formatDayRange, formatTime, zoneName } from "~/components/billing/format";
+import { formatCredits, formatTime, zoneName } from "~/components/billing/format";
 import { UsageBars, UsageNumbers } from "~/components/billing/usage-bars";
 import { UsageTable } from "~/components/billing/usage-table";
 import { useViewer } from "~/components/billing/viewer";
@@ -9,7 +9,7 @@ import { Panel, PanelBody, Toolbar } from "~/components/ui/panel";
 import { Segmented } from "~/components/ui/segmented";
 import type { RouterOutputs } from "~/server/api/root";
 import type { Asked, Dimension } from "./choice";
-import { barsOf, earlierInWords, roundForWords, rowsOf, WORDS } from "./view";
+import { barsOf, daysInWords, earlierInWords, roundForWords, rowsOf, WORDS } from "./view";
 
 export interface UsageBodyProps {
   summary: RouterOutputs["usage"]["summary"];
@@ -32,8 +32,7 @@ export function UsageBody({ summary, series, asked, by, onBy, inPeriod, now, tim
   const rows = rowsOf(summary, by);
   const earlier = earlierInWords(series.daysEarlier, step);
   const lastOf = (end: Date) => new Date(Math.max(end.getTime() - 1, 0));
-  const range = formatDayRange(summary.period.from, lastOf(summary.period.to), viewer);
-  const before = formatDayRange(summary.comparedWith.from, lastOf(summary.comparedWith.to), viewer);
+  const range = daysInWords(summary.period, now, viewer);
   const expected = series.expected
     ? `Forecast: about ${formatCredits(roundForWords(series.expected.about), { locale })} by ${formatTime(lastOf(asked.period.to), viewer, { style: "longDay" })}`
     : undefined;
@@ -66,7 +65,7 @@ export function UsageBody({ summary, series, asked, by, onBy, inPeriod, now, tim
         rows={rows}
         by={WORDS[by].column}
         quantityLabel={by === "event" ? "Quantity" : "Calls"}
-        previousLabel={`vs ${before}`}
+        previousLabel="vs before"
         swatches
       />
       <UsageNumbers

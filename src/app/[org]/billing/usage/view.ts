@@ -1,7 +1,8 @@
 // What was read, as the bars and tables of the usage page take it.
+import { formatDayRange, type Viewer } from "~/components/billing/format";
 import type { ForecastDay, UsageDay, UsageSeries } from "~/components/billing/usage-scale";
 import type { UsageRow } from "~/components/billing/usage-table";
-import { addDays, dateIn } from "~/domain/usage";
+import { addDays, dateIn, type UsagePeriod } from "~/domain/usage";
 import type { RouterOutputs } from "~/server/api/root";
 import type { Asked, Dimension } from "./choice";
 
@@ -110,7 +111,15 @@ function daysBetween(from: Date, to: Date): number {
   return (to.getTime() - from.getTime()) / 86_400_000;
 }
 
-/** "A week earlier" */
+/** "Nov 1 – 20", and with its year where that is not this one. */
+export function daysInWords({ from, to }: UsagePeriod, now: Date, viewer: Viewer): string {
+  const last = new Date(Math.max(from.getTime(), to.getTime() - 1));
+  const words = formatDayRange(from, last, viewer);
+  const year = dateIn(viewer.timeZone, last).slice(0, 4);
+  return year === dateIn(viewer.timeZone, now).slice(0, 4) ? words : `${words}, ${year}`;
+}
+
+/** "Same weekday four weeks earlier" */
 export function earlierInWords(daysEarlier: number, step: Series["step"]): string {
   const weeks = daysEarlier / 7;
   const words = weeks === 1 ? "a week earlier" : weeks === 4 ? "four weeks earlier" : `${weeks} weeks earlier`;
