@@ -14,6 +14,8 @@ const url = publicUrl(`/api/billing/webhook/stripe`);
 const known = await stripeForJobs().webhookEndpoints.list({ limit: 100 });
 const existing = known.data.find((endpoint) => endpoint.url === url);
 if (existing) {
+  // It may be of a version that listened to fewer events.
+  await ensureWebhookEndpoint(stripeForJobs(), url, { id: existing.id, secret: "" });
   console.log(`The webhook endpoint ${existing.id} is there already; Stripe does not show its secret again.`);
 } else {
   const endpoint = await ensureWebhookEndpoint(stripeForJobs(), url, undefined);
