@@ -228,7 +228,9 @@ async function rateOf(tx: Transaction, row: StoredRow): Promise<ExplainedTransac
   const forAll = common ?? event;
   const isOwn = override !== null && (forAll?.cost !== mine.cost || forAll.perUnits !== mine.perUnits);
   const began = isOwn ? override.effectiveFrom : (common?.effectiveFrom ?? null);
-  const since = began === null || began.getTime() === 0 ? (event?.createdAt ?? null) : began;
+  const known = began === null || began.getTime() === 0 ? (event?.createdAt ?? null) : began;
+  // An event may be put on the card again after what was taken under an older card.
+  const since = known !== null && known <= row.createdAt ? known : null;
   const credits = quantity === null ? null : costOf({ cost, perUnits }, quantity);
   return { cost, perUnits, version: row.eventVersion, isOwn, since, credits };
 }

@@ -211,5 +211,9 @@ async function totalsOf(tx: Transaction, organizationId: string, { first, last }
       quantity: Number(row.quantity),
       amount: Number(row.amount),
     }));
-  return { byType: [...byType.values()], byEvent: byEvent.sort((a, b) => a.amount - b.amount) };
+  return {
+    // What came, then what went.
+    byType: [...byType.values()].sort((a, b) => b.amount - a.amount),
+    byEvent: byEvent.sort((a, b) => a.amount - b.amount),
+  };
 }

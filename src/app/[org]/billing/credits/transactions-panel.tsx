@@ -70,8 +70,14 @@ export function TransactionsPanel({ organization, initial, initialFilter, now }:
     <>
       <Panel
         title="Transactions"
-        note={<ZoneNote at={now} />}
-        action={<Link href={`/${organization.slug}/billing/statement`}>Statement</Link>}
+        note={
+          <>
+            <ZoneNote at={now} />
+            <Link href={`/${organization.slug}/billing/statement`} className="ml-4">
+              Statement
+            </Link>
+          </>
+        }
       >
         <TransactionsToolbar
           search={filter.search}
