@@ -1,7 +1,7 @@
 // Living through one organization's ledger again, from its first row: what must be true of each row, lot and account by
 // what came before it. Knows no database; `verify` reads what is compared here.
 import type { TransactionType } from "~/domain/account";
-import type { GrantSource } from "~/domain/credits";
+import type { Credits, GrantSource } from "~/domain/credits";
 import { instantOfId, seqOfTransactionId } from "../../db/keys";
 import { type ChainedRow, hashRow } from "./chain";
 
@@ -22,8 +22,8 @@ export interface Head {
   balance: number;
 }
 
-/** A row as it is stored. */
-export interface StoredRow extends Omit<ChainedRow, "entries" | "newLots"> {
+/** A row as it is stored; its entries and the lots that it made are put to it when it is hashed. */
+export interface StoredRow extends ChainedRow {
   hash: string | null;
 }
 
@@ -285,16 +285,9 @@ export class Replay {
     this.hash = row.hash;
     // Of a row whose predecessor is missing or has no hash nothing can be said.
     if (this.gap || previous === null) return;
-    const computed = hashRow(previous, this.organizationId, {
-      ...row,
-      entries: entries as StoredEntry[],
-      newLots: newLots.map(({ stored }) => ({
-        ...stored,
-        amount: stored.amount as ChainedRow["newLots"][number]["amount"],
-        expiresAt: stored.expiresAt === null ? null : new Date(stored.expiresAt),
-        label: "",
-      })),
-    });
+    row.entries = entries as StoredEntry[];
+    if (newLots.length > 0) row.newLots = newLots.map(chainedLot);
+    const computed = hashRow(previous, this.organizationId, row);
     if (computed === row.hash) return;
     const lots = newLots.length > 0 ? `, with lot ${newLots.map((lot) => lot.stored.id).join(", ")} that it made` : "";
     this.find(where, `hash ${short(row.hash)}`, `${short(computed)} by what it says${lots}, after row ${row.seq - 1}`);
@@ -365,6 +358,11 @@ export class Replay {
       this.find(name, stored.open ? "open" : "closed", `${stored.remaining} credits are left`);
     }
   }
+}
+
+function chainedLot({ stored }: LotState): ChainedRow["newLots"][number] {
+  const expiresAt = stored.expiresAt === null ? null : new Date(stored.expiresAt);
+  return { ...stored, amount: stored.amount as Credits, expiresAt, label: "" };
 }
 
 function short(hash: string | null): string {

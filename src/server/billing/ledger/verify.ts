@@ -330,6 +330,9 @@ function hex(cell: string | null | undefined): string | null {
   return cell == null ? null : cell.slice(2);
 }
 
+const NO_ENTRIES: StoredRow["entries"] = [];
+const NO_LOTS: StoredRow["newLots"] = [];
+
 function toRow(cells: Cells): StoredRow {
   const eventId = cells[12];
   return {
@@ -368,6 +371,8 @@ function toRow(cells: Cells): StoredRow {
     metadata: cells[26] == null ? null : (JSON.parse(cells[26]) as Record<string, unknown>),
     at: new Date(instant(cells[27])),
     hash: hex(cells[28]),
+    entries: NO_ENTRIES,
+    newLots: NO_LOTS,
   };
 }
 
