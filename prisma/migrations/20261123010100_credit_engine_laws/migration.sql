@@ -48,6 +48,10 @@ CREATE UNIQUE INDEX one_active_budget ON credit_budgets (organization_id, scope,
 -- ── Ways to find rows ──────────────────────────────────────────────────────────────────────────────────────
 -- Instants follow `seq`, so a time is found by bisecting the primary key; the index by time is not needed any more.
 DROP INDEX consumed_by_time;
+-- What is not a take: a few rows among millions (what was owed, taken by hand, granted, at some instant).
+CREATE INDEX rare_rows ON credit_transactions (organization_id, type, seq) WHERE type <> 'consume';
+-- What was set aside of a lot at an instant of the past.
+CREATE INDEX held_entries ON credit_entries (organization_id, grant_id, transaction_seq) INCLUDE (held) WHERE held <> 0;
 CREATE INDEX corrections ON credit_transactions (organization_id, corrects_seq) WHERE corrects_seq IS NOT NULL;
 CREATE INDEX rows_of_holds ON credit_transactions (organization_id, hold_id) WHERE hold_id IS NOT NULL;
 CREATE INDEX lots_by_payment ON credit_grants (stripe_payment_id) WHERE stripe_payment_id IS NOT NULL;
@@ -163,6 +167,35 @@ CREATE FUNCTION ledger_known(p_organizations uuid[], p_spaces key_space[], p_key
   FROM unnest(p_organizations, p_spaces, p_keys) AS asked (organization_id, key_space, idempotency_key)
   JOIN credit_transactions t USING (organization_id, key_space, idempotency_key)
   $$;
+
+-- Number of an organization's last ledger row before an instant, 0 where there is none. Instants never decrease along `seq`,
+-- and `seq` has no gaps: bisecting the primary key reads about twenty rows of a million. Stable, so that a statement that asks
+-- for several instants sees one and the same ledger.
+CREATE FUNCTION ledger_seq_before(p_organization uuid, p_at timestamptz) RETURNS bigint
+  LANGUAGE plpgsql STABLE
+  AS $$
+DECLARE
+  v_at timestamptz;
+  v_low bigint := 0;
+  v_high bigint;
+  v_middle bigint;
+BEGIN
+  SELECT t.seq, t.created_at INTO v_high, v_at FROM credit_transactions t
+  WHERE t.organization_id = p_organization ORDER BY t.seq DESC LIMIT 1;
+  IF v_high IS NULL OR v_at < p_at THEN
+    RETURN coalesce(v_high, 0);
+  END IF;
+  WHILE v_low < v_high LOOP
+    v_middle := (v_low + v_high + 1) / 2;
+    SELECT t.created_at INTO v_at FROM credit_transactions t WHERE t.organization_id = p_organization AND t.seq = v_middle;
+    IF v_at < p_at THEN
+      v_low := v_middle;
+    ELSE
+      v_high := v_middle - 1;
+    END IF;
+  END LOOP;
+  RETURN v_low;
+END $$;
 
 -- ── Writing ────────────────────────────────────────────────────────────────────────────────────────────────
 -- Writes what was decided on accounts, in one exchange. Each account is written only where it still has the version it was

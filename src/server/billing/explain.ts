@@ -388,6 +388,6 @@ async function releasedNext(tx: Transaction, organizationId: string, seq: bigint
 async function debtAt(tx: Transaction, organizationId: string, seq: bigint): Promise<number> {
   const [row] = await tx.$queryRaw<{ debt: bigint }[]>`
     SELECT coalesce(sum(debt), 0)::bigint AS debt FROM credit_transactions
-    WHERE organization_id = ${organizationId}::uuid AND seq <= ${seq}::bigint AND debt <> 0`;
+    WHERE organization_id = ${organizationId}::uuid AND type <> 'consume' AND seq <= ${seq}::bigint AND debt <> 0`;
   return toCredits(row?.debt ?? 0n);
 }
