@@ -48,13 +48,26 @@ export const typeOptions: readonly (FilterOption | FilterGroup)[] = [{ value: ""
 
 const SEARCH_LENGTH = 255;
 
+// Nobody types these, and the database takes neither a NUL nor half a character; cutting to a length may leave a half.
+const UNREADABLE = /[\p{Cc}\p{Cs}]/gu;
+
+/** What an address or a field says, without what is no readable character. */
+export function readable(text: string): string {
+  return text.replace(UNREADABLE, "");
+}
+
 export function typeOf(value: string | null): Filter["type"] {
   return TYPES.find((type) => type.value === value)?.value ?? "";
 }
 
 /** Reads an address; what it does not know is left out. */
 export function filterOf(address: URLSearchParams): Filter {
-  return { type: typeOf(address.get("type")), search: (address.get("search") ?? "").slice(0, SEARCH_LENGTH) };
+  return { type: typeOf(address.get("type")), search: searchOf(address.get("search") ?? "") };
+}
+
+/** What is searched for, as it may be asked. */
+export function searchOf(text: string): string {
+  return readable(text.slice(0, SEARCH_LENGTH));
 }
 
 /** The address with another filter; what else it says stays. */

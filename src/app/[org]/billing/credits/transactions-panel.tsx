@@ -17,7 +17,7 @@ import { Loading, TableSkeleton } from "~/components/ui/skeleton";
 import type { RouterOutputs } from "~/server/api/root";
 import { trpc } from "../../../_trpc/react";
 import type { OrganizationView } from "../_shared/organization-view";
-import { type Filter, PAGE_SIZE, queryOf, typeOf, typeOptions } from "./filter";
+import { type Filter, PAGE_SIZE, queryOf, searchOf, typeOf, typeOptions } from "./filter";
 import { OpenTransaction } from "./open-transaction";
 import { useAddress } from "./use-address";
 
@@ -81,7 +81,7 @@ export function TransactionsPanel({ organization, initial, initialFilter, now }:
       >
         <TransactionsToolbar
           search={filter.search}
-          onSearch={(search) => setFilter((before) => ({ ...before, search }))}
+          onSearch={(search) => setFilter((before) => ({ ...before, search: searchOf(search) }))}
           searchHint="Event, reason or idempotency key"
           type={filter.type}
           onType={(type) => setFilter((before) => ({ ...before, type: typeOf(type) }))}

@@ -3,7 +3,7 @@
 // asking the server for the page again.
 import { usePathname, useSearchParams } from "next/navigation";
 import { useCallback, useRef } from "react";
-import { type Filter, withFilter } from "./filter";
+import { type Filter, readable, withFilter } from "./filter";
 
 export interface Address {
   transactionId: string | null;
@@ -18,7 +18,7 @@ export function useAddress(): Address {
   const path = usePathname();
   const params = useSearchParams();
   const openedHere = useRef(false);
-  const transactionId = params.get("transaction");
+  const transactionId = readable(params.get("transaction") ?? "") || null;
 
   const hrefOf = useCallback(
     (id: string) => {
