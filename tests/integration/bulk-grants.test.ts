@@ -71,6 +71,14 @@ const available = async (organizationId: string, now = NOW) =>
   (await callAs(PLATFORM, now).credits.balance({ organizationId })).available;
 
 describe("a dry run", () => {
+  it.each(["a\0b", "\uD800"])(
+    "of the organization %j, which the database could not even be asked for, names its line",
+    async (name) => {
+      const { problems } = await bulk.preview({ text: `organization,amount\n${name},1\n` });
+      expect(problems).toEqual([{ line: 2, message: expect.stringMatching(/^There is no organization/) }]);
+    },
+  );
+
   it("names every bad line and changes nothing", async () => {
     const tenant = await createTenant();
     const text = `organization,amount,expires_at\n${tenant.slug},100,\n${tenant.id},50,2027-01-01\nnobody,5,\n${randomUUID()},5,\n${tenant.slug},-1,\n`;

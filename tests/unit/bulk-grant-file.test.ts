@@ -71,6 +71,17 @@ describe("a file", () => {
     expect(problemsOf(`organization,amount,expires_at\na,1,${expiry}\n`)).toEqual([expect.stringContaining(problem)]);
   });
 
+  it.each(["a\0b", "a\u001Fb", "\u007F"])(
+    "with the organization %j, which nothing can be called, names the line",
+    (name) => {
+      const { rows, problems } = read(`organization,amount\ngood,1\n${name},1\n`);
+      expect(rows.map((row) => row.organization)).toEqual(["good"]);
+      expect(problems).toEqual([
+        { line: 3, message: expect.stringMatching(/^There is no organization "[^\p{Cc}\p{Cs}]+"\.$/u) },
+      ]);
+    },
+  );
+
   it("with several bad lines names them all", () => {
     const text = "organization,amount,reason\na,0,\nb,1,\n,x,\nd,1,1,1\n";
     expect(read(text).problems.map(({ line }) => line)).toEqual([2, 4, 4, 5]);

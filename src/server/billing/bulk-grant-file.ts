@@ -9,6 +9,8 @@ type Column = (typeof COLUMNS)[number];
 export const MOST_ROWS = 50_000;
 const MOST_CREDITS = 1_000_000_000_000;
 const MOST_REASON_LENGTH = 200;
+/** What no text in the database has: asking for it fails there, instead of finding nothing. */
+const UNSTORABLE = /[\p{Cc}\p{Cs}]/gu;
 
 export interface FileRow {
   /** Number of the line in the file, from 1; the last one where a row takes several. */
@@ -93,6 +95,8 @@ function readRow(record: string[], columns: string[], line: number, now: Date): 
   const problems: string[] = [];
   const organization = value("organization");
   if (organization === "") problems.push("The organization is missing.");
+  const shown = organization.replace(UNSTORABLE, "\uFFFD");
+  if (shown !== organization) problems.push(`There is no organization "${shown.slice(0, 60)}".`);
   const amount = Number(value("amount"));
   if (!/^\d{1,15}$/.test(value("amount")) || amount < 1 || amount > MOST_CREDITS) {
     problems.push(`The amount "${value("amount").slice(0, 30)}" is no whole number of credits above 0.`);
