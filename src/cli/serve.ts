@@ -1,11 +1,12 @@
 // `npm start`: one server for everything. Calls of tRPC go through the door, all the rest through Next.
-import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { hostname as machineName } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { SECURITY_HEADERS } from "../../next.config.mjs";
 import type { WorkerHolder } from "../instrumentation";
+import { isReadable } from "./addresses";
 import { parsePort } from "./ports";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -15,6 +16,7 @@ const KEEP_ALIVE_MS = 65_000;
 // No request takes longer: transactions end by themselves after 20 seconds.
 const FINISH_WITHIN_MS = 20_000;
 const POLL_MS = 50;
+const HEADERS = Object.fromEntries(SECURITY_HEADERS.map(({ key, value }) => [key, value]));
 
 const { values } = parseArgs({
   options: { port: { type: "string", short: "p" }, hostname: { type: "string", short: "H" } },
@@ -46,7 +48,7 @@ async function main(): Promise<void> {
   const [{ env }, { createDoor }] = await Promise.all([import("~/server/env"), import("~/server/api/door")]);
   // Next only writes down what is missing, and would go on to answer nobody.
   env();
-  const door = createDoor(undefined, Object.fromEntries(SECURITY_HEADERS.map(({ key, value }) => [key, value])));
+  const door = createDoor(undefined, HEADERS);
   const server = openServer(door, app.getRequestHandler());
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => void stop(server, app));
   await listen(server, port, hostname);
@@ -63,12 +65,19 @@ function openServer(door: RequestListener, pages: RequestListener): Server {
   const server = createServer((request, response) => {
     if (stopping) response.shouldKeepAlive = false;
     if (request.url?.startsWith("/api/trpc/")) door(request, response);
+    else if (!isReadable(request.url ?? "")) refuse(response);
     else pages(request, response);
   });
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   // Node counts the time between two requests of a connection as time for headers too.
   server.headersTimeout = KEEP_ALIVE_MS + 1000;
   return server;
+}
+
+/** Next would call it a failure of its own. */
+function refuse(response: ServerResponse): void {
+  response.writeHead(400, { ...HEADERS, "content-type": "text/plain; charset=utf-8" });
+  response.end("The address could not be read.\n");
 }
 
 function listen(server: Server, port: number, hostname: string | undefined): Promise<void> {

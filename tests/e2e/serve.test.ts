@@ -45,6 +45,18 @@ describe("the server", () => {
     expect(plans.headers.get("x-frame-options")).toBe("DENY");
   });
 
+  test("says of an address that cannot be read that it cannot", async () => {
+    const app = await start({ BILLFOLD_WORKER: "off" });
+    for (const path of ["/gifts/%zz", "/%ED%A0%80/billing", "/api/auth/%ff", "/%00/billing"]) {
+      const answer = await fetch(`${app.url}${path}`);
+      expect([path, answer.status, await answer.text()]).toEqual([path, 400, "The address could not be read.\n"]);
+      for (const name of SECURITY_HEADERS) expect(answer.headers.get(name)).not.toBeNull();
+    }
+    const call = await fetch(`${app.url}/api/trpc/%ff`);
+    expect(call.status).toBe(400);
+    expect(await call.json()).toMatchObject({ error: { json: { data: { billing: { code: "INVALID_INPUT" } } } } });
+  });
+
   test("runs one worker, or none where jobs run elsewhere", async () => {
     await start({ BILLFOLD_WORKER: "off" });
     expect(await listeningWorkers()).toBe(0);

@@ -373,7 +373,10 @@ const REQUESTS: [what: string, status: number, request: (side: Side) => Sent][] 
   ["a path below a procedure", 404, asks("plans.list/x")],
   ["a path that goes up", 404, asks("../trpc/plans.list/x")],
   ["a name that is encoded", 200, asks("plans%2Elist")],
-  ["a name whose percent signs are broken", 500, asks("plans.list%E0%A4%A")],
+  ["a name whose percent signs are broken", 400, asks("plans.list%E0%A4%A")],
+  ["a name that is no text", 400, asks("%ff")],
+  ["a mutation whose name is no text", 400, posts("%ED%A0%80", () => packed({}))],
+  ["a name with a character that no name has", 404, asks("%00")],
   ["a name in capitals", 404, asks("Plans.List")],
   // Objects that want to be more than they are
   [
@@ -419,6 +422,19 @@ describe("the door answers as the route does:", () => {
     const [theirs, ours] = [await send(route.url, request(route)), await send(door.url, request(door))];
     expect(comparable(ours)).toEqual(comparable(theirs));
     expect(ours.status).toBe(status);
+  });
+
+  it("an address that cannot be decoded, in the form of every other failure", async () => {
+    const { text } = await send(door.url, { path: "/api/trpc/%ff" });
+    expect(JSON.parse(text)).toEqual({
+      error: {
+        json: {
+          message: "The request could not be read.",
+          code: -32600,
+          data: { code: "BAD_REQUEST", httpStatus: 400, billing: { code: "INVALID_INPUT", details: {} } },
+        },
+      },
+    });
   });
 
   it("and both have left the same behind", async () => {

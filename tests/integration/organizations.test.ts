@@ -89,7 +89,7 @@ describe("a person", () => {
     const admin = await createPerson({ isPlatformAdmin: true });
     expect(await getOrganizationBySlug(tenant.slug, admin)).toMatchObject({ id: tenant.id, role: "platform" });
     const stranger = await createPerson();
-    for (const slug of [tenant.slug, "no-such-slug"]) {
+    for (const slug of [tenant.slug, "no-such-slug", "no\0slug", "\uD800"]) {
       await expect(getOrganizationBySlug(slug, stranger)).rejects.toMatchObject({
         code: "NOT_FOUND",
         details: { slug },

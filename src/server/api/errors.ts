@@ -1,5 +1,6 @@
 // The one table and the one middleware that turn failures into answers.
 import { TRPCError } from "@trpc/server";
+import { getHTTPStatusCodeFromError } from "@trpc/server/http";
 import { TRPC_ERROR_CODES_BY_KEY } from "@trpc/server/rpc";
 import { ZodError, z } from "zod";
 import { BillingError, type BillingErrorCode, type BillingErrorDetails } from "~/domain/errors";
@@ -86,8 +87,18 @@ export function toTRPCError(error: TRPCError, path: string): TRPCError {
 
 /** The answer to a body beyond the limit, in the form of every other failure: it never reaches a procedure. */
 export function tooLarge(): Response {
-  const failure: BillingFailure = { code: "PAYLOAD_TOO_LARGE", details: {} };
-  const data = { code: "PAYLOAD_TOO_LARGE", httpStatus: 413, billing: failure };
-  const error = { message: "The request is too large.", code: TRPC_ERROR_CODES_BY_KEY.PAYLOAD_TOO_LARGE, data };
-  return Response.json({ error: { json: error } }, { status: 413 });
+  return refusal("PAYLOAD_TOO_LARGE", "The request is too large.");
+}
+
+/** The answer to an address that is not encoded as addresses are: it names no procedure. */
+export function unreadable(): Response {
+  return refusal("INVALID_INPUT", "The request could not be read.");
+}
+
+function refusal(code: "PAYLOAD_TOO_LARGE" | "INVALID_INPUT", message: string): Response {
+  const transport = TRANSPORT_CODES[code];
+  const status = getHTTPStatusCodeFromError(new TRPCError({ code: transport }));
+  const failure: BillingFailure = { code, details: {} };
+  const data = { code: transport, httpStatus: status, billing: failure };
+  return Response.json({ error: { json: { message, code: TRPC_ERROR_CODES_BY_KEY[transport], data } } }, { status });
 }

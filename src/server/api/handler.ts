@@ -4,14 +4,16 @@ import type { AnyTRPCRouter } from "@trpc/server";
 import { fetchRequestHandler } from "@trpc/server/adapters/fetch";
 import { readBody } from "../http";
 import { createContext } from "./context";
-import { tooLarge } from "./errors";
+import { tooLarge, unreadable } from "./errors";
 import { appRouter } from "./root";
 
 /** Far above a batch of a hundred calls with full metadata. */
 export const MAX_BODY_BYTES = 1024 * 1024;
 
-/** Answers a request to tRPC, whatever it is; a body beyond the limit with 413. */
+/** Answers a request to tRPC, whatever it is; a body beyond the limit with 413, an address that cannot be decoded with 400. */
 export async function answerRequest(request: Request, router: AnyTRPCRouter = appRouter): Promise<Response> {
+  // tRPC would call it a failure of its own.
+  if (!isDecodable(new URL(request.url).pathname)) return unreadable();
   let limited = request;
   if (request.method === "POST") {
     const body = await readBody(request, MAX_BODY_BYTES);
@@ -28,4 +30,13 @@ export async function answerRequest(request: Request, router: AnyTRPCRouter = ap
   // Without a readable content type tRPC answers in JSON but does not say so.
   if (response.status === 415) response.headers.set("content-type", "application/json");
   return response;
+}
+
+function isDecodable(path: string): boolean {
+  try {
+    decodeURIComponent(path);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -81,6 +81,8 @@ export async function getOrganization(organizationId: string): Promise<Organizat
   return toDetails(organization);
 }
 
+const UNSTORABLE = /[\p{Cc}\p{Cs}]/u;
+
 /**
  * The organization of an address, with what the person is in it.
  * @throws BillingError NOT_FOUND where there is none, or none that this person may see
@@ -89,11 +91,14 @@ export async function getOrganizationBySlug(
   slug: string,
   person: Person,
 ): Promise<OrganizationDetails & { role: ActingRole }> {
-  const found = await asPlatform((tx) =>
-    tx.organization.findFirst({
-      where: { slug, deletedAt: null },
-      select: { ...DETAILS, memberships: { where: { userId: person.userId }, select: { role: true } } },
-    }),
+  const found = await asPlatform(async (tx) =>
+    // An address may say anything, and there are characters that the database cannot be asked for.
+    UNSTORABLE.test(slug)
+      ? null
+      : tx.organization.findFirst({
+          where: { slug, deletedAt: null },
+          select: { ...DETAILS, memberships: { where: { userId: person.userId }, select: { role: true } } },
+        }),
   );
   const role: ActingRole | undefined = found?.memberships[0]?.role ?? (person.isPlatformAdmin ? "platform" : undefined);
   if (!found || !role) throw new BillingError("NOT_FOUND", "There is no such organization.", { slug });
