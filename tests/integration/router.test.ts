@@ -99,6 +99,7 @@ const transaction = z.strictObject({
   unitCost: count.nullable(),
   reason: z.string().nullable(),
   apiKeyName: z.string().nullable(),
+  by: z.string(),
   lots: count,
   held: z.int(),
   debt: z.int(),

@@ -2,11 +2,13 @@
 import { performance } from "node:perf_hooks";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { toCredits } from "~/domain/credits";
+import { createApiKey } from "~/server/billing/api-keys";
 import { consumeCredits, grantCredits } from "~/server/billing/credits";
 import { holdCredits } from "~/server/billing/holds";
+import { asPlatform } from "~/server/db";
 import { addLot, callAs, openLedger } from "../setup/billing";
 import { serviceOf } from "../setup/callers";
-import { createTenant, minutesLater, NOW } from "../setup/tenancy";
+import { createMember, createPerson, createTenant, minutesLater, NOW } from "../setup/tenancy";
 
 let app: Awaited<ReturnType<typeof openLedger>>;
 beforeAll(async () => {
@@ -65,6 +67,31 @@ describe("a row", () => {
     await holdCredits({ organizationId, ...hold, idempotencyKey: "h", actor: "test", now: NOW });
     const [row] = (await list(organizationId)).items;
     expect(row).toMatchObject({ type: "hold", amount: 0, held: 30, debt: 0, reference: null, project: "site" });
+  });
+
+  it("says who caused it: a key, a person by name, Billfold or the platform, never an id", async () => {
+    const { id: organizationId, owner } = await createTenant();
+    const { id: apiKeyId } = await createApiKey({ organizationId, name: "batch", createdById: null, now: NOW });
+    const member = await createMember(organizationId, "member");
+    await asPlatform(async (tx) => {
+      await tx.user.update({ where: { id: owner.userId }, data: { name: "Mara Lindqvist" } });
+      await tx.user.update({ where: { id: member.userId }, data: { name: null } });
+    });
+    const stranger = await createPerson();
+    const causes: { actor: string; apiKeyId?: string; by: string }[] = [
+      { actor: `key:${apiKeyId}`, apiKeyId, by: "batch" },
+      { actor: `user:${owner.userId}`, by: "Mara Lindqvist" },
+      { actor: `user:${member.userId}`, by: member.email },
+      { actor: `user:${stranger.userId}`, by: "A person" },
+      { actor: "billfold", by: "Billfold" },
+      { actor: "key:00000000-0000-7000-8000-00000000000f", by: "Platform" },
+    ];
+    for (const [index, { by: _, ...cause }] of causes.entries()) {
+      const gift = { amount: toCredits(1), source: "promotion", reason: "welcome", expiresAt: null } as const;
+      await grantCredits({ organizationId, ...gift, ...cause, idempotencyKey: `by${index}`, now: NOW });
+    }
+    const { items } = await list(organizationId);
+    expect(items.map((item) => item.by).reverse()).toEqual(causes.map(({ by }) => by));
   });
 });
 

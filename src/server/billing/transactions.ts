@@ -5,9 +5,11 @@ import { BillingError } from "~/domain/errors";
 import { asOrganization, type Transaction } from "../db";
 import { seqOfTransactionId } from "../db/keys";
 import { seqBefore } from "./ledger/instants";
+import { displayNames } from "./members";
 
 // What stands for something else in a pattern. Prisma hands it on as it is.
 const LIKE_SIGNS = /[\\%_]/g;
+const USER = /^user:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 
 export interface TransactionRow {
   id: string;
@@ -28,6 +30,8 @@ export interface TransactionRow {
   /** Inside the organization: what it was spent for. */
   project: string | null;
   apiKeyName: string | null;
+  /** Who caused it, as people call it: the key, the person, "Billfold" for what it does by itself, or "Platform". */
+  by: string;
   /** What a hold, or the end of one, is for; null where its event was not said. */
   holdEventName: string | null;
   /** How many lots it touched. */
@@ -76,14 +80,10 @@ export function listTransactions(query: {
       where: { organizationId, transactionSeq: { in: seqs } },
       _count: true,
     });
-    const names = await apiKeyNames(
-      tx,
-      page.map((row) => row.apiKeyId),
-    );
-    const holds = await holdEventNames(tx, organizationId, page);
+    const names = await namesOf(tx, organizationId, page);
     const lots = new Map(counts.map((count) => [count.transactionSeq, count._count]));
     return {
-      items: page.map((row) => toTransactionRow(row, { keys: names, holds }, lots.get(row.seq) ?? 0)),
+      items: page.map((row) => toTransactionRow(row, names, lots.get(row.seq) ?? 0)),
       nextCursor: rows.length > limit ? Number(page.at(-1)?.seq) : null,
     };
   });
@@ -93,7 +93,35 @@ type StoredTransaction = NonNullable<Awaited<ReturnType<Transaction["creditTrans
 
 interface RowNames {
   keys: Map<string, string>;
+  people: Awaited<ReturnType<typeof displayNames>>;
   holds: Map<string, string | null>;
+}
+
+async function namesOf(tx: Transaction, organizationId: string, rows: readonly StoredTransaction[]): Promise<RowNames> {
+  const keys = await apiKeyNames(
+    tx,
+    rows.map((row) => row.apiKeyId),
+  );
+  const people = [...new Set(rows.flatMap(({ actor }) => userIdOf(actor) ?? []))];
+  return {
+    keys,
+    people: people.length === 0 ? new Map() : await displayNames(tx, people),
+    holds: await holdEventNames(tx, organizationId, rows),
+  };
+}
+
+function userIdOf(actor: string): string | null {
+  return USER.exec(actor)?.[1] ?? null;
+}
+
+function actorInWords({ actor, apiKeyId }: StoredTransaction, names: RowNames): string {
+  const key = apiKeyId === null ? undefined : names.keys.get(apiKeyId);
+  if (key !== undefined) return key;
+  if (actor === "billfold") return "Billfold";
+  const userId = userIdOf(actor);
+  // Whoever left, and the people of the platform, cannot be seen from within an organization.
+  if (userId !== null) return names.people.get(userId) ?? "A person";
+  return "Platform";
 }
 
 function toTransactionRow(row: StoredTransaction, names: RowNames, lots: number): TransactionRow {
@@ -112,6 +140,7 @@ function toTransactionRow(row: StoredTransaction, names: RowNames, lots: number)
     reference: row.reference,
     project: row.project,
     apiKeyName: row.apiKeyId === null ? null : (names.keys.get(row.apiKeyId) ?? null),
+    by: actorInWords(row, names),
     holdEventName: row.holdId === null ? null : (names.holds.get(row.holdId) ?? null),
     lots,
     createdAt: row.createdAt,
@@ -172,10 +201,9 @@ export function getTransaction(organizationId: string, transactionId: string): P
       organization.burnOrder,
       row.createdAt,
     );
-    const keys = await apiKeyNames(tx, [row.apiKeyId]);
-    const holds = await holdEventNames(tx, organizationId, [row]);
+    const names = await namesOf(tx, organizationId, [row]);
     return {
-      ...toTransactionRow(row, { keys, holds }, touched.length),
+      ...toTransactionRow(row, names, touched.length),
       actor: row.actor,
       idempotencyKey: row.keySpace === "caller" ? row.idempotencyKey : null,
       metadata: row.metadata as Record<string, unknown> | null,

@@ -93,7 +93,6 @@ export function TransactionsPanel({ organization, initial, initialFilter, now }:
               items={items.map((item) => ({
                 ...item,
                 label: labelOf(item),
-                by: item.apiKeyName,
                 href: address.hrefOf(item.id),
               }))}
               now={now}
