@@ -173,6 +173,12 @@ describe("the door", () => {
     ["of something else", '{"a":1}'],
     ["without an id", JSON.stringify({ ...JSON.parse(body), id: undefined })],
     ["with an empty id", JSON.stringify({ ...JSON.parse(body), id: "" })],
+    ["with a control character in its id", JSON.stringify({ ...JSON.parse(body), id: "evt_\0" })],
+    ["with half a character in its id", JSON.stringify({ ...JSON.parse(body), id: "evt_\uD800" })],
+    ["with a control character in its type", JSON.stringify({ ...JSON.parse(body), type: "invoice.\0paid" })],
+    ["with a control character in its version", JSON.stringify({ ...JSON.parse(body), api_version: "\0" })],
+    ["made after the last instant", JSON.stringify({ ...JSON.parse(body), created: 253_402_300_800 })],
+    ["made before the first instant", JSON.stringify({ ...JSON.parse(body), created: -8_640_000_000_001 })],
     ["without an object", JSON.stringify({ ...JSON.parse(body), data: {} })],
     ["without a mode", JSON.stringify({ ...JSON.parse(body), livemode: undefined })],
     [

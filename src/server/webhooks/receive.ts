@@ -16,14 +16,19 @@ export interface Answer {
   body: { received: boolean; reason?: string };
 }
 
+// The last second of the year 9999: beyond it, the database and JavaScript do not read an instant alike.
+const LAST_SECOND = 253_402_300_799;
+
+const isStorable = (text: string) => !/[\p{Cc}\p{Cs}]/u.test(text);
+
 // What a signature does not promise: signed JSON of any shape is handed out by the SDK unchecked.
 const eventShape = z.object({
-  id: z.string().min(1).max(255),
+  id: z.string().min(1).max(255).refine(isStorable),
   object: z.literal("event"),
-  type: z.string().min(1).max(255),
-  api_version: z.string().nullable().optional(),
+  type: z.string().min(1).max(255).refine(isStorable),
+  api_version: z.string().refine(isStorable).nullable().optional(),
   livemode: z.boolean(),
-  created: z.number().int(),
+  created: z.int().min(0).max(LAST_SECOND),
   data: z.object({ object: z.object({ object: z.string() }).loose() }).loose(),
 });
 
