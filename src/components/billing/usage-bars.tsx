@@ -4,7 +4,7 @@
 import type { CSSProperties } from "react";
 import { cn } from "../ui/cn";
 import { Numbers } from "../ui/panel";
-import { Table, TBody, TD, TH, THead, TR } from "../ui/table";
+import { Sub, Table, TBody, TD, TH, THead, TR } from "../ui/table";
 import { formatCompact, formatCredits, formatTime, type Viewer } from "./format";
 import {
   amountOf,
@@ -102,7 +102,16 @@ export function UsageBars({
               />
             ))}
             {days.map((day, index) => (
-              <Bar key={day.date} day={day} at={index * unit.step} toned={toned} y={y} step={step} viewer={calendar} />
+              <Bar
+                key={day.date}
+                day={day}
+                isRunning={day.date === today}
+                at={index * unit.step}
+                toned={toned}
+                y={y}
+                step={step}
+                viewer={calendar}
+              />
             ))}
             {forecast.map((day, index) => {
               const at = (days.length + index) * unit.step;
@@ -154,6 +163,7 @@ export function UsageBars({
 
 function Bar({
   day,
+  isRunning,
   at,
   toned,
   y,
@@ -161,6 +171,7 @@ function Bar({
   viewer,
 }: {
   day: UsageDay;
+  isRunning: boolean;
   at: number;
   toned: readonly TonedSeries[];
   y: (value: number) => number;
@@ -168,9 +179,14 @@ function Bar({
   viewer: Viewer;
 }) {
   let below = 0;
+  const credits = (amount: number) => formatCredits(amount, { locale: viewer.locale });
+  const known = day.previous !== undefined && day.previous !== null;
+  const before = known
+    ? `, ${credits(day.previous ?? 0)} earlier${isRunning ? " up to the same time of day" : ""}`
+    : "";
   return (
     <g className="bar-day">
-      <title>{`${inWords(day.date, step, viewer)}: ${formatCredits(totalOf(day), { locale: viewer.locale })} credits`}</title>
+      <title>{`${inWords(day.date, step, viewer)}: ${credits(totalOf(day))} credits${before}`}</title>
       <rect className="hit" x={at} width={unit.step} y={0} height={unit.high} />
       {toned.map((series) => {
         const value = amountOf(day, series);
@@ -259,6 +275,8 @@ const COLUMN = { hour: "Hour", day: "Day", week: "Week" } as const;
 export interface UsageNumbersProps {
   series: readonly UsageSeries[];
   days: readonly UsageDay[];
+  /** Day that is still running: it is compared up to the same time of day. */
+  today?: string;
   step?: Step;
   previousLabel?: string;
   summary?: string;
@@ -269,6 +287,7 @@ export interface UsageNumbersProps {
 export function UsageNumbers({
   series,
   days,
+  today,
   step = "day",
   previousLabel = "Period before",
   summary = "Numbers of each day",
@@ -308,6 +327,7 @@ export function UsageNumbers({
               {compared ? (
                 <TD num className="text-ink-3">
                   {day.previous === undefined || day.previous === null ? "" : credits(day.previous)}
+                  {day.date === today && typeof day.previous === "number" ? <Sub>by this time</Sub> : null}
                 </TD>
               ) : null}
             </TR>

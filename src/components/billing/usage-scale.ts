@@ -55,6 +55,18 @@ export function amountOf(day: UsageDay, series: TonedSeries): number {
   return series.keys.reduce((sum, key) => sum + (day.values[key] ?? 0), 0);
 }
 
+/** Credits for one, where all units cost the same; null where a rate has changed, or a part been given back. */
+export function unitCostOf({ credits, quantity }: { credits: number; quantity: number }): number | null {
+  return credits > 0 && quantity > 0 && credits % quantity === 0 ? credits / quantity : null;
+}
+
+const RUNNING = { hour: "this hour", day: "today", week: "this week" } as const;
+
+/** Says what the running day is compared with: what has not happened yet is not held against it. */
+export function comparedUpToNow(label: string, step: keyof typeof RUNNING = "day"): string {
+  return `${label}, ${RUNNING[step]} up to the same ${step === "day" ? "time of day" : "moment"}`;
+}
+
 export function totalOf(day: UsageDay): number {
   return Object.values(day.values).reduce((sum, value) => sum + value, 0);
 }

@@ -90,7 +90,11 @@ export function UsageTable({
             </TH>
             {costs ? (
               <TD num wide className="text-ink-3">
-                {row.unitCost === null || row.unitCost === undefined ? "" : credits(row.unitCost)}
+                {row.unitCost === null || row.unitCost === undefined ? (
+                  <NoOneCost used={row.credits > 0 && (row.quantity ?? 0) > 0} />
+                ) : (
+                  credits(row.unitCost)
+                )}
               </TD>
             ) : null}
             {quantities ? (
@@ -137,6 +141,18 @@ export function UsageTable({
         </TR>
       </tfoot>
     </Table>
+  );
+}
+
+function NoOneCost({ used }: { used: boolean }) {
+  const why = used
+    ? "Not all units cost the same: the rate changed, or a part was given back"
+    : "Nothing was used in this time, or all of it was given back";
+  return (
+    <span title={why}>
+      <span aria-hidden>–</span>
+      <span className="sr-only">{why}</span>
+    </span>
   );
 }
 

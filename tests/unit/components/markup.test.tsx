@@ -10,6 +10,7 @@ import { PublicPlanGrid } from "~/components/billing/plan-grid";
 import { SignInForm } from "~/components/billing/sign-in-form";
 import { SubscriptionPanel } from "~/components/billing/subscription-panel";
 import { TransactionsTable } from "~/components/billing/transactions-table";
+import { UsageTable } from "~/components/billing/usage-table";
 import { Attention } from "~/components/ui/attention";
 import { initialsOf } from "~/components/ui/avatar";
 import { Button } from "~/components/ui/button";
@@ -63,6 +64,16 @@ describe("billing", () => {
     expect(renderToStaticMarkup(<CreditStrip lots={[]} empty="No credits" />)).toContain("No credits<");
     const answers = <BalanceAnswers available={0} held={100} owed={1200} runway={null} nextCharge={null} />;
     expect(renderToStaticMarkup(answers)).toContain("0 to spend now, 100 held, 1,200 owed");
+  });
+
+  it("a use whose units did not all cost the same has a dash that says why, never an empty cell", () => {
+    const rows = [
+      { id: "a", name: "whole", unitCost: 2, quantity: 10, credits: 20 },
+      { id: "b", name: "partly given back", unitCost: null, quantity: 10, credits: 17 },
+    ];
+    const body = /<tbody.*<\/tbody>/s.exec(renderToStaticMarkup(<UsageTable rows={rows} swatches />))?.[0];
+    expect(body).toContain('title="Not all units cost the same: the rate changed, or a part was given back"');
+    expect(body).not.toMatch(/<td[^>]*><\/td>/);
   });
 
   it("packs are bought by name, and not at all without the right", () => {

@@ -6,7 +6,7 @@ import { caller, requireOrganization } from "../../_trpc/server";
 import { Overview } from "./_overview/overview";
 import { OverviewSkeleton } from "./_overview/overview-skeleton";
 import { type OrganizationView, organizationView } from "./_shared/organization-view";
-import { recentUse } from "./_shared/recent-use";
+import { recentUse, usedByThisTime } from "./_shared/recent-use";
 
 export const metadata: Metadata = { title: "Overview" };
 
@@ -26,11 +26,13 @@ export default async function OverviewPage({ params }: { params: Promise<{ org: 
 async function LoadedOverview({ organization }: { organization: OrganizationView }) {
   const api = await caller();
   const organizationId = organization.id;
-  const [summary, history, use] = await Promise.all([
+  const at = now();
+  const [summary, history, use, byThisTime] = await Promise.all([
     api.billing.summary({ organizationId }),
     // The page stands without its invoices; their panel asks again by itself and says when it cannot.
     api.billing.history({ organizationId, limit: INVOICES_SHOWN }).catch(() => undefined),
-    recentUse(organizationId, now()),
+    recentUse(organizationId, at),
+    usedByThisTime(organizationId, at),
   ]);
   return (
     <Overview
@@ -38,6 +40,7 @@ async function LoadedOverview({ organization }: { organization: OrganizationView
       initialSummary={summary}
       initialHistory={history}
       recentUse={use}
+      usedByThisTime={byThisTime}
       invoicesShown={INVOICES_SHOWN}
     />
   );

@@ -27,10 +27,19 @@ export interface OverviewProps {
   /** Absent where it could not be read with the page. */
   initialHistory: RouterOutputs["billing"]["history"] | undefined;
   recentUse: readonly DailyUse[];
+  /** Four weeks before today, up to the same time of day. */
+  usedByThisTime: DailyUse;
   invoicesShown: number;
 }
 
-export function Overview({ organization, initialSummary, initialHistory, recentUse, invoicesShown }: OverviewProps) {
+export function Overview({
+  organization,
+  initialSummary,
+  initialHistory,
+  recentUse,
+  usedByThisTime,
+  invoicesShown,
+}: OverviewProps) {
   const { data: summary, isRefetchError } = trpc.billing.summary.useQuery(
     { organizationId: organization.id },
     { initialData: initialSummary, refetchInterval: REFRESH_MS, refetchOnWindowFocus: "always" },
@@ -94,6 +103,7 @@ export function Overview({ organization, initialSummary, initialHistory, recentU
               usage={usage}
               subscription={subscription}
               recentUse={recentUse}
+              usedByThisTime={usedByThisTime}
               now={asOf}
               href={`${base}/usage`}
             />

@@ -3,6 +3,7 @@
 import Link from "next/link";
 import { formatCredits, formatDayRange, formatTime } from "~/components/billing/format";
 import { UsageBars, UsageNumbers } from "~/components/billing/usage-bars";
+import { comparedUpToNow } from "~/components/billing/usage-scale";
 import { UsageTable } from "~/components/billing/usage-table";
 import { useViewer } from "~/components/billing/viewer";
 import { EmptyState } from "~/components/ui/empty-state";
@@ -17,12 +18,14 @@ export interface UsagePanelProps {
   usage: Summary["usage"];
   subscription: Summary["subscription"];
   recentUse: readonly DailyUse[];
+  /** Four weeks before today, up to the same time of day. */
+  usedByThisTime: DailyUse;
   now: Date;
   /** Where all of it is told. */
   href: string;
 }
 
-export function UsagePanel({ usage, subscription, recentUse, now, href }: UsagePanelProps) {
+export function UsagePanel({ usage, subscription, recentUse, usedByThisTime, now, href }: UsagePanelProps) {
   const { locale } = useViewer();
   // Days are counted in UTC, as the ledger is added up; the words over them say the same days.
   const calendar = { locale, timeZone: "UTC" };
@@ -45,7 +48,7 @@ export function UsagePanel({ usage, subscription, recentUse, now, href }: UsageP
   }
 
   const until = inPeriod ? subscription.currentPeriodEnd : null;
-  const view = usageView({ usage, recentUse, now, until });
+  const view = usageView({ usage, recentUse, usedByThisTime, now, until });
   const ends = until ? formatTime(lastOf(until), calendar, { style: "longDay" }) : "";
   return (
     <Panel title={title} note={note} action={<Link href={href}>All usage</Link>}>
@@ -55,7 +58,7 @@ export function UsagePanel({ usage, subscription, recentUse, now, href }: UsageP
           days={[...view.days, ...view.empty]}
           forecast={view.forecast}
           today={view.today}
-          previousLabel="Same weekday four weeks earlier"
+          previousLabel={comparedUpToNow("Same weekday four weeks earlier")}
           forecastLabel={`Forecast: about ${formatCredits(view.expected, { locale })} by ${ends}`}
           label={`${formatCredits(usage.total, { locale })} credits used, by day. The numbers are in the tables below.`}
         />
@@ -64,6 +67,7 @@ export function UsagePanel({ usage, subscription, recentUse, now, href }: UsageP
       <UsageNumbers
         series={view.series}
         days={view.days}
+        today={view.today}
         previousLabel="4 weeks earlier"
         summary="Numbers of each day, in UTC"
       />

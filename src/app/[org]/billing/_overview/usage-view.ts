@@ -1,5 +1,5 @@
 // Usage as the bars and the table of the overview take it. Days are days in UTC.
-import type { ForecastDay, UsageDay, UsageSeries } from "~/components/billing/usage-scale";
+import { type ForecastDay, type UsageDay, type UsageSeries, unitCostOf } from "~/components/billing/usage-scale";
 import type { UsageRow } from "~/components/billing/usage-table";
 import { type DailyUse, forecastDays } from "~/domain/forecast";
 import type { RouterOutputs } from "~/server/api/root";
@@ -25,11 +25,14 @@ export interface UsageView {
 export function usageView({
   usage,
   recentUse,
+  usedByThisTime,
   now,
   until,
 }: {
   usage: Usage;
   recentUse: readonly DailyUse[];
+  /** Four weeks before today, up to the same time of day: the rest of that day is not held against today. */
+  usedByThisTime: DailyUse;
   now: Date;
   /** End of the period; null where there is none. */
   until: Date | null;
@@ -46,7 +49,13 @@ export function usageView({
     const values: Record<string, number> = {};
     for (const row of usage.days) if (startOfDay(row.day) === at) values[row.eventName] = row.credits;
     const before = at - 28 * DAY_MS;
-    days.push({ date: dateOf(at), values, previous: before >= known ? (earlier.get(before) ?? 0) : null });
+    days.push({ date: dateOf(at), values, previous: before >= known ? usedBefore(before, at === today) : null });
+  }
+
+  function usedBefore(day: number, untilNow: boolean): number | null {
+    if (!untilNow) return earlier.get(day) ?? 0;
+    // After midnight, until the page is read anew, it is not known how far that day had come.
+    return startOfDay(usedByThisTime.day) === day ? usedByThisTime.credits : null;
   }
 
   // A period of a year is too wide to be drawn to its end.
@@ -68,8 +77,7 @@ export function usageView({
     rows: usage.events.map((event) => ({
       id: event.eventName,
       name: nameOf(event.eventName),
-      // One cost for all of them, or none is shown: a rate may have changed within the period.
-      unitCost: event.quantity > 0 && event.credits % event.quantity === 0 ? event.credits / event.quantity : null,
+      unitCost: unitCostOf(event),
       quantity: event.quantity,
       credits: event.credits,
       previous: event.previousCredits,

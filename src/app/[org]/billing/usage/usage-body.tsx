@@ -9,7 +9,7 @@ import { Panel, PanelBody, Toolbar } from "~/components/ui/panel";
 import { Segmented } from "~/components/ui/segmented";
 import type { RouterOutputs } from "~/server/api/root";
 import type { Asked, Dimension } from "./choice";
-import { barsOf, daysInWords, earlierInWords, roundForWords, rowsOf, WORDS } from "./view";
+import { barsOf, daysInWords, earlierInFull, earlierInWords, roundForWords, rowsOf, WORDS } from "./view";
 
 export interface UsageBodyProps {
   summary: RouterOutputs["usage"]["summary"];
@@ -55,7 +55,7 @@ export function UsageBody({ summary, series, asked, by, onBy, inPeriod, now, tim
           forecast={inPeriod ? bars.forecast : []}
           today={bars.today}
           step={step}
-          previousLabel={earlier}
+          previousLabel={earlierInFull(series.daysEarlier, step, asked.period.to > now)}
           forecastLabel={expected}
           label={`${formatCredits(summary.total.credits, { locale })} credits used, ${TITLES[step].toLowerCase()}. The numbers are in the tables below.`}
           height={14}
@@ -71,6 +71,7 @@ export function UsageBody({ summary, series, asked, by, onBy, inPeriod, now, tim
       <UsageNumbers
         series={bars.series}
         days={bars.days}
+        today={bars.today}
         step={step}
         previousLabel={earlier}
         summary={`Numbers of each ${step}`}

@@ -1,6 +1,12 @@
 // What was read, as the bars and tables of the usage page take it.
 import { formatDayRange, type Viewer } from "~/components/billing/format";
-import type { ForecastDay, UsageDay, UsageSeries } from "~/components/billing/usage-scale";
+import {
+  comparedUpToNow,
+  type ForecastDay,
+  type UsageDay,
+  type UsageSeries,
+  unitCostOf,
+} from "~/components/billing/usage-scale";
 import type { UsageRow } from "~/components/billing/usage-table";
 import { addDays, dateIn, type UsagePeriod } from "~/domain/usage";
 import type { RouterOutputs } from "~/server/api/root";
@@ -38,11 +44,7 @@ export function rowsOf(summary: Summary, by: Dimension): UsageRow[] {
       id: line.key,
       name: nameOf(line, by),
       note: line.category,
-      // One cost for all of them, or none is shown: a rate may have changed, or a part been given back.
-      unitCost:
-        line.credits > 0 && line.quantity > 0 && line.credits % line.quantity === 0
-          ? line.credits / line.quantity
-          : null,
+      unitCost: unitCostOf(line),
       quantity: line.quantity,
       credits: line.credits,
       previous: line.previousCredits,
@@ -117,6 +119,12 @@ export function daysInWords({ from, to }: UsagePeriod, now: Date, viewer: Viewer
   const words = formatDayRange(from, last, viewer);
   const year = dateIn(viewer.timeZone, last).slice(0, 4);
   return year === dateIn(viewer.timeZone, now).slice(0, 4) ? words : `${words}, ${year}`;
+}
+
+/** "Same weekday four weeks earlier, today up to the same time of day" */
+export function earlierInFull(daysEarlier: number, step: Series["step"], isRunning: boolean): string {
+  const words = earlierInWords(daysEarlier, step);
+  return isRunning ? comparedUpToNow(words, step) : words;
 }
 
 /** "Same weekday four weeks earlier" */
