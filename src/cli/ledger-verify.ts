@@ -1,14 +1,14 @@
 // `npm run ledger:verify`: checks every ledger from its first row, and prints a line for whatever is not as it should be.
+// Needs DATABASE_URL and nothing else, so that it can be run by somebody who has no other secret of the app.
 //   -- --organization <id>   only this one
 //   -- --heads heads.json    writes where each chain ends, to be kept where this database's owner cannot change it
 //   -- --against heads.json  each chain must still lead through where it was then
 import "./load-env";
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import pg from "pg";
 import type { Head } from "~/server/billing/ledger/replay";
 import { findingLine, verifyLedger } from "~/server/billing/ledger/verify";
-import { disconnect } from "~/server/db";
-import { database } from "~/server/db/pool";
 
 interface Arguments {
   organization?: string | undefined;
@@ -49,12 +49,26 @@ function readHeads(file: string | undefined): Map<string, Head> | undefined {
   }
 }
 
+/** Its own connections: those of the app ask for the app's whole environment. */
+function openDatabase(): pg.Pool {
+  const connectionString = process.env.DATABASE_URL?.trim();
+  if (!connectionString) {
+    console.error("DATABASE_URL is not set (see .env.example).");
+    process.exit(2);
+  }
+  const pool = new pg.Pool({ connectionString });
+  // A connection that breaks while nobody uses it is replaced; unheard, the event would end the process.
+  pool.on("error", (error) => console.error(`An idle database connection broke: ${error.message}`));
+  return pool;
+}
+
 const given = readArguments();
 const against = readHeads(given.against);
 const heads: Record<string, Head> = {};
+const pool = openDatabase();
 const began = Date.now();
 let told = began;
-const { organizations, rows, findings, more } = await verifyLedger(database(), {
+const { organizations, rows, findings, more } = await verifyLedger(pool, {
   ...(given.organization === undefined ? {} : { organizationId: given.organization }),
   ...(against === undefined ? {} : { against }),
   onHead: (id, head) => {
@@ -75,5 +89,5 @@ const verdict = found === 0 ? "nothing is wrong" : `${found} ${found === 1 ? "fi
 const beyond = more > 0 ? ` (${more} of them not shown: only the first hundred of each organization are)` : "";
 const seconds = ((Date.now() - began) / 1000).toFixed(1);
 console.log(`${organizations} ledgers with ${rows} rows in ${seconds} s: ${verdict}${beyond}.`);
-await disconnect();
+await pool.end();
 process.exitCode = found === 0 ? 0 : 1;
