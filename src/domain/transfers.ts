@@ -133,14 +133,14 @@ export function findOpenGift(account: Account, holdId: string, at: Date): Accoun
 
 /**
  * Whether a gift may still go. What was set aside for it may have been claimed by a refund or dispute since, or its giver owes
- * credits by now: then it belongs there.
+ * credits by now: then it belongs there. A suspension of the giver passes: until then the gift waits, and stays good.
  */
 export function isGiftGood(account: Account, gift: AccountHold, at: Date): boolean {
-  if (account.state.suspended || account.state.debt > 0) return false;
+  if (account.state.debt > 0) return false;
   return partsOf(account, gift).every(({ lot }) => isTransferable(lot) && !isExpired(lot, at));
 }
 
-/** Takes a gift that is good out of its hold and ends it. @returns the parts that go to the receiver */
+/** Takes a gift that is good, of a giver who is not suspended, out of its hold and ends it. @returns the parts that go to the receiver */
 export function takeGift(
   account: Account,
   gift: AccountHold,
@@ -148,6 +148,7 @@ export function takeGift(
   at: Date,
 ): { row: LedgerRow; parts: TransferredPart[] } {
   invariant(gift.open && isGiftGood(account, gift, at), "only a good gift is taken");
+  invariant(!account.state.suspended, "a gift waits while its giver is suspended");
   const parts = partsOf(account, gift);
   gift.captured = gift.remaining;
   gift.remaining = 0;

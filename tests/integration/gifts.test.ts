@@ -220,6 +220,44 @@ describe("claiming", () => {
   });
 });
 
+describe("a gift whose giver is suspended", () => {
+  const suspend = async (organizationId: string, at: Date | null) => {
+    const text = "UPDATE credit_accounts SET suspended_at = $2, version = version + 1 WHERE organization_id = $1";
+    await app.sql(text, [organizationId, at]);
+  };
+
+  it("waits, and is claimed after the suspension", async () => {
+    const giver = await richTenant();
+    const receiver = await createTenant("Receiver");
+    const gift = await make(giver, 400);
+    const token = tokenOf(gift);
+    await suspend(giver.id, NOW);
+    for (let attempt = 0; attempt < 2; attempt++) {
+      expect(await refusalOf(claim(receiver.owner, token, receiver.id))).toBe("GIFT_NOT_VALID suspended");
+    }
+    expect(await callAs(null).gifts.look({ token })).toMatchObject({ state: "open", amount: 400 });
+    expect(await availableOf(receiver.id)).toBe(0);
+    await suspend(giver.id, null);
+    expect(await claim(receiver.owner, token, receiver.id)).toMatchObject({ amount: 400, replayed: false });
+    expect(await availableOf(giver.id)).toBe(600);
+    const ledger = await expectLawfulLedger(app.sql, giver.id);
+    expect(ledger.rows.map(({ type }) => type)).toEqual(["purchase", "hold", "transfer"]);
+    await expectLawfulLedger(app.sql, receiver.id);
+  });
+
+  it("is withdrawn all the same where a dispute has a better right to its credits", async () => {
+    const giver = await richTenant();
+    const receiver = await createTenant("Receiver");
+    const gift = await make(giver, 400);
+    await app.sql("UPDATE credit_grants SET to_freeze = 100 WHERE organization_id = $1", [giver.id]);
+    await suspend(giver.id, NOW);
+    expect(await refusalOf(claim(receiver.owner, tokenOf(gift), receiver.id))).toBe("GIFT_NOT_VALID withdrawn");
+    await suspend(giver.id, null);
+    expect(await refusalOf(claim(receiver.owner, tokenOf(gift), receiver.id))).toBe("GIFT_NOT_VALID withdrawn");
+    await expectLawfulLedger(app.sql, giver.id);
+  });
+});
+
 describe("cancelling", () => {
   it("frees the credits at once; again changes nothing; the link is no good any more", async () => {
     const giver = await richTenant();

@@ -594,6 +594,10 @@ class Life {
       if (giver.hasClaims) await this.readAnew(giver);
       return;
     }
+    if (giver.suspended) {
+      await this.expectRefusal({ code: "GIFT_NOT_VALID", details: { reason: "suspended" } }, call);
+      return;
+    }
     const parts = hold.parts.map((part) => ({ ...part }));
     const answers = await Promise.all([call(), call()]);
     expect(answers.map((answer) => answer.replayed).sort()).toEqual([false, true]);

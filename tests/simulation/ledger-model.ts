@@ -296,7 +296,7 @@ export class ModelAccount {
 
   /** Whether a gift may still go: none of its credits is claimed or expired, and the giver owes nothing. */
   isGiftGood(hold: ModelHold, now: number): boolean {
-    if (this.suspended || this.debt > 0) return false;
+    if (this.debt > 0) return false;
     return hold.parts.every((part) => {
       const lot = this.lot(part.grantId);
       return !lot.claimed && (lot.expiresAt === null || lot.expiresAt > now);

@@ -124,6 +124,7 @@ function claimGift(giver: Account, receiver: Account, holdId: string, at = NOW):
     endGift(giver, gift, cause(), at);
     return false;
   }
+  if (giver.state.suspended) return false;
   const { parts } = takeGift(giver, gift, cause(), at);
   arrive(giver, receiver, parts, at);
   return true;

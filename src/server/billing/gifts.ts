@@ -281,7 +281,8 @@ export interface ClaimedGift {
  * Takes a gift for an organization, whoever of its members asks; that they may act for it was checked before. Claiming again
  * for the same organization gives the first answer.
  * @throws BillingError GIFT_NOT_VALID, with why, for a link that leads nowhere, a gift that was claimed by another, cancelled,
- *   not claimed in time or withdrawn, and for the giver itself; NOT_FOUND
+ *   not claimed in time or withdrawn, for the giver itself, and while the giver is suspended (it can be claimed after that);
+ *   NOT_FOUND
  */
 export async function claimGift(request: {
   token: string;
@@ -318,6 +319,8 @@ export async function claimGift(request: {
       await saveAccounts(tx, [giver]);
       return null;
     }
+    // It passes, so the gift is not ended: whoever comes after it has what was given.
+    if (giver.state.suspended) throw notValid("suspended", SUSPENDED);
     const names = await organizationNames(tx, [giverId, organizationId]);
     const said = message(gift.message);
     const { parts } = takeGift(
@@ -402,6 +405,9 @@ const WHY_NOT: Record<Exclude<GiftState, "open">, string> = {
   withdrawn: "This gift is not available any more. Ask whoever gave it to you for a new one.",
 };
 
-function notValid(reason: Exclude<GiftState, "open"> | "unknown" | "own", text: string): BillingError {
+const SUSPENDED =
+  "This gift cannot be claimed at the moment. Its link stays good: try again later, or ask whoever gave it to you.";
+
+function notValid(reason: Exclude<GiftState, "open"> | "unknown" | "own" | "suspended", text: string): BillingError {
   return new BillingError("GIFT_NOT_VALID", text, { reason });
 }
