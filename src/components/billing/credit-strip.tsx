@@ -4,7 +4,15 @@ import type { CSSProperties, ReactNode } from "react";
 import { cn } from "../ui/cn";
 import { type CreditKind, creditKinds, kindWords } from "./credit-kind";
 import { formatCredits, formatTime, type Viewer } from "./format";
-import { describeStrip, notesOf, rulerOf, type StripLot, type StripNote } from "./strip-scale";
+import {
+  describeStrip,
+  notesOf,
+  RULER_START,
+  rulerLabels,
+  rulerOf,
+  type StripLot,
+  type StripNote,
+} from "./strip-scale";
 import { useViewer } from "./viewer";
 
 export type { StripLot } from "./strip-scale";
@@ -20,6 +28,8 @@ export interface CreditStripProps {
 }
 
 const weight = (n: number) => ({ "--n": n }) as CSSProperties;
+/** A label is there from this width of the ruler on: what is held may leave it any room, on any screen. */
+const needs = (rem: number) => ({ "--needs": `${rem.toFixed(2)}rem` }) as CSSProperties;
 
 export function CreditStrip({ lots, held = 0, slim = false, empty = "No credits yet" }: CreditStripProps) {
   const viewer = useViewer();
@@ -89,6 +99,7 @@ function expiryWords(lot: StripLot, viewer: Viewer): string {
 function RulerMarks({ total, locale }: { total: number; locale: string }) {
   if (total === 0) return null;
   const { minor, major } = rulerOf(total);
+  const { start, marks, end } = rulerLabels(total, locale);
   const place = (at: number) => `${((at / total) * 100).toFixed(2)}%`;
   return (
     <div className="ruler" aria-hidden>
@@ -96,20 +107,18 @@ function RulerMarks({ total, locale }: { total: number; locale: string }) {
         <path vectorEffect="non-scaling-stroke" d={minor.map((at) => `M${at} 0v4`).join("")} />
         <path vectorEffect="non-scaling-stroke" d={[0, ...major, total].map((at) => `M${at} 0v8`).join("")} />
       </svg>
-      <span className="start">
-        next<span className="roomy-only"> to be spent</span>
+      <span className="start" style={needs(start.from)}>
+        {RULER_START.short}
+        <span style={needs(start.fullFrom)}>{RULER_START.rest}</span>
       </span>
-      {major.map((at, index) => {
-        // Near the first words and near the total, and every second one: only where there is room for them.
-        const roomyOnly = at / total > 0.72 || at / total < 0.18 || (major.length > 3 && index % 2 === 1);
-        if (at / total < 0.1) return null;
-        return (
-          <span key={at} style={{ left: place(at) }} className={roomyOnly ? "roomy-only" : undefined}>
-            {formatCredits(at, { locale })}
-          </span>
-        );
-      })}
-      <span className="end">{formatCredits(total, { locale })}</span>
+      {marks.map(({ at, text, from }) => (
+        <span key={at} style={{ ...needs(from), left: place(at) }}>
+          {text}
+        </span>
+      ))}
+      <span className="end" style={needs(end.from)}>
+        {end.text}
+      </span>
     </div>
   );
 }

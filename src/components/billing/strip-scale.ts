@@ -63,6 +63,55 @@ export function rulerOf(total: number): Ruler {
   return { minor, major };
 }
 
+/** Widths in rem: of a sign of the ruler's type, at its widest, and between two labels. */
+const SIGN_WIDTH = 0.47;
+const LABEL_GAP = 0.5;
+
+export const RULER_START = { short: "next", rest: " to be spent" } as const;
+
+export interface RulerLabel {
+  at: number;
+  text: string;
+  /** The least width of the ruler, in rem, at which it stands clear of all labels that matter more. */
+  from: number;
+}
+
+export interface RulerLabels {
+  start: RulerLabel & { fullFrom: number };
+  marks: RulerLabel[];
+  end: RulerLabel;
+}
+
+/**
+ * The labels of a ruler with the room that each needs. The total matters most, then where spending begins, then the marks,
+ * then the beginning in full. As labels keep their width while the ruler grows, what is clear once stays clear.
+ */
+export function rulerLabels(total: number, locale = "en-US"): RulerLabels {
+  const { major } = rulerOf(total);
+  const placed: { place: number; left: number; right: number }[] = [];
+  const widthOf = (text: string) => text.length * SIGN_WIDTH;
+  /** @param lean how much of the label lies left of its place, 0 to 1 */
+  const put = (at: number, text: string, lean: number): RulerLabel => {
+    const place = at / total;
+    const width = widthOf(text);
+    const mine = { place, left: width * lean, right: width * (1 - lean) };
+    const needs = placed.map((other) => {
+      const [a, b] = other.place < place ? [other, mine] : [mine, other];
+      return (a.right + LABEL_GAP + b.left) / (b.place - a.place);
+    });
+    placed.push(mine);
+    return { at, text, from: Math.max(width, ...needs) };
+  };
+  const end = put(total, formatCredits(total, { locale }), 1);
+  const start = put(0, RULER_START.short, 0);
+  // Every second one first: where there is no room for all, those that stay are evenly apart.
+  const inTurn = [...major.filter((_, index) => index % 2 === 0), ...major.filter((_, index) => index % 2 === 1)];
+  const marks = inTurn.map((at) => put(at, formatCredits(at, { locale }), 0.5)).sort((a, b) => a.at - b.at);
+  placed.splice(1, 1);
+  const full = put(0, RULER_START.short + RULER_START.rest, 0);
+  return { start: { ...start, fullFrom: full.from }, marks, end };
+}
+
 /** What the strip shows, as one sentence or two. */
 export function describeStrip(lots: readonly StripLot[], held: number, locale = "en-US"): string {
   const spendable = lots.reduce((sum, lot) => sum + lot.amount, 0);

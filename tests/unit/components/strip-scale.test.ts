@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { CreditKind } from "~/components/billing/credit-kind";
-import { describeStrip, notesOf, rulerOf, type StripLot } from "~/components/billing/strip-scale";
+import { describeStrip, notesOf, rulerLabels, rulerOf, type StripLot } from "~/components/billing/strip-scale";
 
 const lot = (id: string, amount: number, kind: CreditKind = "purchased"): StripLot => ({ id, kind, label: id, amount });
 
@@ -26,6 +26,57 @@ describe("the ruler", () => {
           expect(Number.isInteger(at)).toBe(true);
         }
       }),
+    );
+  });
+});
+
+describe("the labels of the ruler", () => {
+  /** What stands on a ruler of a width in rem, each with where it begins and ends. */
+  function shownAt(width: number, total: number) {
+    const { start, marks, end } = rulerLabels(total);
+    const long = (text: string) => text.length * 0.47;
+    const first = width >= start.fullFrom ? "next to be spent" : start.text;
+    const spans = [
+      ...(width >= start.from ? [{ text: first, begin: 0, end: long(first) }] : []),
+      ...marks
+        .filter(({ from }) => width >= from)
+        .map(({ at, text }) => {
+          const middle = (at / total) * width;
+          return { text, begin: middle - long(text) / 2, end: middle + long(text) / 2 };
+        }),
+      ...(width >= end.from ? [{ text: end.text, begin: width - long(end.text), end: width }] : []),
+    ];
+    return spans;
+  }
+  const words = (width: number, total: number) => shownAt(width, total).map(({ text }) => text);
+
+  it("are all there where there is room", () => {
+    expect(words(70, 234_560)).toEqual(["next to be spent", "100,000", "200,000", "234,560"]);
+  });
+
+  it("leave one after the other where most is held, the total last", () => {
+    expect(words(30, 234_560)).toEqual(["next to be spent", "100,000", "234,560"]);
+    expect(words(20, 234_560)).toEqual(["next", "100,000", "234,560"]);
+    expect(words(8, 234_560)).toEqual(["next", "234,560"]);
+    expect(words(4, 234_560)).toEqual(["234,560"]);
+    expect(words(2, 234_560)).toEqual([]);
+  });
+
+  it("never touch, whatever the total and the room", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 1_000_000_000 }),
+        fc.double({ min: 0, max: 80, noNaN: true }),
+        (total, width) => {
+          const spans = shownAt(width, total);
+          for (const [index, span] of spans.entries()) {
+            expect(span.begin).toBeGreaterThanOrEqual(-1e-9);
+            expect(span.end).toBeLessThanOrEqual(width + 1e-9);
+            const before = spans[index - 1];
+            if (before) expect(span.begin - before.end).toBeGreaterThan(0.49);
+          }
+        },
+      ),
     );
   });
 });
