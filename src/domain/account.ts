@@ -12,7 +12,7 @@ import {
   takeInOrder,
   toCredits,
 } from "./credits";
-import { invariant } from "./errors";
+import { BillingError, invariant } from "./errors";
 import type { PricedEvent, RateOverride } from "./rate-card";
 
 export const TRANSACTION_TYPES = [
@@ -271,8 +271,16 @@ export class Account {
     this.state.lots.sort(compareLots(this.state.burnOrder));
   }
 
-  /** Makes an empty lot; the movement that names it in `newLots` fills it. */
+  /**
+   * Makes an empty lot; the movement that names it in `newLots` fills it.
+   * @throws BillingError INVALID_INPUT where the balance would leave the safe integers
+   */
   openLot(lot: NewLot): AccountLot {
+    if (!Number.isSafeInteger(this.state.balance + lot.amount)) {
+      throw new BillingError("INVALID_INPUT", "The balance would become too large to be counted exactly.", {
+        amount: lot.amount,
+      });
+    }
     const opened: AccountLot = {
       id: lot.id,
       source: lot.source,

@@ -9,7 +9,7 @@ import type { PricedEvent } from "./rate-card";
 /** @throws BillingError ACCOUNT_SUSPENDED while the platform has stopped all spending */
 export function requireSpendable(account: Account): void {
   if (!account.state.suspended) return;
-  throw new BillingError("ACCOUNT_SUSPENDED", "Spending is suspended because a payment was taken back.", {
+  throw new BillingError("ACCOUNT_SUSPENDED", "Spending is suspended for this organization.", {
     organizationId: account.state.organizationId,
   });
 }

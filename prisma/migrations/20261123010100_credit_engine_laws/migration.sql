@@ -56,6 +56,7 @@ CREATE INDEX corrections ON credit_transactions (organization_id, corrects_seq) 
 CREATE INDEX rows_of_holds ON credit_transactions (organization_id, hold_id) WHERE hold_id IS NOT NULL;
 CREATE INDEX lots_by_payment ON credit_grants (stripe_payment_id) WHERE stripe_payment_id IS NOT NULL;
 CREATE INDEX lots_by_invoice ON credit_grants (stripe_invoice_id) WHERE stripe_invoice_id IS NOT NULL;
+CREATE INDEX accounts_suspended ON credit_accounts (organization_id) WHERE suspended_at IS NOT NULL;
 CREATE INDEX open_holds ON credit_holds (organization_id) WHERE open;
 CREATE INDEX leases_by_end ON credit_holds (lease_ends_at) WHERE open;
 CREATE INDEX bulk_rows_pending ON bulk_grant_rows (bulk_id, line) WHERE status = 'pending';
@@ -99,6 +100,17 @@ CREATE TRIGGER remembered AFTER INSERT OR UPDATE OR DELETE ON credit_event_overr
 CREATE TRIGGER remembered AFTER INSERT OR UPDATE OR DELETE ON credit_budgets FOR EACH ROW EXECUTE FUNCTION raise_account_version();
 -- Never by the engine, whose writes name other columns; by hand, perhaps.
 CREATE TRIGGER remembered AFTER UPDATE OF source, amount, expires_at, created_at OR DELETE ON credit_grants FOR EACH ROW EXECUTE FUNCTION raise_account_version();
+
+-- A suspension by hand is a change that processes must hear of, too.
+CREATE FUNCTION raise_own_version() RETURNS trigger
+  LANGUAGE plpgsql
+  AS $$
+BEGIN
+  NEW.version := NEW.version + 1;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER remembered BEFORE UPDATE OF suspended_at, balance, held, debt ON credit_accounts FOR EACH ROW
+  WHEN (NEW.version = OLD.version) EXECUTE FUNCTION raise_own_version();
 
 -- ── Loading ────────────────────────────────────────────────────────────────────────────────────────────────
 -- Instants are milliseconds since 1970.
@@ -362,7 +374,8 @@ BEGIN
   RETURN json_build_object('states', v_states, 'known', v_known, 'revoked', v_revoked);
 END $$;
 
--- The doors of the group commit: each is a statement of its own, outside of any transaction that has taken a role.
+-- The doors of the group commit: each is a statement of its own, outside of any transaction that has taken a role. A flush waits
+-- for a lock only briefly: one account that somebody keeps locked must not hold up all others.
 CREATE FUNCTION ledger_flush(
   p_epoch bigint, p_rest jsonb,
   a_org uuid[], a_expected bigint[], a_changed boolean[], a_balance bigint[], a_held bigint[], a_debt bigint[], a_row int[],
@@ -376,7 +389,7 @@ CREATE FUNCTION ledger_flush(
   e_row int[], e_position int[], e_lot int[], e_amount bigint[], e_held bigint[], e_after bigint[],
   k_account int[], k_space key_space[], k_key text[]
 ) RETURNS jsonb
-  LANGUAGE plpgsql SET role = 'billfold_platform'
+  LANGUAGE plpgsql SET role = 'billfold_platform' SET lock_timeout = '250ms'
   AS $$
 BEGIN
   RETURN ledger_write($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51, $52, $53, $54);

@@ -69,7 +69,8 @@ export const platformProcedure = actorProcedure.use(({ ctx, next }) => {
   return next({ ctx });
 });
 
-export const organizationInput = z.object({ organizationId: z.uuid() });
+/** Lower case, as the database gives ids back: the engine compares them in memory. */
+export const organizationInput = z.object({ organizationId: z.uuid().toLowerCase() });
 
 /** For whoever has the capability in the organization that the input names. Adds `organizationId` and `role` to the context. */
 export function organizationProcedure(capability: Capability) {

@@ -86,3 +86,23 @@ export function listOpenAlerts(organizationId: string): Promise<OpenAlert[]> {
     }),
   );
 }
+
+/**
+ * Makes the alerts of accounts agree with the accounts: spending is suspended, and debts are paid, also by takes and grants
+ * that know nothing of alerts. For the clock.
+ */
+export async function settleAccountAlerts(tx: Transaction, now: Date): Promise<void> {
+  await tx.$executeRaw`
+    UPDATE billing_alerts b SET resolved_at = ${now}::timestamptz FROM credit_accounts a
+    WHERE b.kind = 'credits_owed' AND b.resolved_at IS NULL AND a.organization_id = b.organization_id AND a.debt = 0`;
+  const silent = await tx.$queryRaw<{ organization_id: string; suspended_reason: string | null }[]>`
+    SELECT a.organization_id, a.suspended_reason FROM credit_accounts a
+    WHERE a.suspended_at IS NOT NULL AND NOT EXISTS (
+      SELECT FROM billing_alerts b WHERE b.organization_id = a.organization_id AND b.kind = 'account_suspended' AND b.resolved_at IS NULL)
+    LIMIT 100`;
+  for (const { organization_id: organizationId, suspended_reason: reason } of silent) {
+    const message = "Spending is suspended, because the payment for credits that were spent was taken back.";
+    const details = { reason };
+    await raiseAlert(tx, { organizationId, kind: "account_suspended", subject: "account", message, details }, now);
+  }
+}

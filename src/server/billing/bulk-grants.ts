@@ -290,7 +290,13 @@ async function grantRows(tx: Transaction, bulk: StoredBulk, rows: StoredRow[], n
     const { source, expires_at: expiresAt } = row;
     const lot = newLot({ source, amount: toCredits(row.amount), expiresAt, label: reason }, now);
     const cause = { key: billingKey(keyOf(bulk.id, row)), actor: bulk.created_by, reason, reference: bulk.id };
-    grant(account, lot, source, cause, now);
+    try {
+      grant(account, lot, source, cause, now);
+    } catch (error) {
+      // Said of its row, and the others get theirs.
+      if (error instanceof BillingError) return failed(row, error.message);
+      throw error;
+    }
     return granted(row, lot.id);
   });
   await saveAccounts(tx, accounts);

@@ -24,6 +24,11 @@ function client(): PrismaClient {
 // than Prisma's default of two and five seconds, which would fail calls that only had to be patient.
 const LIMITS = { maxWait: 15_000, timeout: 20_000 };
 
+// A process that froze, or whose host died, keeps its locks no longer than it may be idle; and nobody waits for a lock for longer
+// than a person would. Said in each transaction, since a pooler in between gives no sessions.
+export const LOCK_TIMEOUT_MS = "10000";
+export const IDLE_TIMEOUT_MS = "30000";
+
 const TRANSACTION_TIMED_OUT = "P2028";
 
 /**
@@ -32,7 +37,8 @@ const TRANSACTION_TIMED_OUT = "P2028";
  */
 export function asOrganization<T>(organizationId: string, work: (tx: Transaction) => Promise<T>): Promise<T> {
   return transaction(async (tx) => {
-    await tx.$queryRaw`SELECT set_config('role', 'billfold_app', true), set_config('app.organization_id', ${organizationId}, true)`;
+    await tx.$queryRaw`SELECT set_config('role', 'billfold_app', true), set_config('app.organization_id', ${organizationId}, true),
+      set_config('lock_timeout', ${LOCK_TIMEOUT_MS}, true), set_config('idle_in_transaction_session_timeout', ${IDLE_TIMEOUT_MS}, true)`;
     return work(tx);
   });
 }
@@ -40,7 +46,8 @@ export function asOrganization<T>(organizationId: string, work: (tx: Transaction
 /** Runs `work` in a transaction as the platform, which sees every organization: webhooks, jobs, sign-in, admin. */
 export function asPlatform<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
   return transaction(async (tx) => {
-    await tx.$queryRaw`SELECT set_config('role', 'billfold_platform', true)`;
+    await tx.$queryRaw`SELECT set_config('role', 'billfold_platform', true),
+      set_config('lock_timeout', ${LOCK_TIMEOUT_MS}, true), set_config('idle_in_transaction_session_timeout', ${IDLE_TIMEOUT_MS}, true)`;
     return work(tx);
   });
 }
@@ -50,7 +57,8 @@ async function transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
     return await client().$transaction(work, LIMITS);
   } catch (error) {
     // It could not begin, or was rolled back, because the database is behind: nothing was written, and it may be tried again.
-    if (error instanceof Prisma.PrismaClientKnownRequestError && error.code === TRANSACTION_TIMED_OUT) {
+    const timedOut = error instanceof Prisma.PrismaClientKnownRequestError && error.code === TRANSACTION_TIMED_OUT;
+    if (timedOut || isPassing(error)) {
       const details = { retryable: true };
       throw new BillingError("BUSY", "There is too much to do at the moment. Please try again shortly.", details, {
         cause: error,
@@ -73,13 +81,18 @@ export function isUniqueViolation(error: unknown): boolean {
   return error.code === "P2002" || sqlState(error) === "23505";
 }
 
-// Deadlock, serialization, connection lost or refused, the server restarting or short of something.
-const PASSING_SQLSTATES = /^(40001|40P01|08\w{3}|57P0\w|53\w{3})$/;
+// Deadlock, serialization, a lock that was not to be had, connection lost or refused, the server restarting or short of something.
+const PASSING_SQLSTATES = /^(40001|40P01|55P03|25P03|08\w{3}|57P0\w|53\w{3})$/;
 const PASSING_PRISMA_CODES = new Set(["P1001", "P1002", "P1008", "P1017", "P2024", "P2034"]);
 
 // What the driver says of a connection that broke or could not be made; it gives only some of them a code.
 const PASSING_SOCKET_CODES = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT"]);
 const PASSING_DRIVER_MESSAGE = /^Connection terminated|is not queryable$|^timeout exceeded when trying to connect/;
+
+/** Whether somebody else held a lock for longer than was waited. */
+export function isLockTimeout(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === "55P03";
+}
 
 /** Whether an error of the database passes by itself: the same work, done again, may well succeed. */
 export function isPassing(error: unknown): boolean {

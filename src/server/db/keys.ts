@@ -1,11 +1,17 @@
 // Identifiers and fingerprints that rows are made with.
 import { hash, randomBytes, randomFillSync } from "node:crypto";
 
-/** A UUIDv7: ordered by time, so that inserts stay at the right edge of an index. */
+let lastIdAt = -1;
+let idsInMillisecond = 0;
+
+/** A UUIDv7: ordered by time, within a millisecond by the order of making, so that inserts stay at the right edge of an index. */
 export function newId(at: Date): string {
+  const time = at.getTime();
+  idsInMillisecond = time === lastIdAt ? (idsInMillisecond + 1) % 4096 : 0;
+  lastIdAt = time;
   const bytes = randomBytes(16);
-  bytes.writeUIntBE(at.getTime(), 0, 6);
-  bytes[6] = 0x70 | ((bytes[6] ?? 0) & 0x0f);
+  bytes.writeUIntBE(time, 0, 6);
+  bytes.writeUInt16BE(0x7000 | idsInMillisecond, 6);
   bytes[8] = 0x80 | ((bytes[8] ?? 0) & 0x3f);
   const hex = bytes.toString("hex");
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;

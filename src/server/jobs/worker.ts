@@ -5,7 +5,7 @@ import type { JobPayloads } from "../db/enqueue";
 import { env } from "../env";
 import { log } from "../log";
 import { carryOnBulkGrant } from "./tasks/bulk-grant";
-import { expireCredits, grantSlices, sweepStripeEvents } from "./tasks/by-the-clock";
+import { expireCredits, grantSlices, settleAlerts, sweepStripeEvents } from "./tasks/by-the-clock";
 import { processStripeEvent } from "./tasks/process-stripe-event";
 import { rollUpUsage } from "./tasks/roll-up-usage";
 import { sendMail } from "./tasks/send-mail";
@@ -16,6 +16,7 @@ const SWEEP_EVERY_MS = 10_000;
 
 const CRONTAB = `
 * * * * * expire-credits ?jobKey=expire-credits
+* * * * * settle-alerts ?jobKey=settle-alerts
 * * * * * grant-slices ?jobKey=grant-slices
 * * * * * roll-up-usage ?jobKey=roll-up-usage
 * * * * * release-dead-workers ?jobKey=release-dead-workers
@@ -26,6 +27,7 @@ const tasks: TaskList = {
   "bulk-grant": (payload) => carryOnBulkGrant(payload as JobPayloads["bulk-grant"]),
   "send-mail": (payload) => sendMail(payload as JobPayloads["send-mail"]),
   "expire-credits": expireCredits,
+  "settle-alerts": settleAlerts,
   "grant-slices": grantSlices,
   "roll-up-usage": rollUpUsage,
   "release-dead-workers": releaseDeadWorkers,

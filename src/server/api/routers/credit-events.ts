@@ -14,7 +14,7 @@ import {
   setOverride,
   setRate,
 } from "~/server/billing/rate-card";
-import { instant, line, positiveCredits } from "../inputs";
+import { id, instant, line, positiveCredits } from "../inputs";
 import { organizationInput, platformProcedure, publicProcedure, router } from "../trpc";
 
 const MOST_UNITS = 1_000_000_000_000;
@@ -35,17 +35,15 @@ function addressOf({ id, eventName }: z.infer<typeof eventInput>): EventAddress 
 }
 
 export const creditEventsRouter = router({
-  list: publicProcedure
-    .input(z.object({ organizationId: z.uuid().optional() }).nullish())
-    .query(async ({ ctx, input }) => {
-      const organizationId = input?.organizationId ?? null;
-      if (organizationId !== null) {
-        if (!ctx.actor) throw new BillingError("UNAUTHENTICATED", "Sign in, or send an API key.");
-        const role = await roleIn(ctx.actor, organizationId);
-        if (!can(role, "billing:view")) throw new BillingError("FORBIDDEN", "Your role does not allow this.");
-      }
-      return listCreditEvents(organizationId, ctx.now);
-    }),
+  list: publicProcedure.input(z.object({ organizationId: id.optional() }).nullish()).query(async ({ ctx, input }) => {
+    const organizationId = input?.organizationId ?? null;
+    if (organizationId !== null) {
+      if (!ctx.actor) throw new BillingError("UNAUTHENTICATED", "Sign in, or send an API key.");
+      const role = await roleIn(ctx.actor, organizationId);
+      if (!can(role, "billing:view")) throw new BillingError("FORBIDDEN", "Your role does not allow this.");
+    }
+    return listCreditEvents(organizationId, ctx.now);
+  }),
 
   create: platformProcedure
     .input(

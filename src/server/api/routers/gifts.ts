@@ -6,7 +6,7 @@ import { actorName } from "../../auth/actor";
 import { roleIn } from "../../billing/access";
 import { cancelGift, claimGift, createGift, listGifts, lookAtGift } from "../../billing/gifts";
 import { tokenInput } from "../identity-inputs";
-import { idempotencyKey, instant, line, positiveCredits } from "../inputs";
+import { id, idempotencyKey, instant, line, positiveCredits } from "../inputs";
 import { organizationProcedure, personProcedure, publicProcedure, router } from "../trpc";
 
 export const giftsRouter = router({
@@ -52,14 +52,12 @@ export const giftsRouter = router({
     .input(z.object({ token: tokenInput }))
     .query(({ ctx, input }) => lookAtGift(input.token, ctx.actor, ctx.now)),
 
-  claim: personProcedure
-    .input(z.object({ token: tokenInput, organizationId: z.uuid() }))
-    .mutation(async ({ ctx, input }) => {
-      const { actor, now } = ctx;
-      const role = await roleIn(actor, input.organizationId);
-      if (!can(role, "billing:manage")) {
-        throw new BillingError("FORBIDDEN", "Your role does not allow this.", { role, capability: "billing:manage" });
-      }
-      return claimGift({ token: input.token, organizationId: input.organizationId, actor: actorName(actor), now });
-    }),
+  claim: personProcedure.input(z.object({ token: tokenInput, organizationId: id })).mutation(async ({ ctx, input }) => {
+    const { actor, now } = ctx;
+    const role = await roleIn(actor, input.organizationId);
+    if (!can(role, "billing:manage")) {
+      throw new BillingError("FORBIDDEN", "Your role does not allow this.", { role, capability: "billing:manage" });
+    }
+    return claimGift({ token: input.token, organizationId: input.organizationId, actor: actorName(actor), now });
+  }),
 });

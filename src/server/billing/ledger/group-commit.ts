@@ -11,9 +11,9 @@ import type pg from "pg";
 import { Account, type AccountState, type LedgerKey, type LedgerRow } from "~/domain/account";
 import { BillingError, invariant } from "~/domain/errors";
 import { endLeases } from "~/domain/holds";
-import { isPassing } from "../../db";
+import { IDLE_TIMEOUT_MS, isLockTimeout, isPassing, LOCK_TIMEOUT_MS } from "../../db";
 import { newTransactionId } from "../../db/keys";
-import { database } from "../../db/pool";
+import { database, pipelines } from "../../db/pool";
 import { requireSameRequest } from "./accounts";
 import {
   type KnownRow,
@@ -52,6 +52,11 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
+interface Lane {
+  waiting: Waiting[];
+  flushing: boolean;
+}
+
 type Outcome = { answer: unknown } | { error: unknown };
 
 interface States {
@@ -63,10 +68,17 @@ interface States {
 const LANES = 2;
 // About where a larger batch does not commit more in a second, and only waits longer.
 const MOST_IN_FLUSH = 200;
+// One at the database, and one that is decided meanwhile.
+const MOST_FLUSHES = 2;
+const FEW = 100;
 // Ten thousand calls are a second of work at full speed; beyond it callers do better to come back than to wait.
 const MOST_WAITING = 10_000;
 const MOST_WAITING_BYTES = 32 * 1024 * 1024;
 const PASSING_TRIES = 4;
+// Far longer than anybody of ours keeps an account locked.
+const SHORT_LOCK_TIMEOUT_MS = "250";
+// Each waits on a connection of its own.
+const MOST_STUCK = 4;
 
 const PARAMETERS = PARAMETER_TYPES.map((_, index) => `$${index + 1}`).join(", ");
 const FLUSH = `SELECT ledger_flush(${PARAMETERS}) AS refused`;
@@ -74,17 +86,23 @@ const WRITE = `SELECT ledger_write(${PARAMETERS}) AS refused`;
 
 /** The queue of one process; see the top of the file. */
 export class GroupCommit {
-  private readonly lanes = Array.from({ length: LANES }, () => ({ waiting: [] as Waiting[], flushing: false }));
+  private readonly lanes = Array.from({ length: LANES }, (): Lane => ({ waiting: [], flushing: false }));
   private readonly remembered = new Remembered();
-  /** Accounts that are decided on and not yet known to be written: what is remembered of them may never come true. */
-  private readonly inFlight = new Set<string>();
+  /** Accounts that are decided on and not yet known to be written, by how many flushes: what is remembered of them may never come true. */
+  private readonly inFlight = new Map<string, number>();
   private readonly contended = new Contended();
+  /** Accounts that somebody else keeps locked, with the operations that wait for them beside the lanes. */
+  private readonly stuck = new Map<string, Waiting[]>();
   private waitingCount = 0;
   private waitingBytes = 0;
   /** Operations a second, lately; for the time that callers beyond the bound are told to wait. */
   private rate = 1000;
 
-  constructor(private readonly pool: () => pg.Pool) {}
+  /** @param pipelines connections that take a statement before the one before it is answered; where there are none, flushes take turns */
+  constructor(
+    private readonly pool: () => pg.Pool,
+    private readonly pipelines: (() => pg.Pool) | null = null,
+  ) {}
 
   /**
    * Has an operation done.
@@ -144,39 +162,127 @@ export class GroupCommit {
     return state;
   }
 
-  private async drain(lane: { waiting: Waiting[]; flushing: boolean }): Promise<void> {
-    while (lane.waiting.length > 0) {
-      const batch = lane.waiting.splice(0, MOST_IN_FLUSH);
-      const began = performance.now();
-      try {
-        await this.flush(batch);
-      } catch (error) {
-        // A fault of ours; whoever has an answer keeps it, and those behind them get theirs.
-        for (const member of batch) member.reject(error);
+  private async drain(lane: Lane): Promise<void> {
+    const client = await this.connect();
+    const flushes = new Set<Promise<void>>();
+    let broken = false;
+    while (lane.waiting.length > 0 || flushes.size > 0) {
+      // A second flush is decided, on what the first will have written, while the first is at the database; but not for a few,
+      // who do better together with those who come after them.
+      const may = flushes.size === 0 || (flushes.size < MOST_FLUSHES && lane.waiting.length >= FEW && client !== null);
+      if (lane.waiting.length === 0 || !may) {
+        await Promise.race(flushes);
+        continue;
       }
-      const rate = (batch.length / Math.max(1, performance.now() - began)) * 1000 * LANES;
-      this.rate = this.rate * 0.8 + rate * 0.2;
+      const batch = lane.waiting.splice(0, MOST_IN_FLUSH);
+      const flush = this.flush(batch, client).then((isBroken) => {
+        broken ||= isBroken;
+        flushes.delete(flush);
+      });
+      flushes.add(flush);
     }
     lane.flushing = false;
+    client?.removeListener("error", ignore);
+    client?.release(broken);
   }
 
-  private async flush(batch: Waiting[]): Promise<void> {
-    let rest = batch;
+  /** The lane's own connection; null where there is none to be had, and the pool's are used. */
+  private async connect(): Promise<pg.PoolClient | null> {
     try {
-      rest = await this.flushQuickly(batch);
+      const client = await this.pipelines?.().connect();
+      client?.on("error", ignore);
+      return client ?? null;
     } catch {
+      return null;
+    }
+  }
+
+  /** @returns whether the lane's connection is not to be used again */
+  private async flush(arrived: Waiting[], client: pg.PoolClient | null): Promise<boolean> {
+    const batch = this.stuck.size === 0 ? arrived : arrived.filter((member) => !this.joinStuck(member));
+    if (batch.length === 0) return false;
+    const began = performance.now();
+    let isBroken = false;
+    try {
+      isBroken = await this.flushBatch(batch, client);
+    } catch (error) {
+      // A fault of ours; whoever has an answer keeps it, and those behind them get theirs.
+      for (const member of batch) member.reject(error);
+    }
+    const rate = (batch.length / Math.max(1, performance.now() - began)) * 1000 * LANES;
+    this.rate = this.rate * 0.8 + rate * 0.2;
+    return isBroken;
+  }
+
+  private async flushBatch(batch: Waiting[], client: pg.PoolClient | null): Promise<boolean> {
+    let rest = batch;
+    let failure: unknown = null;
+    const decided: string[] = [];
+    try {
+      rest = await this.flushQuickly(batch, client ?? this.pool(), decided);
+    } catch (error) {
       // Whatever it was, the locked way finds out whom it concerns. What was remembered may have been changed in vain.
       for (const { operation } of batch) this.remembered.forget(operation.organizationId);
+      failure = error;
     } finally {
-      for (const { operation } of batch) this.inFlight.delete(operation.organizationId);
+      for (const organizationId of decided) this.leave(organizationId);
     }
-    if (rest.length > 0) await this.flushLocked(rest);
+    if (rest.length > 0) {
+      // Somebody keeps one of these accounts locked: each by itself, so that only its own callers wait.
+      if (!isLockTimeout(failure)) await this.flushLocked(rest);
+      else
+        for (const [organizationId, members] of byOrganization(rest))
+          await this.flushOrSetAside(organizationId, members);
+    }
+    return failure !== null && !isLockTimeout(failure);
+  }
+
+  private enter(organizationId: string): void {
+    this.inFlight.set(organizationId, (this.inFlight.get(organizationId) ?? 0) + 1);
+  }
+
+  private leave(organizationId: string): void {
+    const count = (this.inFlight.get(organizationId) ?? 1) - 1;
+    if (count === 0) this.inFlight.delete(organizationId);
+    else this.inFlight.set(organizationId, count);
+  }
+
+  // ── Accounts that somebody else keeps locked ─────────────────────────────────────────────────────────────────
+
+  private async flushOrSetAside(organizationId: string, members: Waiting[]): Promise<void> {
+    try {
+      answerAll(members, await this.lockAndWrite(members, SHORT_LOCK_TIMEOUT_MS));
+    } catch (error) {
+      if (!isLockTimeout(error)) return this.flushLocked(members);
+      if (this.stuck.size >= MOST_STUCK) {
+        for (const member of members) member.reject(asBusy(error));
+        return;
+      }
+      this.stuck.set(organizationId, members);
+      void this.waitForStuck(organizationId);
+    }
+  }
+
+  private joinStuck(member: Waiting): boolean {
+    const waiting = this.stuck.get(member.operation.organizationId);
+    waiting?.push(member);
+    return waiting !== undefined;
+  }
+
+  /** Beside the lanes, on a connection of its own, until the lock is to be had or has been waited for long enough. */
+  private async waitForStuck(organizationId: string): Promise<void> {
+    for (;;) {
+      const members = this.stuck.get(organizationId)?.splice(0, MOST_IN_FLUSH) ?? [];
+      if (members.length === 0) break;
+      await this.flushLocked(members);
+    }
+    this.stuck.delete(organizationId);
   }
 
   // ── The quick way ────────────────────────────────────────────────────────────────────────────────────────────
 
   /** @returns those that have to go the locked way */
-  private async flushQuickly(batch: Waiting[]): Promise<Waiting[]> {
+  private async flushQuickly(batch: Waiting[], via: pg.Pool | pg.PoolClient, entered: string[]): Promise<Waiting[]> {
     const rateCard = await this.rateCard();
     const groups = byOrganization(batch);
     const refusedKeys = await this.recall(groups, rateCard);
@@ -195,7 +301,8 @@ export class GroupCommit {
         continue;
       }
       const account = new Account(known.state, newTransactionId);
-      this.inFlight.add(organizationId);
+      this.enter(organizationId);
+      entered.push(organizationId);
       const outcomes = decideAll(account, members, rateCard, null, NO_KEYS);
       decided.push({ account, members, outcomes });
     }
@@ -203,7 +310,7 @@ export class GroupCommit {
     // In the order of ids, as everybody locks.
     decided.sort((a, b) => (a.account.state.organizationId < b.account.state.organizationId ? -1 : 1));
     const accounts = decided.map((one) => one.account);
-    const result = await this.pool().query<{ refused: { epoch?: true; written?: number[]; known?: number[] } | null }>(
+    const result = await via.query<{ refused: { epoch?: true; written?: number[]; known?: number[] } | null }>(
       FLUSH,
       writeParameters(accounts, rateCard.epoch),
     );
@@ -216,6 +323,7 @@ export class GroupCommit {
     for (const [index, { account, members, outcomes }] of decided.entries()) {
       if (written === null || written.has(index + 1)) {
         settleState(account);
+        this.remembered.keepWithinBounds(account.state);
         answerAll(members, outcomes);
         this.contended.noteQuick(account.state.organizationId);
       } else {
@@ -241,13 +349,15 @@ export class GroupCommit {
       }
     }
     if (unknown.length === 0 && keys.size === 0) return NO_KEYS;
+    const asked = this.remembered.nextTick();
     const { rows } = await this.pool().query<{ peek: States }>("SELECT ledger_peek($1, $2) AS peek", [
       `{${unknown.join(",")}}`,
       `{${[...keys].join(",")}}`,
     ]);
-    for (const state of rows[0]?.peek.states ?? []) if (!state.deleted) this.remembered.keep(readAccount(state));
+    const known = (rows[0]?.peek.states ?? []).filter((state) => !state.deleted);
     const revoked = new Set<string | null>(rows[0]?.peek.revoked ?? []);
-    for (const key of keys) if (!revoked.has(key)) this.remembered.keepKey(key);
+    for (const state of known) this.remembered.keep(readAccount(state), asked);
+    for (const key of keys) if (!revoked.has(key)) this.remembered.keepKey(key, asked);
     return revoked;
   }
 
@@ -273,10 +383,11 @@ export class GroupCommit {
     let error: unknown;
     for (let attempt = 1; attempt <= PASSING_TRIES; attempt++) {
       try {
-        return answerAll(batch, await this.lockAndWrite(batch));
+        return answerAll(batch, await this.lockAndWrite(batch, LOCK_TIMEOUT_MS));
       } catch (failure) {
         error = failure;
       }
+      if (isLockTimeout(error)) break;
       // All together: one after the other they would wait out an outage one after the other.
       if (!isPassing(error)) break;
       if (attempt < PASSING_TRIES) await sleep(20 * 4 ** attempt * (0.5 + Math.random()));
@@ -289,13 +400,15 @@ export class GroupCommit {
     for (const member of batch) await this.flushLocked([member]);
   }
 
-  private async lockAndWrite(batch: Waiting[]): Promise<Outcome[]> {
+  private async lockAndWrite(batch: Waiting[], lockTimeoutMs: string): Promise<Outcome[]> {
     const client = await this.pool().connect();
     // Unheard, a connection that breaks between two statements would end the process; the next statement tells of it.
     client.on("error", ignore);
     let failed = true;
     try {
-      await client.query("BEGIN; SET LOCAL ROLE billfold_platform");
+      await client.query(
+        `BEGIN; SET LOCAL ROLE billfold_platform; SET LOCAL lock_timeout = ${lockTimeoutMs}; SET LOCAL idle_in_transaction_session_timeout = ${IDLE_TIMEOUT_MS}`,
+      );
       const outcomes = await this.decideUnderLock(client, batch);
       await client.query("COMMIT");
       failed = false;
@@ -483,6 +596,6 @@ const shared = globalThis as typeof globalThis & { billfoldGroupCommit?: GroupCo
 
 /** The process's queue. */
 export function groupCommit(): GroupCommit {
-  shared.billfoldGroupCommit ??= new GroupCommit(database);
+  shared.billfoldGroupCommit ??= new GroupCommit(database, pipelines);
   return shared.billfoldGroupCommit;
 }

@@ -26,17 +26,25 @@ export class Remembered {
     return found;
   }
 
-  keep(state: AccountState): void {
-    if (state.lots.length + state.holds.size > MOST_PARTS) {
-      this.accounts.delete(state.organizationId);
-      return;
-    }
-    this.accounts.set(state.organizationId, { state, loaded: ++this.tick });
+  /** A number for a question that is about to be asked; what it brings is as old as the question. */
+  nextTick(): number {
+    this.tick += 1;
+    return this.tick;
+  }
+
+  keep(state: AccountState, loaded: number = this.nextTick()): void {
+    this.accounts.set(state.organizationId, { state, loaded });
+    this.keepWithinBounds(state);
     if (this.accounts.size <= MOST_ACCOUNTS) return;
     for (const oldest of this.accounts.keys()) {
       this.accounts.delete(oldest);
       break;
     }
+  }
+
+  /** Forgets an account that has grown too large to be kept. */
+  keepWithinBounds(state: AccountState): void {
+    if (state.lots.length + state.holds.size > MOST_PARTS) this.accounts.delete(state.organizationId);
   }
 
   forget(organizationId: string): void {
@@ -57,16 +65,16 @@ export class Remembered {
   }
 
   /**
-   * Whether an API key was seen valid after an account was loaded. A key that is revoked later raises the account's version,
+   * Whether an API key was seen valid when an account was loaded, or later. A key that is revoked later raises the account's version,
    * or the epoch, so the write itself will tell.
    */
   isKeyValidFor(apiKeyId: string, loaded: number): boolean {
-    return (this.keys.get(apiKeyId) ?? -1) > loaded;
+    return (this.keys.get(apiKeyId) ?? -1) >= loaded;
   }
 
-  keepKey(apiKeyId: string): void {
+  keepKey(apiKeyId: string, asked: number): void {
     if (this.keys.size >= MOST_KEYS) this.keys.clear();
-    this.keys.set(apiKeyId, ++this.tick);
+    this.keys.set(apiKeyId, asked);
   }
 }
 

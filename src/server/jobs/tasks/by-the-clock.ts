@@ -1,7 +1,9 @@
 // What is due by the clock: expiries, ends of leases, monthly slices of allowances, and events that were left behind.
+import { settleAccountAlerts } from "~/server/billing/alerts";
 import { grantDueSlices } from "~/server/billing/allowances";
 import { expireLots, listOrganizationsWithDueLots } from "~/server/billing/credits";
 import { now } from "~/server/clock";
+import { asPlatform } from "~/server/db";
 import { log } from "~/server/log";
 import { listEventsToProcess, processEvent } from "~/server/webhooks/process";
 
@@ -23,6 +25,12 @@ export async function expireCredits(): Promise<void> {
       log.error("lots and leases were not ended", { organizationId, error });
     }
   }
+}
+
+/** Opens and closes the alerts of accounts whose state has changed in a take or a grant. */
+export async function settleAlerts(): Promise<void> {
+  const at = now();
+  await asPlatform((tx) => settleAccountAlerts(tx, at));
 }
 
 /** Grants the monthly slices of longer periods. */

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { actorName } from "~/server/auth/actor";
 import { adjustCredits } from "~/server/billing/adjustments";
 import { grantCredits } from "~/server/billing/credits";
-import { idempotencyKey, instant, line, positiveCredits, signedCredits } from "../../inputs";
+import { id, idempotencyKey, instant, line, positiveCredits, signedCredits } from "../../inputs";
 import { organizationInput, platformProcedure } from "../../trpc";
 
 export const grantingProcedures = {
@@ -36,7 +36,7 @@ export const grantingProcedures = {
     .input(
       organizationInput.extend({
         amount: signedCredits,
-        grantId: z.uuid().nullish(),
+        grantId: id.nullish(),
         reason: line(200),
         idempotencyKey,
       }),

@@ -3,13 +3,13 @@ import { z } from "zod";
 import { actorName } from "~/server/auth/actor";
 import { roleIn } from "~/server/billing/access";
 import { transferCredits } from "~/server/billing/transfers";
-import { idempotencyKey, line, positiveCredits } from "../../inputs";
+import { id, idempotencyKey, line, positiveCredits } from "../../inputs";
 import { organizationProcedure } from "../../trpc";
 
 export const transferProcedures = {
   /** For the platform, and for who may give in the one organization and belongs to the other. */
   transfer: organizationProcedure("credits:transfer")
-    .input(z.object({ toOrganizationId: z.uuid(), amount: positiveCredits, reason: line(200), idempotencyKey }))
+    .input(z.object({ toOrganizationId: id, amount: positiveCredits, reason: line(200), idempotencyKey }))
     .mutation(async ({ ctx, input }) => {
       const { actor, organizationId, role, now } = ctx;
       // A stranger's organization is as unknown as one that does not exist.
