@@ -134,7 +134,7 @@ describe("the procedures", () => {
       burnOrder: "purchased_first",
       trialAvailable: true,
       role: "member",
-      capabilities: ["billing:view", "credits:consume", "members:view"],
+      capabilities: ["billing:view", "credits:consume", "credits:release", "members:view"],
     });
     expect(await read(serviceOf(tenant.id))).toMatchObject({ role: "service" });
     expect(await read(serviceOf(null))).toMatchObject({ role: "platform" });

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { raiseAlert } from "~/server/billing/alerts";
 import { createApiKey } from "~/server/billing/api-keys";
 import { inviteMember } from "~/server/billing/invitations";
+import { rollUpUsage } from "~/server/billing/usage-rollups";
 import { asOrganization, asPlatform } from "~/server/db";
 import { newId } from "~/server/db/keys";
 import { type Billing, callAs, openBilling, quietLogs } from "../setup/billing";
@@ -53,18 +54,32 @@ async function liveTenant(name: string) {
   });
   await billing.pay(url);
   await billing.settle();
+  await callAs(tenant.owner).budgets.create({
+    organizationId: id,
+    scope: "member",
+    subject: tenant.owner.userId,
+    window: "day",
+    limit: 1000,
+  });
   await callAs(tenant.owner).credits.consume({
     organizationId: id,
     eventName: "api_call_basic",
     quantity: 5,
     idempotencyKey: "first",
   });
+  await callAs(tenant.owner).gifts.create({ organizationId: id, amount: 5, idempotencyKey: "gift" });
+  await rollUpUsage(id);
   await asPlatform(async (tx) => {
     await tx.creditEventOverride.create({
       data: { organizationId: id, eventId: event?.id ?? "", cost: 3n, createdAt: NOW },
     });
     await raiseAlert(tx, { organizationId: id, kind: "payment_failed", subject: "sub_x", message: "x" }, NOW);
     await tx.syncLock.create({ data: { organizationId: id, holder: newId(NOW), expiresAt: NOW } });
+    const bulk = { fileHash: id, name: "thanks.csv", reason: "Thanks", rows: 1, createdBy: "tests", createdAt: NOW };
+    const { id: bulkId } = await tx.bulkGrant.create({ data: { ...bulk, status: "running" } });
+    await tx.bulkGrantRow.create({
+      data: { bulkId, line: 1, organizationId: id, amount: 1n, source: "promotion", status: "pending" },
+    });
   });
   return tenant;
 }
