@@ -1,6 +1,6 @@
 // Stripe's deliveries made by hand, in an order of the test's choosing, and what became of them.
 import type Stripe from "stripe";
-import { LISTENED_EVENTS } from "~/server/stripe/events";
+import { targetOf } from "~/server/stripe/events";
 import type { App } from "../../setup/app";
 import { delivery, type Sql } from "../../setup/billing";
 import { until } from "./until";
@@ -20,8 +20,9 @@ export function sendEvent(app: App, event: Stripe.Event, secret?: string): Promi
 /** What Stripe would send about a customer, oldest first. */
 export async function eventsOf(stripe: Stripe, customer: string): Promise<Stripe.Event[]> {
   const found: Stripe.Event[] = [];
-  for await (const event of stripe.events.list({ types: Object.keys(LISTENED_EVENTS), limit: 100 })) {
-    if ((event.data.object as { customer?: unknown }).customer === customer) found.push(event);
+  for await (const event of stripe.events.list({ limit: 100 })) {
+    if (targetOf(event.type) !== null && (event.data.object as { customer?: unknown }).customer === customer)
+      found.push(event);
   }
   return found.reverse();
 }
