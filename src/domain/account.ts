@@ -261,6 +261,13 @@ export class Account {
     return this.state.lots.find((lot) => lot.id === id);
   }
 
+  /** A lot that the decision cannot be without: one of an open hold is open, and the others were loaded for it. */
+  requireLot(id: string): AccountLot {
+    const lot = this.findLot(id);
+    invariant(lot, "a lot that is to be moved is loaded");
+    return lot;
+  }
+
   /** Brings a lot into the decision that holds nothing any more and was therefore not loaded. */
   addKnownLot(lot: AccountLot): void {
     if (!this.findLot(lot.id)) this.insert(lot);

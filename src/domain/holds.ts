@@ -3,7 +3,7 @@ import { type Account, type AccountHold, type AccountLot, type Cause, type Ledge
 import { budgetsOf, chargeBudgets, freeBudgets, requireBudget } from "./budgets";
 import { settleAccount } from "./claims";
 import { type Credits, insufficient, toCredits } from "./credits";
-import { BillingError, invariant } from "./errors";
+import { BillingError } from "./errors";
 import type { PricedEvent } from "./rate-card";
 import { requireSpendable } from "./spending";
 
@@ -19,16 +19,17 @@ export interface HoldRequest {
 
 /**
  * Sets credits aside, from the lots in burn order. A lot that expires later stays good for its hold.
- * @param parts what to set aside of which lots; in burn order where it is left out
+ * @param named what to set aside of which lots; in burn order where it is left out
  * @throws BillingError INSUFFICIENT_CREDITS, BUDGET_EXCEEDED, ACCOUNT_SUSPENDED; the account is unchanged then
  */
 export function hold(
   account: Account,
   request: HoldRequest,
-  parts: { lot: AccountLot; amount: Credits }[] = takeFree(account, request),
+  named?: { lot: AccountLot; amount: Credits }[],
 ): LedgerRow {
   const { cause, amount, at } = request;
   requireSpendable(account);
+  const parts = named ?? account.take(amount, at);
   const budgets = request.kind === "gift" ? [] : budgetsOf(account.state.budgets, cause);
   const createdAt = account.rowInstant(at);
   requireBudget(budgets, amount, createdAt);
@@ -59,11 +60,6 @@ export function hold(
     holdId: held.id,
     at,
   });
-}
-
-function takeFree(account: Account, request: HoldRequest): { lot: AccountLot; amount: Credits }[] {
-  requireSpendable(account);
-  return account.take(request.amount, request.at);
 }
 
 export interface Capture {
@@ -105,8 +101,7 @@ export function capture(account: Account, { holdId, cost, event, quantity, cause
     open -= taken;
     if (taken < amount) left.push([grantId, amount - taken]);
     if (taken === 0) continue;
-    const lot = account.findLot(grantId);
-    invariant(lot, "a lot of an open hold is open");
+    const lot = account.requireLot(grantId);
     entries.set(lot, { lot, amount: -taken, held: -taken });
   }
   for (const part of parts) {
@@ -185,8 +180,7 @@ export function requireOpenHold(
 /** @param endedAt a lease ends at its own instant, whenever that is noticed */
 function end(account: Account, held: AccountHold, cause: Cause, at: Date, endedAt: Date): void {
   const entries = held.lots.map(([grantId, amount]) => {
-    const lot = account.findLot(grantId);
-    invariant(lot, "a lot of an open hold is open");
+    const lot = account.requireLot(grantId);
     return { lot, amount: 0, held: -amount };
   });
   freeBudgets(account, held.budgets, held.remaining);

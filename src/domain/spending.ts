@@ -3,7 +3,7 @@ import { type Account, type Cause, type LedgerRow, ownCause } from "./account";
 import { budgetsOf, chargeBudgets, freeBudgets, requireBudget, windowsOf } from "./budgets";
 import { settleAccount } from "./claims";
 import { type Credits, isExpired } from "./credits";
-import { BillingError, invariant } from "./errors";
+import { BillingError } from "./errors";
 import type { PricedEvent } from "./rate-card";
 
 /** @throws BillingError ACCOUNT_SUSPENDED while the platform has stopped all spending */
@@ -77,8 +77,7 @@ export function reverse(account: Account, taken: Taken, amount: Credits | null, 
   for (const part of [...taken.lots].reverse()) {
     const given = Math.min(open, part.amount);
     if (given === 0) continue;
-    const lot = account.findLot(part.grantId);
-    invariant(lot, "the lots of a take are loaded for its reversal");
+    const lot = account.requireLot(part.grantId);
     entries.push({ lot, amount: given });
     open -= given;
   }

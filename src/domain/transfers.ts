@@ -167,8 +167,7 @@ export function endGift(account: Account, gift: AccountHold, cause: Cause, at: D
 
 function partsOf(account: Account, gift: AccountHold): TransferredPart[] {
   return gift.lots.map(([grantId, amount]) => {
-    const lot = account.findLot(grantId);
-    invariant(lot, "a lot of an open hold is open");
+    const lot = account.requireLot(grantId);
     return { lot, amount: toCredits(amount) };
   });
 }

@@ -2,44 +2,19 @@
 // given back or expires in between, the account keeps its laws and ends where the last truth puts it.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Account, type AccountLot, type Cause, type SpentPolicy } from "~/domain/account";
+import type { Account, AccountLot, Cause, SpentPolicy } from "~/domain/account";
 import { type Claim, claim, claimsOn, type PaymentTruth, shortOf } from "~/domain/claims";
 import { type Credits, toCredits } from "~/domain/credits";
 import { BillingError } from "~/domain/errors";
 import { grant } from "~/domain/granting";
 import { capture, hold, release } from "~/domain/holds";
 import { consume, expire, reverse } from "~/domain/spending";
+import { EVENT, emptyAccount, minutesLater as later, NOW } from "../setup/accounts";
 
-const NOW = new Date("2026-03-10T09:30:00.000Z");
-const later = (minutes: number) => new Date(NOW.getTime() + minutes * 60_000);
-const EVENT = { id: "event", name: "call", cost: toCredits(1), perUnits: 1, version: 1 };
 const POLICIES = ["clamp", "debt", "suspend"] as const;
 
 let made = 0;
 const cause = (): Cause => ({ key: { space: "caller", key: `key-${++made}`, requestHash: "hash" }, actor: "test" });
-
-function open(spentPolicy: SpentPolicy): Account {
-  const state = {
-    organizationId: "northwind",
-    version: 0,
-    epoch: 1,
-    deleted: false,
-    burnOrder: "purchased_first" as const,
-    spentPolicy,
-    suspended: false,
-    balance: 0,
-    held: 0,
-    debt: 0,
-    lastSeq: 0,
-    lastAt: null,
-    lastHash: null,
-    lots: [],
-    holds: new Map(),
-    budgets: [],
-    overrides: [],
-  };
-  return new Account(state, (_at, seq) => `row-${seq}`);
-}
 
 /** A world in which payment A paid for lots "a…", payment B for lots "b…", and nobody for "c". */
 class World {
@@ -47,7 +22,7 @@ class World {
   at = NOW;
 
   constructor(policy: SpentPolicy) {
-    this.account = open(policy);
+    this.account = emptyAccount({ organizationId: "northwind", spentPolicy: policy });
   }
 
   give(id: string, amount: number, expiresAt: Date | null = null): AccountLot {

@@ -2,7 +2,7 @@
 // whatever else happens to the credits meanwhile.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Account, type AccountLot, type Cause, type LedgerRow, type NewLot, type SpentPolicy } from "~/domain/account";
+import type { Account, AccountLot, Cause, LedgerRow, NewLot, SpentPolicy } from "~/domain/account";
 import { type ClaimTarget, claim, claimsOn, type DebtPayer } from "~/domain/claims";
 import { type GrantSource, toCredits } from "~/domain/credits";
 import { BillingError } from "~/domain/errors";
@@ -23,38 +23,12 @@ import {
   takeGift,
   transferableCredits,
 } from "~/domain/transfers";
+import { EVENT, emptyAccount, nextId as id, minutesLater as later, NOW } from "../setup/accounts";
 
-const NOW = new Date("2026-03-10T09:30:00.000Z");
-const later = (minutes: number) => new Date(NOW.getTime() + minutes * 60_000);
-const EVENT = { id: "event", name: "call", cost: toCredits(1), perUnits: 1, version: 1 };
-
-let made = 0;
-const id = (what: string) => `${what}-${String(++made).padStart(6, "0")}`;
 const cause = (): Cause => ({ key: { space: "caller", key: id("key"), requestHash: "hash" }, actor: "test" });
 
 function account(organizationId = "giver", spentPolicy: SpentPolicy = "clamp"): Account {
-  return new Account(
-    {
-      organizationId,
-      version: 0,
-      epoch: 1,
-      deleted: false,
-      burnOrder: "purchased_first",
-      spentPolicy,
-      suspended: false,
-      balance: 0,
-      held: 0,
-      debt: 0,
-      lastSeq: 0,
-      lastAt: null,
-      lastHash: null,
-      lots: [],
-      holds: new Map(),
-      budgets: [],
-      overrides: [],
-    },
-    (_at, seq) => `${organizationId}-${seq}`,
-  );
+  return emptyAccount({ organizationId, spentPolicy });
 }
 
 function lot(amount: number, change: Partial<NewLot> = {}): NewLot {

@@ -3,7 +3,7 @@
 import { type FormEvent, type ReactNode, useId, useState } from "react";
 import { Button } from "../ui/button";
 import { ConfirmDialog } from "../ui/confirm-dialog";
-import { Dialog } from "../ui/dialog";
+import { Dialog, FormButtons } from "../ui/dialog";
 import { Field } from "../ui/field";
 import { Input } from "../ui/input";
 import { TextButton } from "../ui/link-button";
@@ -166,12 +166,7 @@ export function CreateApiKeyDialog({
             Done
           </Button>
         ) : (
-          <>
-            <Button onClick={() => change(false)}>Cancel</Button>
-            <Button type="submit" form={formId} variant="primary" loading={busy}>
-              Create key
-            </Button>
-          </>
+          <FormButtons formId={formId} submit="Create key" busy={busy} onCancel={() => change(false)} />
         )
       }
     >

@@ -3,7 +3,7 @@
 import { type FormEvent, type ReactNode, useId, useState } from "react";
 import { Button } from "../ui/button";
 import { ConfirmDialog } from "../ui/confirm-dialog";
-import { Dialog } from "../ui/dialog";
+import { Dialog, FormButtons } from "../ui/dialog";
 import { Field } from "../ui/field";
 import { Input } from "../ui/input";
 import { TextButton } from "../ui/link-button";
@@ -155,14 +155,7 @@ function ChangeBudgetDialog({ budget, name, onChange, describeError }: ChangeBud
       trigger={<TextButton aria-label={`Change the budget of ${name}`}>Change</TextButton>}
       title={`Budget of ${name}`}
       description={`${creditsInWords(used, locale)} are used ${window === "total" ? "so far" : window === "day" ? "today" : "this month"}; they stay counted.`}
-      footer={
-        <>
-          <Button onClick={() => form.turn(false)}>Cancel</Button>
-          <Button type="submit" form={formId} variant="primary" loading={form.busy}>
-            Change limit
-          </Button>
-        </>
-      }
+      footer={<FormButtons formId={formId} submit="Change limit" busy={form.busy} onCancel={() => form.turn(false)} />}
     >
       <form id={formId} onSubmit={(event) => form.submit(event, () => onChange(Number(limit)))} className="grid gap-4">
         <LimitField value={limit} onChange={setLimit} window={window} error={form.error} />
@@ -225,14 +218,7 @@ export function CreateBudgetDialog({ subjects, onCreate, describeError, trigger 
       trigger={trigger ?? <Button>Create budget</Button>}
       title="Create budget"
       description="A part of the organization may then spend so many credits and no more. Nothing is set aside for it."
-      footer={
-        <>
-          <Button onClick={() => turn(false)}>Cancel</Button>
-          <Button type="submit" form={formId} variant="primary" loading={form.busy}>
-            Create budget
-          </Button>
-        </>
-      }
+      footer={<FormButtons formId={formId} submit="Create budget" busy={form.busy} onCancel={() => turn(false)} />}
     >
       <form
         id={formId}

@@ -4,7 +4,7 @@ import { type FormEvent, type ReactNode, useId, useRef, useState } from "react";
 import { Button } from "../ui/button";
 import { ConfirmDialog } from "../ui/confirm-dialog";
 import { CopyField } from "../ui/copy-field";
-import { Dialog } from "../ui/dialog";
+import { Dialog, FormButtons } from "../ui/dialog";
 import { Field } from "../ui/field";
 import { Input } from "../ui/input";
 import { TextButton } from "../ui/link-button";
@@ -183,12 +183,7 @@ export function GiftDialog({ transferable, onGive, describeError, trigger }: Gif
             Done
           </Button>
         ) : (
-          <>
-            <Button onClick={() => turn(false)}>Cancel</Button>
-            <Button type="submit" form={formId} variant="primary" loading={busy}>
-              Make gift
-            </Button>
-          </>
+          <FormButtons formId={formId} submit="Make gift" busy={busy} onCancel={() => turn(false)} />
         )
       }
     >

@@ -3,7 +3,7 @@
 import { type FormEvent, type ReactNode, useId, useState } from "react";
 import { Button } from "../ui/button";
 import { ConfirmDialog } from "../ui/confirm-dialog";
-import { Dialog } from "../ui/dialog";
+import { Dialog, FormButtons } from "../ui/dialog";
 import { Field } from "../ui/field";
 import { Input } from "../ui/input";
 import { TextButton } from "../ui/link-button";
@@ -141,14 +141,7 @@ export function InviteDialog({
       trigger={trigger ?? <Button>Invite member</Button>}
       title="Invite member"
       description="They get a mail with a link that is good for seven days."
-      footer={
-        <>
-          <Button onClick={() => setOpen(false)}>Cancel</Button>
-          <Button type="submit" form={formId} variant="primary" loading={busy}>
-            Send invitation
-          </Button>
-        </>
-      }
+      footer={<FormButtons formId={formId} submit="Send invitation" busy={busy} onCancel={() => setOpen(false)} />}
     >
       <form id={formId} onSubmit={submit} className="grid gap-4">
         <Field label="Email" error={error}>

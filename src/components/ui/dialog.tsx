@@ -3,6 +3,7 @@
 import { X } from "lucide-react";
 import { Dialog as RadixDialog } from "radix-ui";
 import type { ReactNode } from "react";
+import { Button } from "./button";
 
 export const scrimClass = "fixed inset-0 z-40 bg-scrim float-in";
 export const sheetClass =
@@ -52,6 +53,29 @@ export function DialogFooter({ children }: { children: ReactNode }) {
     <div className="flex flex-wrap justify-end gap-2 border-t border-line px-5 py-3 max-sm:px-4 max-sm:[&>*]:flex-1">
       {children}
     </div>
+  );
+}
+
+/** The buttons of a dialog that is a form: one goes back, the other sends the form. */
+export function FormButtons({
+  formId,
+  submit,
+  busy,
+  onCancel,
+}: {
+  formId: string;
+  /** What sending it does: "Create key". */
+  submit: string;
+  busy: boolean;
+  onCancel: () => void;
+}) {
+  return (
+    <>
+      <Button onClick={onCancel}>Cancel</Button>
+      <Button type="submit" form={formId} variant="primary" loading={busy}>
+        {submit}
+      </Button>
+    </>
   );
 }
 

@@ -8,21 +8,7 @@ import { asOrganization, type Transaction } from "../db";
 import { seqOfTransactionId } from "../db/keys";
 import { seqAt } from "./ledger/instants";
 import { type LotOrigin, originsOf } from "./lot-origins";
-
-/** A row, in short. */
-export interface RowSummary {
-  id: string;
-  seq: number;
-  type: TransactionType;
-  amount: number;
-  held: number;
-  debt: number;
-  balanceAfter: number;
-  eventName: string | null;
-  quantity: number | null;
-  reason: string | null;
-  createdAt: Date;
-}
+import { type RowSummary, type StoredTransaction, summaryOf } from "./transactions";
 
 export interface ExplainedTransaction extends RowSummary {
   kind: "transaction";
@@ -137,24 +123,6 @@ export function explainTransaction(organizationId: string, transactionId: string
   });
 }
 
-type StoredRow = NonNullable<Awaited<ReturnType<Transaction["creditTransaction"]["findFirst"]>>>;
-
-function summaryOf(row: StoredRow): RowSummary {
-  return {
-    id: row.id,
-    seq: Number(row.seq),
-    type: row.type,
-    amount: Number(row.amount),
-    held: Number(row.held),
-    debt: Number(row.debt),
-    balanceAfter: toCredits(row.balanceAfter),
-    eventName: row.eventName,
-    quantity: row.quantity === null ? null : Number(row.quantity),
-    reason: row.reason,
-    createdAt: row.createdAt,
-  };
-}
-
 const CAUSES: Record<TransactionType, string> = {
   grant: "Credits came with the subscription",
   purchase: "Credits were bought",
@@ -172,7 +140,7 @@ const CAUSES: Record<TransactionType, string> = {
 };
 
 /** Why there is a row, in a sentence: what it is, and what its own words say. */
-function causeInWords(row: StoredRow, corrected: StoredRow | null): string {
+function causeInWords(row: StoredTransaction, corrected: StoredTransaction | null): string {
   const what = CAUSES[row.type];
   if (row.type === "consume") {
     const event =
@@ -210,7 +178,7 @@ async function movedLots(tx: Transaction, organizationId: string, seq: bigint): 
 }
 
 /** The rate of a row: its numbers are the row's own; the rate card only adds whose it was and since when. */
-async function rateOf(tx: Transaction, row: StoredRow): Promise<ExplainedTransaction["rate"]> {
+async function rateOf(tx: Transaction, row: StoredTransaction): Promise<ExplainedTransaction["rate"]> {
   if (row.eventId === null || row.unitCost === null) return null;
   const cost = toCredits(row.unitCost);
   const perUnits = Number(row.perUnits ?? 1n);

@@ -6,26 +6,13 @@ import { type CsvCell, csvLine } from "~/domain/csv";
 import { BillingError } from "~/domain/errors";
 import { asOrganization, type Transaction } from "../db";
 import { seqBefore } from "./ledger/instants";
+import { type RowSummary, summaryOf } from "./transactions";
 
 export interface StatementRange {
   organizationId: string;
   /** From this instant on, to before that one. */
   from: Date;
   to: Date;
-}
-
-export interface StatementRow {
-  id: string;
-  seq: number;
-  type: TransactionType;
-  amount: number;
-  held: number;
-  debt: number;
-  balanceAfter: number;
-  eventName: string | null;
-  quantity: number | null;
-  reason: string | null;
-  createdAt: Date;
 }
 
 export interface StatementTotals {
@@ -44,7 +31,7 @@ export interface Statement {
   /** With the first page only. */
   totals: StatementTotals | null;
   /** Oldest first. */
-  items: StatementRow[];
+  items: RowSummary[];
   nextCursor: number | null;
 }
 
@@ -65,19 +52,7 @@ export function getStatement(query: StatementRange & { cursor: number | null; li
       opening: { balance: await balanceAt(tx, organizationId, bounds.first), seq: Number(bounds.first) },
       closing: { balance: await balanceAt(tx, organizationId, bounds.last), seq: Number(bounds.last) },
       totals: cursor === null ? await totalsOf(tx, organizationId, bounds) : null,
-      items: rows.map((row) => ({
-        id: row.id,
-        seq: Number(row.seq),
-        type: row.type,
-        amount: Number(row.amount),
-        held: Number(row.held),
-        debt: Number(row.debt),
-        balanceAfter: toCredits(row.balanceAfter),
-        eventName: row.eventName,
-        quantity: row.quantity === null ? null : Number(row.quantity),
-        reason: row.reason,
-        createdAt: row.createdAt,
-      })),
+      items: rows.map(summaryOf),
       nextCursor: nextOf(rows, bounds),
     };
   });

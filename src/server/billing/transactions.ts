@@ -11,7 +11,8 @@ import { displayNames } from "./members";
 const LIKE_SIGNS = /[\\%_]/g;
 const USER = /^user:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 
-export interface TransactionRow {
+/** A row, in short. */
+export interface RowSummary {
   id: string;
   /** Number of the row in the organization's ledger. */
   seq: number;
@@ -23,8 +24,12 @@ export interface TransactionRow {
   balanceAfter: number;
   eventName: string | null;
   quantity: number | null;
-  unitCost: number | null;
   reason: string | null;
+  createdAt: Date;
+}
+
+export interface TransactionRow extends RowSummary {
+  unitCost: number | null;
   /** What caused it, where that is an object of somebody else: a refund, a dispute, the other side of a transfer. */
   reference: string | null;
   /** Inside the organization: what it was spent for. */
@@ -36,7 +41,6 @@ export interface TransactionRow {
   holdEventName: string | null;
   /** How many lots it touched. */
   lots: number;
-  createdAt: Date;
 }
 
 /** A page of the ledger, newest first. The cursor is the `seq` of the last row of the page before. */
@@ -89,7 +93,8 @@ export function listTransactions(query: {
   });
 }
 
-type StoredTransaction = NonNullable<Awaited<ReturnType<Transaction["creditTransaction"]["findFirst"]>>>;
+/** A row as it is stored. */
+export type StoredTransaction = NonNullable<Awaited<ReturnType<Transaction["creditTransaction"]["findFirst"]>>>;
 
 interface RowNames {
   keys: Map<string, string>;
@@ -124,7 +129,8 @@ function actorInWords({ actor, apiKeyId }: StoredTransaction, names: RowNames): 
   return "Platform";
 }
 
-function toTransactionRow(row: StoredTransaction, names: RowNames, lots: number): TransactionRow {
+/** A stored row, in short. */
+export function summaryOf(row: StoredTransaction): RowSummary {
   return {
     id: row.id,
     seq: Number(row.seq),
@@ -135,15 +141,21 @@ function toTransactionRow(row: StoredTransaction, names: RowNames, lots: number)
     balanceAfter: toCredits(row.balanceAfter),
     eventName: row.eventName,
     quantity: row.quantity === null ? null : Number(row.quantity),
-    unitCost: row.unitCost === null ? null : Number(row.unitCost),
     reason: row.reason,
+    createdAt: row.createdAt,
+  };
+}
+
+function toTransactionRow(row: StoredTransaction, names: RowNames, lots: number): TransactionRow {
+  return {
+    ...summaryOf(row),
+    unitCost: row.unitCost === null ? null : Number(row.unitCost),
     reference: row.reference,
     project: row.project,
     apiKeyName: row.apiKeyId === null ? null : (names.keys.get(row.apiKeyId) ?? null),
     by: actorInWords(row, names),
     holdEventName: row.holdId === null ? null : (names.holds.get(row.holdId) ?? null),
     lots,
-    createdAt: row.createdAt,
   };
 }
 

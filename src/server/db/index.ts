@@ -28,6 +28,7 @@ const LIMITS = { maxWait: 15_000, timeout: 20_000 };
 // than a person would. Said in each transaction, since a pooler in between gives no sessions.
 export const LOCK_TIMEOUT_MS = "10000";
 export const IDLE_TIMEOUT_MS = "30000";
+const TIMEOUTS = Prisma.sql`set_config('lock_timeout', ${LOCK_TIMEOUT_MS}, true), set_config('idle_in_transaction_session_timeout', ${IDLE_TIMEOUT_MS}, true)`;
 
 const TRANSACTION_TIMED_OUT = "P2028";
 
@@ -37,8 +38,7 @@ const TRANSACTION_TIMED_OUT = "P2028";
  */
 export function asOrganization<T>(organizationId: string, work: (tx: Transaction) => Promise<T>): Promise<T> {
   return transaction(async (tx) => {
-    await tx.$queryRaw`SELECT set_config('role', 'billfold_app', true), set_config('app.organization_id', ${organizationId}, true),
-      set_config('lock_timeout', ${LOCK_TIMEOUT_MS}, true), set_config('idle_in_transaction_session_timeout', ${IDLE_TIMEOUT_MS}, true)`;
+    await tx.$queryRaw`SELECT set_config('role', 'billfold_app', true), set_config('app.organization_id', ${organizationId}, true), ${TIMEOUTS}`;
     return work(tx);
   });
 }
@@ -46,8 +46,7 @@ export function asOrganization<T>(organizationId: string, work: (tx: Transaction
 /** Runs `work` in a transaction as the platform, which sees every organization: webhooks, jobs, sign-in, admin. */
 export function asPlatform<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
   return transaction(async (tx) => {
-    await tx.$queryRaw`SELECT set_config('role', 'billfold_platform', true),
-      set_config('lock_timeout', ${LOCK_TIMEOUT_MS}, true), set_config('idle_in_transaction_session_timeout', ${IDLE_TIMEOUT_MS}, true)`;
+    await tx.$queryRaw`SELECT set_config('role', 'billfold_platform', true), ${TIMEOUTS}`;
     return work(tx);
   });
 }

@@ -362,8 +362,11 @@ export class GroupCommit {
   }
 
   private async rateCard(): Promise<RateCard> {
-    if (this.remembered.rateCard) return this.remembered.rateCard;
-    const { rows } = await this.pool().query<{ card: StoredRateCard }>("SELECT ledger_rate_card() AS card");
+    return this.remembered.rateCard ?? this.loadRateCard(this.pool());
+  }
+
+  private async loadRateCard(via: pg.Pool | pg.PoolClient): Promise<RateCard> {
+    const { rows } = await via.query<{ card: StoredRateCard }>("SELECT ledger_rate_card() AS card");
     invariant(rows[0], "the rate card answers");
     return this.remembered.keepRateCard(readRateCard(rows[0].card));
   }
@@ -371,10 +374,7 @@ export class GroupCommit {
   /** The rate card of an epoch that was read under the lock; the remembered one where it is of that epoch. */
   private async rateCardOf(client: pg.PoolClient, epoch: number | undefined): Promise<RateCard> {
     const known = this.remembered.rateCard;
-    if (known !== null && known.epoch === epoch) return known;
-    const { rows } = await client.query<{ card: StoredRateCard }>("SELECT ledger_rate_card() AS card");
-    invariant(rows[0], "the rate card answers");
-    return this.remembered.keepRateCard(readRateCard(rows[0].card));
+    return known !== null && known.epoch === epoch ? known : this.loadRateCard(client);
   }
 
   // ── The locked way ───────────────────────────────────────────────────────────────────────────────────────────

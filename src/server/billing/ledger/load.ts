@@ -1,25 +1,14 @@
 // From what the database's loading functions answer to the accounts, known rows and rate card that the rules work on.
-import type { AccountHold, AccountLot, AccountState, SpentPolicy, TransactionType } from "~/domain/account";
+import type { AccountHold, AccountLot, AccountState, TransactionType } from "~/domain/account";
 import type { Budget, BudgetScope, BudgetWindow } from "~/domain/budgets";
-import { type BurnOrder, compareLots, type GrantSource, toCredits } from "~/domain/credits";
+import { compareLots, type GrantSource, toCredits } from "~/domain/credits";
 import type { RatedEvent, RateOverride } from "~/domain/rate-card";
 
 type Ms = number;
 
-export interface StoredAccount {
-  organizationId: string;
-  version: number;
-  epoch: number;
-  deleted: boolean;
-  burnOrder: BurnOrder;
-  spentPolicy: SpentPolicy;
-  suspended: boolean;
-  balance: number;
-  held: number;
-  debt: number;
-  lastSeq: number;
+/** An account as `ledger_read` answers it: instants in milliseconds, and what is empty left out. */
+export interface StoredAccount extends Omit<AccountState, "lastAt" | "lots" | "holds" | "budgets" | "overrides"> {
   lastAt: Ms | null;
-  lastHash: string | null;
   lots: StoredLot[] | null;
   holds: StoredHold[] | null;
   budgets: [string, BudgetScope, string, BudgetWindow, number, number, [Ms, number][] | null][] | null;
