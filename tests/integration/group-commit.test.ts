@@ -67,7 +67,7 @@ async function remembering(amount = 100): Promise<{ queue: Queue; id: string }> 
   await take(queue, id);
   queue.asked();
   await take(queue, id);
-  expect(queue.asked(), "it does not load what it remembers").toEqual({ ledger_flush: 1 });
+  expect(queue.asked(), "it does not load what it remembers").toEqual({ ledger_write: 1 });
   return { queue, id };
 }
 
@@ -82,6 +82,13 @@ async function holdAccount(organizationId: string): Promise<{ release(): Promise
     await client.end();
   };
   return { release };
+}
+
+async function superuser(): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: app.database.superuserUrl });
+  await client.connect();
+  onTestFinished(() => client.end());
+  return client;
 }
 
 /** Waits until somebody waits for a lock in this database. */
@@ -213,6 +220,117 @@ describe("a call that the database cannot store", () => {
       }
     },
   );
+});
+
+// ── Two flushes at once ────────────────────────────────────────────────────────────────────────────────────
+
+describe("a flush that was decided on what the one before it would have written", () => {
+  /** Enough for two flushes, the second of which is sent while the first one waits. */
+  const CALLS = 100;
+
+  it("is not accepted where somebody else has changed the account instead", async () => {
+    const { queue, id } = await remembering(1000);
+    const client = await superuser();
+    await client.query("BEGIN");
+    // As revoking a key or setting a budget does: it is another account then, and no row tells of it.
+    await client.query("UPDATE credit_accounts SET version = version + 1 WHERE organization_id = $1", [id]);
+    queue.asked();
+    const calls = Array.from({ length: CALLS }, () => take(queue, id));
+    for (let sent = 0; sent < 2; await sleep(1)) sent += queue.asked().ledger_write ?? 0;
+    await client.query("COMMIT");
+    const answers = await Promise.all(calls);
+    expect(queue.asked(), "both were refused and decided again").toEqual({ ledger_open: 1, ledger_write: 1 });
+    expect(new Set(answers.map((answer) => answer.available)).size, "each take has its own place").toBe(CALLS);
+    expect((await expectLawfulLedger(app.sql, id)).balance).toBe(1000 - 2 - CALLS);
+  });
+
+  it("is accepted with it, and neither is decided twice", async () => {
+    const { queue, id } = await remembering(1000);
+    queue.asked();
+    const answers = await Promise.all(Array.from({ length: CALLS }, () => take(queue, id)));
+    expect(queue.asked()).toEqual({ ledger_write: 2 });
+    expect(answers.map((answer) => answer.available)).toEqual(Array.from({ length: CALLS }, (_, index) => 997 - index));
+    expect((await expectLawfulLedger(app.sql, id)).balance).toBe(1000 - 2 - CALLS);
+  });
+
+  it("is not refused where the account was not known before either of them", async () => {
+    const id = await tenantWith(1000);
+    const queue = oneProcess();
+    await Promise.all(Array.from({ length: CALLS }, () => take(queue, id)));
+    expect(queue.asked().ledger_open, "nobody had to lock").toBeUndefined();
+    expect((await expectLawfulLedger(app.sql, id)).balance).toBe(1000 - CALLS);
+  });
+});
+
+describe("an account that somebody keeps locked", () => {
+  /** Of one lane, so that each could stand in the other's way. */
+  async function inOneLane(): Promise<[string, string]> {
+    const laneOf = (id: string) => Number.parseInt(id.slice(-4), 16) % 2;
+    const first = await tenantWith(100);
+    for (;;) {
+      const second = await tenantWith(100);
+      if (laneOf(second) === laneOf(first)) return [first, second];
+    }
+  }
+
+  it("holds up its own callers, until it is free, and nobody else", async () => {
+    const [locked, free] = await inOneLane();
+    const queue = oneProcess();
+    await Promise.all([take(queue, locked), take(queue, free)]);
+    const account = await holdAccount(locked);
+    const waiting = Promise.all(Array.from({ length: 60 }, () => take(queue, locked)));
+    let answered = 0;
+    void waiting.then(() => {
+      answered += 60;
+    });
+    for (let round = 0; round < 5; round++) {
+      await Promise.all([take(queue, free), take(queue, free)]);
+      void take(queue, locked).then(() => {
+        answered += 1;
+      });
+    }
+    expect(answered).toBe(0);
+    await account.release();
+    await waiting;
+    while (answered < 65) await sleep(5);
+    expect((await expectLawfulLedger(app.sql, locked)).balance).toBe(100 - 66);
+    expect((await expectLawfulLedger(app.sql, free)).balance).toBe(100 - 11);
+  });
+});
+
+// ── Keys that are used again ───────────────────────────────────────────────────────────────────────────────
+
+describe("a swarm of calls that another process has answered", () => {
+  it("gives each its first answer, and the new calls among them theirs", async () => {
+    const ids = [await tenantWith(1000), await tenantWith(1000)];
+    const [queue, other] = processes(2);
+    if (!queue || !other) throw new Error("two processes");
+    const before = ids.flatMap((id) => Array.from({ length: 150 }, (_, index) => ({ id, key: `before ${index}` })));
+    const first = await Promise.all(before.map(({ id, key }) => take(other, id, { idempotencyKey: key })));
+    const again = before.map(({ id, key }) => take(queue, id, { idempotencyKey: key }));
+    const fresh = ids.flatMap((id) => Array.from({ length: 50 }, () => take(queue, id)));
+    expect(await Promise.all(again)).toEqual(first.map((answer) => ({ ...answer, replayed: true })));
+    expect((await Promise.all(fresh)).every((answer) => !answer.replayed)).toBe(true);
+    for (const id of ids) expect((await expectLawfulLedger(app.sql, id)).balance).toBe(800);
+    // It has learned to ask first: a swarm costs it no failed writes any more.
+    queue.asked();
+    await Promise.all(before.map(({ id, key }) => take(queue, id, { idempotencyKey: key })));
+    expect(queue.asked().ledger_write).toBeLessThan(30);
+  });
+});
+
+describe("a connection whose prepared statements are not there any more, as behind a pooler", () => {
+  it("costs nobody an answer", async () => {
+    const { queue, id } = await remembering(100);
+    for (const lane of queue.lanes) await lane.query("DEALLOCATE ALL");
+    expect(await take(queue, id)).toMatchObject({ consumed: 1, available: 97, replayed: false });
+    // It prepares none any more.
+    for (const lane of queue.lanes) await lane.query("DEALLOCATE ALL");
+    queue.asked();
+    expect(await take(queue, id)).toMatchObject({ consumed: 1, available: 96, replayed: false });
+    expect(queue.asked()).toEqual({ ledger_write: 1 });
+    expect((await expectLawfulLedger(app.sql, id)).balance).toBe(96);
+  });
 });
 
 // ── The bound ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -366,7 +484,7 @@ describe("what a process remembers of an account", () => {
   it("is used: a take is one exchange with the database", async () => {
     const { queue, id } = await remembering();
     for (let call = 0; call < 5; call++) await take(queue, id);
-    expect(queue.asked()).toEqual({ ledger_flush: 5 });
+    expect(queue.asked()).toEqual({ ledger_write: 5 });
     expect((await expectLawfulLedger(app.sql, id)).balance).toBe(93);
   });
 
@@ -450,7 +568,7 @@ describe("what a process remembers of an account", () => {
     await take(queue, id, change);
     queue.asked();
     await take(queue, id, change);
-    expect(queue.asked(), "the key is remembered too").toEqual({ ledger_flush: 1 });
+    expect(queue.asked(), "the key is remembered too").toEqual({ ledger_write: 1 });
     await revokeApiKey({ organizationId, apiKeyId: key.id, now: NOW });
     const results = await Promise.allSettled([take(queue, id, change), take(queue, id), take(queue, id, change)]);
     expect(results.map((result) => (result.status === "fulfilled" ? "ok" : codeOf(result.reason)))).toEqual([
@@ -489,7 +607,7 @@ describe("what a process remembers of an account", () => {
     queue.asked();
     for (const tenant of [late, id, late, id])
       expect(await take(queue, tenant, { eventName })).toMatchObject({ consumed: 5 });
-    expect(queue.asked()).toEqual({ ledger_flush: 4 });
+    expect(queue.asked()).toEqual({ ledger_write: 4 });
     await asPlatform((tx) => tx.creditEvent.update({ where: { id: event.id }, data: { active: false } }));
     expect(await take(queue, id, { eventName }).catch(codeOf)).toBe("INACTIVE_EVENT");
   });
@@ -506,7 +624,7 @@ describe("what a process remembers of an account", () => {
     await take(queue, second);
     queue.asked();
     await take(queue, second);
-    expect(queue.asked()).toEqual({ ledger_flush: 1 });
+    expect(queue.asked()).toEqual({ ledger_write: 1 });
   });
 
   it("gives way to an agreed cost that begins, changes and ends", async () => {
@@ -618,9 +736,7 @@ describe("a lot that expires while a caller waits", () => {
       at: now,
     });
     const queue = oneProcess();
-    const client = new pg.Client({ connectionString: app.database.superuserUrl });
-    await client.connect();
-    onTestFinished(() => client.end());
+    const client = await superuser();
     await client.query("BEGIN");
     await client.query("UPDATE credit_accounts SET version = version + 1 WHERE organization_id = $1", [id]);
     const waiting = take(queue, id, { now }).catch((error: unknown) => error);

@@ -7,6 +7,8 @@ const holder = globalThis as typeof globalThis & { billfoldGroupCommit?: GroupCo
 export interface Queue {
   commit: GroupCommit;
   pool: pg.Pool;
+  /** The connections of its lanes, once they have been used. */
+  lanes: readonly pg.PoolClient[];
   /** What it asked of the database since the last look, by the function that was called. */
   asked(): Record<string, number>;
   /** Makes a call of a use-case as this process would. */
@@ -17,27 +19,37 @@ export interface Queue {
 /** Opens a queue as a process of its own would have it. */
 export function openQueue(url: string, connections = 4): Queue {
   const pool = new pg.Pool({ connectionString: url, max: connections });
-  // As the app's own pool: a connection that breaks while nobody uses it is replaced.
-  pool.on("error", () => {});
+  const pipelines = new pg.Pool({ connectionString: url, max: 2, pipeline: true });
   let counts: Record<string, number> = {};
-  const count = (text: unknown) => {
-    const name = /ledger_[a-z_]+/.exec(typeof text === "string" ? text : "")?.[0];
+  const lanes: pg.PoolClient[] = [];
+  const count = (query: unknown) => {
+    const text = typeof query === "string" ? query : (query as { text?: string }).text;
+    const name = /ledger_[a-z_]+/.exec(text ?? "")?.[0];
     if (name) counts[name] = (counts[name] ?? 0) + 1;
   };
   const watched = new WeakSet<object>();
-  pool.on("connect", (client) => {
-    if (watched.has(client)) return;
-    watched.add(client);
-    const query = client.query.bind(client) as (...given: unknown[]) => unknown;
-    client.query = ((...given: unknown[]) => {
-      count(given[0]);
-      return query(...given);
-    }) as typeof client.query;
-  });
-  const commit = new GroupCommit(() => pool);
+  for (const each of [pool, pipelines]) {
+    // As the app's own pools: a connection that breaks while nobody uses it is replaced.
+    each.on("error", () => {});
+    each.on("connect", (client) => {
+      if (watched.has(client)) return;
+      watched.add(client);
+      if (each === pipelines) lanes.push(client);
+      const query = client.query.bind(client) as (...given: unknown[]) => unknown;
+      client.query = ((...given: unknown[]) => {
+        count(given[0]);
+        return query(...given);
+      }) as typeof client.query;
+    });
+  }
+  const commit = new GroupCommit(
+    () => pool,
+    () => pipelines,
+  );
   return {
     commit,
     pool,
+    lanes,
     asked() {
       const before = counts;
       counts = {};
@@ -54,6 +66,8 @@ export function openQueue(url: string, connections = 4): Queue {
         else delete holder.billfoldGroupCommit;
       }
     },
-    close: () => pool.end(),
+    close: async () => {
+      await Promise.all([pool.end(), pipelines.end()]);
+    },
   };
 }

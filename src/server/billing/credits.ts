@@ -86,7 +86,9 @@ export function consumeCredits(request: ConsumeRequest): Promise<Consumption> {
         const row = consume(account, { cost: costOf(event, quantity), event, quantity, cause, at });
         return { answer: consumptionOf(row, false), rowId: row.id };
       },
-      replay: (known) => consumptionOf(known, true),
+      replay(known) {
+        return consumptionOf(known, true);
+      },
     },
     REQUEST_BYTES + sizeOf(metadata),
   );

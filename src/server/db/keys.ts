@@ -30,6 +30,14 @@ function randomUint32(): number {
   return pool.readUInt32LE(poolUsed - 4);
 }
 
+/**
+ * A version of an account that no other state of it has had, within the safe integers. Chance, not the next number: where a
+ * decision was made on what a write was about to leave, and somebody else has written instead, the numbers would agree.
+ */
+export function newVersion(): number {
+  return (randomUint32() % 2 ** 20) * 2 ** 32 + randomUint32();
+}
+
 const SEQ_FACTOR = 2 ** 22;
 
 /**

@@ -7,16 +7,24 @@
 // locked way can lose to nobody, so everything ends.
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
-import type pg from "pg";
-import { Account, type AccountState, type LedgerKey, type LedgerRow } from "~/domain/account";
+import pg from "pg";
+import { Account, type AccountState } from "~/domain/account";
 import { BillingError, invariant } from "~/domain/errors";
-import { endLeases } from "~/domain/holds";
 import { IDLE_TIMEOUT_MS, isLockTimeout, isPassing, LOCK_TIMEOUT_MS } from "../../db";
-import { newTransactionId } from "../../db/keys";
+import { newTransactionId, sha256 } from "../../db/keys";
 import { database, pipelines } from "../../db/pool";
-import { requireSameRequest } from "./accounts";
 import {
-  type KnownRow,
+  answerAll,
+  byOrganization,
+  decideAll,
+  type KnownRows,
+  keyText,
+  type Operation,
+  type Outcome,
+  settleState,
+  Waiting,
+} from "./deciding";
+import {
   type RateCard,
   readAccount,
   readKnown,
@@ -28,49 +36,51 @@ import {
 import { Contended, Remembered } from "./remembered";
 import { PARAMETER_TYPES, writeParameters } from "./save";
 
-/** Something that a caller wants done to an account. */
-export interface Operation<Answer> {
-  organizationId: string;
-  /** What makes it once; null for what may be done again without harm. */
-  key: LedgerKey | null;
-  /** An API key that was accepted from memory, and must still be valid when this is written. */
-  unverifiedKeyId: string | null;
-  now: Date;
-  /** Decides on the account and changes it; throws a `BillingError` and leaves it unchanged. */
-  decide(account: Account, rateCard: RateCard, at: Date): { answer: Answer; rowId: string | null };
-  /** The first answer, from what stands under the key. */
-  replay(known: KnownRow): Answer;
-}
-
-interface Waiting {
-  operation: Operation<unknown>;
-  /** Milliseconds on the process's steady clock. */
-  since: number;
-  /** Id of the row that a try has made, in case its commit was not heard of. */
-  rowId: string | null;
-  resolve(answer: unknown): void;
-  reject(error: unknown): void;
-}
-
 interface Lane {
   waiting: Waiting[];
   flushing: boolean;
+  /** When the last of its flushes was answered, on the process's steady clock. */
+  landedAt: number;
 }
 
-type Outcome = { answer: unknown } | { error: unknown };
+/** What a batch came to on the quick way. */
+interface Landing {
+  /** Those that have to go the locked way. */
+  rest: Waiting[];
+  /** Why the whole batch failed. */
+  failure: unknown;
+}
+
+/** One account's part of a flush. */
+interface Decided {
+  account: Account;
+  members: Waiting[];
+  outcomes: Outcome[];
+}
+
+/** What the database says of the accounts that it has not written; their numbers in the flush, from 1 on. */
+interface Refused {
+  epoch?: true;
+  written?: number[];
+  known?: number[];
+}
 
 interface States {
   states: StoredAccount[] | null;
   revoked: string[] | null;
 }
 
-// Two: while one flush is at the database the other is decided. More would make the batches smaller.
+// Two: while one waits for the disk the other works. More would make the batches smaller.
 const LANES = 2;
 // About where a larger batch does not commit more in a second, and only waits longer.
 const MOST_IN_FLUSH = 200;
-// One at the database, and one that is decided meanwhile.
+// One at the database, and one that is decided meanwhile, on what the first will have written.
 const MOST_FLUSHES = 2;
-const FEW = 100;
+// Fewer do better together with those who come after them: a flush costs about as much as twelve takes.
+const FEW = 24;
+const USUAL_IN_FLUSH = 64;
+// After a key that was known, so many flushes ask for their keys first: callers that come again come in swarms.
+const ASKING_FLUSHES = 64;
 // Ten thousand calls are a second of work at full speed; beyond it callers do better to come back than to wait.
 const MOST_WAITING = 10_000;
 const MOST_WAITING_BYTES = 32 * 1024 * 1024;
@@ -81,18 +91,23 @@ const SHORT_LOCK_TIMEOUT_MS = "250";
 const MOST_STUCK = 4;
 
 const PARAMETERS = PARAMETER_TYPES.map((_, index) => `$${index + 1}`).join(", ");
-const FLUSH = `SELECT ledger_flush(${PARAMETERS}) AS refused`;
 const WRITE = `SELECT ledger_write(${PARAMETERS}) AS refused`;
+// Its text is in its name: another release of the app may have its own on the same connection of a pooler.
+const WRITE_NAME = `ledger_write_${sha256(WRITE).slice(0, 16)}`;
 
 /** The queue of one process; see the top of the file. */
 export class GroupCommit {
-  private readonly lanes = Array.from({ length: LANES }, (): Lane => ({ waiting: [], flushing: false }));
+  private readonly lanes = Array.from({ length: LANES }, (): Lane => ({ waiting: [], flushing: false, landedAt: 0 }));
   private readonly remembered = new Remembered();
   /** Accounts that are decided on and not yet known to be written, by how many flushes: what is remembered of them may never come true. */
   private readonly inFlight = new Map<string, number>();
   private readonly contended = new Contended();
   /** Accounts that somebody else keeps locked, with the operations that wait for them beside the lanes. */
   private readonly stuck = new Map<string, Waiting[]>();
+  /** How many flushes from now on look their keys up before they write, instead of failing where one is known. */
+  private asking = 0;
+  /** Whether the write may be prepared once for a connection: behind some poolers a connection is not the same one each time. */
+  private prepares = true;
   private waitingCount = 0;
   private waitingBytes = 0;
   /** Operations a second, lately; for the time that callers beyond the bound are told to wait. */
@@ -120,29 +135,20 @@ export class GroupCommit {
     this.waitingCount += 1;
     this.waitingBytes += bytes;
     return new Promise<Answer>((resolve, reject) => {
-      const done = () => {
-        this.waitingCount -= 1;
-        this.waitingBytes -= bytes;
-      };
-      lane.waiting.push({
-        operation: operation as Operation<unknown>,
-        since: performance.now(),
-        rowId: null,
-        resolve: (answer) => {
-          done();
-          resolve(answer as Answer);
-        },
-        reject: (error) => {
-          done();
-          reject(error);
-        },
-      });
+      const answered = resolve as (answer: unknown) => void;
+      lane.waiting.push(new Waiting(operation as Operation<unknown>, bytes, this, answered, reject));
       if (!lane.flushing) {
         lane.flushing = true;
         // Not at once: whatever else this turn of the event loop brings goes along.
         setImmediate(() => void this.drain(lane));
       }
     });
+  }
+
+  /** An operation has its answer. */
+  left({ bytes }: Waiting): void {
+    this.waitingCount -= 1;
+    this.waitingBytes -= bytes;
   }
 
   /**
@@ -163,27 +169,38 @@ export class GroupCommit {
   }
 
   private async drain(lane: Lane): Promise<void> {
-    const client = await this.connect();
-    const flushes = new Set<Promise<void>>();
+    const flights = new Set<Promise<void>>();
+    const rest: Landing[] = [];
+    let client: pg.PoolClient | null = null;
     let broken = false;
-    while (lane.waiting.length > 0 || flushes.size > 0) {
-      // A second flush is decided, on what the first will have written, while the first is at the database; but not for a few,
-      // who do better together with those who come after them.
-      const may = flushes.size === 0 || (flushes.size < MOST_FLUSHES && lane.waiting.length >= FEW && client !== null);
-      if (lane.waiting.length === 0 || !may) {
-        await Promise.race(flushes);
+    for (;;) {
+      if (flights.size === 0) {
+        // Nothing of the lane is in flight: whoever is locked now is decided on by nobody else.
+        await this.flushRest(rest.splice(0));
+        if (lane.waiting.length === 0) break;
+        if (broken) disconnect(client, true);
+        if (broken || client === null) client = await this.connect();
+        broken = false;
+      }
+      const isFull = flights.size >= MOST_FLUSHES || lane.waiting.length < FEW;
+      if (flights.size > 0 && (isFull || rest.length > 0 || broken || client === null)) {
+        await Promise.race(flights);
         continue;
       }
-      const batch = lane.waiting.splice(0, MOST_IN_FLUSH);
-      const flush = this.flush(batch, client).then((isBroken) => {
-        broken ||= isBroken;
-        flushes.delete(flush);
+      const batch = takeBatch(lane);
+      const began = performance.now();
+      // Decided one after the other, each on what the one before it will have written.
+      const { landed } = await this.launch(batch, client ?? this.pool());
+      const flight = landed.then((landing) => {
+        flights.delete(flight);
+        this.noteRate(lane, batch.length, began);
+        broken ||= landing.failure !== null && !isConnectionWell(landing.failure);
+        if (landing.rest.length > 0) rest.push(landing);
       });
-      flushes.add(flush);
+      flights.add(flight);
     }
     lane.flushing = false;
-    client?.removeListener("error", ignore);
-    client?.release(broken);
+    disconnect(client, broken);
   }
 
   /** The lane's own connection; null where there is none to be had, and the pool's are used. */
@@ -197,44 +214,26 @@ export class GroupCommit {
     }
   }
 
-  /** @returns whether the lane's connection is not to be used again */
-  private async flush(arrived: Waiting[], client: pg.PoolClient | null): Promise<boolean> {
-    const batch = this.stuck.size === 0 ? arrived : arrived.filter((member) => !this.joinStuck(member));
-    if (batch.length === 0) return false;
-    const began = performance.now();
-    let isBroken = false;
-    try {
-      isBroken = await this.flushBatch(batch, client);
-    } catch (error) {
-      // A fault of ours; whoever has an answer keeps it, and those behind them get theirs.
-      for (const member of batch) member.reject(error);
-    }
-    const rate = (batch.length / Math.max(1, performance.now() - began)) * 1000 * LANES;
-    this.rate = this.rate * 0.8 + rate * 0.2;
-    return isBroken;
+  private noteRate(lane: Lane, count: number, began: number): void {
+    const now = performance.now();
+    const tookMs = Math.max(1, now - Math.max(began, lane.landedAt));
+    lane.landedAt = now;
+    this.rate = this.rate * 0.8 + (count / tookMs) * 1000 * LANES * 0.2;
   }
 
-  private async flushBatch(batch: Waiting[], client: pg.PoolClient | null): Promise<boolean> {
-    let rest = batch;
-    let failure: unknown = null;
-    const decided: string[] = [];
+  /** The locked way, for those whom the quick way has left over. */
+  private async flushRest(landings: readonly Landing[]): Promise<void> {
+    const stuck = landings.filter(({ failure }) => isLockTimeout(failure)).flatMap(({ rest }) => rest);
+    const others = landings.filter(({ failure }) => !isLockTimeout(failure)).flatMap(({ rest }) => rest);
     try {
-      rest = await this.flushQuickly(batch, client ?? this.pool(), decided);
-    } catch (error) {
-      // Whatever it was, the locked way finds out whom it concerns. What was remembered may have been changed in vain.
-      for (const { operation } of batch) this.remembered.forget(operation.organizationId);
-      failure = error;
-    } finally {
-      for (const organizationId of decided) this.leave(organizationId);
-    }
-    if (rest.length > 0) {
+      if (others.length > 0) await this.flushLocked(others);
       // Somebody keeps one of these accounts locked: each by itself, so that only its own callers wait.
-      if (!isLockTimeout(failure)) await this.flushLocked(rest);
-      else
-        for (const [organizationId, members] of byOrganization(rest))
-          await this.flushOrSetAside(organizationId, members);
+      for (const [organizationId, members] of byOrganization(stuck))
+        await this.flushOrSetAside(organizationId, members);
+    } catch (error) {
+      // A fault of ours; whoever has an answer keeps it, and those behind them get theirs.
+      for (const member of [...others, ...stuck]) member.reject(error);
     }
-    return failure !== null && !isLockTimeout(failure);
   }
 
   private enter(organizationId: string): void {
@@ -281,58 +280,88 @@ export class GroupCommit {
 
   // ── The quick way ────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** @returns those that have to go the locked way */
-  private async flushQuickly(batch: Waiting[], via: pg.Pool | pg.PoolClient, entered: string[]): Promise<Waiting[]> {
-    const rateCard = await this.rateCard();
-    const groups = byOrganization(batch);
-    const refusedKeys = await this.recall(groups, rateCard);
+  /**
+   * Decides a batch on what is remembered and sends it.
+   * @returns as soon as it is sent, with what it will have come to; neither ever rejects
+   */
+  private async launch(arrived: Waiting[], via: pg.Pool | pg.PoolClient): Promise<{ landed: Promise<Landing> }> {
+    const batch = this.stuck.size === 0 ? arrived : arrived.filter((member) => !this.joinStuck(member));
+    const decided: Decided[] = [];
     const locked: Waiting[] = [];
-    const decided: { account: Account; members: Waiting[]; outcomes: Outcome[] }[] = [];
-    for (const [organizationId, members] of groups) {
-      const known = this.remembered.find(organizationId);
-      if (
-        !known ||
-        this.contended.mustLock(organizationId) ||
-        known.state.epoch !== rateCard.epoch ||
-        members.some((member) => refusedKeys.has(member.operation.unverifiedKeyId))
-      ) {
-        this.remembered.forget(organizationId);
-        locked.push(...members);
-        continue;
+    const fail = (failure: unknown): Landing => {
+      // Whatever it was, the locked way finds out whom it concerns. What was remembered was changed in vain.
+      for (const { operation } of batch) this.remembered.forget(operation.organizationId);
+      if (isRefusedWith(failure, KEY_KNOWN)) this.asking = ASKING_FLUSHES;
+      if (isRefusedWith(failure, NOT_PREPARED)) this.prepares = false;
+      return { rest: batch, failure };
+    };
+    try {
+      const rateCard = await this.rateCard();
+      const groups = byOrganization(batch);
+      const revokedKeys = await this.recall(groups, rateCard);
+      for (const [organizationId, members] of groups) {
+        const known = this.remembered.find(organizationId);
+        if (
+          !known ||
+          this.contended.mustLock(organizationId) ||
+          known.state.epoch !== rateCard.epoch ||
+          members.some((member) => revokedKeys.has(member.operation.unverifiedKeyId))
+        ) {
+          this.remembered.forget(organizationId);
+          locked.push(...members);
+          continue;
+        }
+        const account = new Account(known.state, newTransactionId);
+        this.enter(organizationId);
+        const group: Decided = { account, members, outcomes: [] };
+        decided.push(group);
+        group.outcomes = decideAll(account, members, rateCard, null, NO_KEYS);
       }
-      const account = new Account(known.state, newTransactionId);
-      this.enter(organizationId);
-      entered.push(organizationId);
-      const outcomes = decideAll(account, members, rateCard, null, NO_KEYS);
-      decided.push({ account, members, outcomes });
+      if (decided.length === 0) return { landed: Promise.resolve({ rest: locked, failure: null }) };
+      // In the order of ids, as everybody locks.
+      decided.sort((a, b) => (a.account.state.organizationId < b.account.state.organizationId ? -1 : 1));
+      const accounts = decided.map((one) => one.account);
+      const asks = this.asking > 0;
+      if (asks) this.asking -= 1;
+      const values = writeParameters(accounts, rateCard.epoch, asks);
+      const write = this.prepares ? { name: WRITE_NAME, text: WRITE, values } : { text: WRITE, values };
+      const sent = via.query<{ refused: Refused | null }>(write);
+      const landed = sent
+        .then(({ rows }) => this.land(decided, rows[0]?.refused ?? null))
+        .then((rest) => ({ rest: [...locked, ...rest], failure: null }), fail)
+        .finally(() => this.leaveAll(decided));
+      return { landed };
+    } catch (error) {
+      this.leaveAll(decided);
+      return { landed: Promise.resolve(fail(error)) };
     }
-    if (decided.length === 0) return locked;
-    // In the order of ids, as everybody locks.
-    decided.sort((a, b) => (a.account.state.organizationId < b.account.state.organizationId ? -1 : 1));
-    const accounts = decided.map((one) => one.account);
-    const result = await via.query<{ refused: { epoch?: true; written?: number[]; known?: number[] } | null }>(
-      FLUSH,
-      writeParameters(accounts, rateCard.epoch),
-    );
-    const refused = result.rows[0]?.refused ?? null;
-    if (refused?.epoch) {
-      this.remembered.forgetAll();
-      return batch;
-    }
+  }
+
+  /** Answers those whose accounts were written. @returns the others */
+  private land(decided: readonly Decided[], refused: Refused | null): Waiting[] {
+    const rest: Waiting[] = [];
+    if (refused?.epoch) this.remembered.forgetAll();
     const written = refused === null ? null : new Set(refused.written);
     for (const [index, { account, members, outcomes }] of decided.entries()) {
+      const { organizationId } = account.state;
       if (written === null || written.has(index + 1)) {
         settleState(account);
         this.remembered.keepWithinBounds(account.state);
         answerAll(members, outcomes);
-        this.contended.noteQuick(account.state.organizationId);
-      } else {
-        this.remembered.forget(account.state.organizationId);
-        if (!refused?.known?.includes(index + 1)) this.contended.noteStale(account.state.organizationId);
-        locked.push(...members);
+        this.contended.noteQuick(organizationId);
+        continue;
       }
+      rest.push(...members);
+      // Otherwise it was decided on what a flush before it would have written, and is refused because that one was.
+      if (this.remembered.find(organizationId)?.state !== account.state) continue;
+      this.remembered.forget(organizationId);
+      if (!refused?.known?.includes(index + 1)) this.contended.noteStale(organizationId);
     }
-    return locked;
+    return rest;
+  }
+
+  private leaveAll(decided: readonly Decided[]): void {
+    for (const { account } of decided) this.leave(account.state.organizationId);
   }
 
   /** Reads, without a lock, what is not remembered. @returns the API keys that are not valid any more */
@@ -458,7 +487,7 @@ export class GroupCommit {
         for (const member of members) outcomes.set(member, { error });
         continue;
       }
-      const known = new Map<string, KnownRow>();
+      const known: KnownRows = new Map();
       for (const row of opened.known ?? []) {
         if (row.organization_id === organizationId)
           known.set(keyText(row.key_space, row.idempotency_key), readKnown(row));
@@ -490,6 +519,11 @@ const NO_KEYS: Set<string | null> = new Set();
 
 const ignore = (): void => {};
 
+function disconnect(client: pg.PoolClient | null, broken: boolean): void {
+  client?.removeListener("error", ignore);
+  client?.release(broken);
+}
+
 /** What callers are told when the database is away: to come again with the same key, whatever became of this try. */
 function asBusy(error: unknown): unknown {
   if (!isPassing(error)) return error;
@@ -499,92 +533,24 @@ function asBusy(error: unknown): unknown {
   });
 }
 
-function keyText(space: string, key: string): string {
-  return `${space}:${key}`;
+/** Half of what waits, so that the other half is decided meanwhile; all of it where that is little, and never too much. */
+function takeBatch(lane: Lane): Waiting[] {
+  const half = Math.ceil(lane.waiting.length / 2);
+  return lane.waiting.splice(0, Math.min(MOST_IN_FLUSH, Math.max(USUAL_IN_FLUSH, half)));
 }
 
-/**
- * Decides a batch's operations on one account, in the order of their arrival.
- * @param known what stands under their keys; null where nobody has asked, so that the write will have to
- */
-function decideAll(
-  account: Account,
-  members: readonly Waiting[],
-  rateCard: RateCard,
-  known: Map<string, KnownRow> | null,
-  revokedKeys: Set<string | null>,
-): Outcome[] {
-  const written = new Map<string, LedgerRow>();
-  return members.map((member) => {
-    const { operation } = member;
-    try {
-      if (operation.unverifiedKeyId !== null && revokedKeys.has(operation.unverifiedKeyId)) {
-        throw new BillingError("UNAUTHENTICATED", "This API key is not valid.");
-      }
-      // The instant of the decision: a lot that ran out while the caller waited in the queue is not spent any more.
-      const waited = Math.max(0, Math.floor(performance.now() - member.since));
-      const at = waited === 0 ? operation.now : new Date(operation.now.getTime() + waited);
-      endLeases(account, at);
-      const { key } = operation;
-      if (key !== null) {
-        const text = keyText(key.space, key.key);
-        const before = known?.get(text) ?? written.get(text);
-        if (before) {
-          const hash = "requestHash" in before ? before.requestHash : before.key.requestHash;
-          requireSameRequest(before.id, hash, key);
-          // Ours, from a try whose commit was not heard of: the caller has had no answer yet.
-          const first = before.id === member.rowId;
-          return {
-            answer: first
-              ? { ...(operation.replay(asKnown(before)) as object), replayed: false }
-              : operation.replay(asKnown(before)),
-          };
-        }
-        const rows = account.rows.length;
-        const { answer, rowId } = operation.decide(account, rateCard, at);
-        member.rowId = rowId;
-        for (const row of account.rows.slice(rows)) if (row.id === rowId) written.set(text, row);
-        return { answer };
-      }
-      return { answer: operation.decide(account, rateCard, at).answer };
-    } catch (error) {
-      if (!(error instanceof BillingError)) throw error;
-      // What is refused has no row for the write to look up: its first answer may have been another.
-      if (known === null && operation.key !== null) account.unknownKeys.push(operation.key);
-      return { error };
-    }
-  });
+/** Whether a connection can go on after a failure: where the database has answered, and is not ending it. */
+function isConnectionWell(failure: unknown): boolean {
+  return failure instanceof pg.DatabaseError && (isLockTimeout(failure) || !isPassing(failure));
 }
 
-function asKnown(row: KnownRow | LedgerRow): KnownRow {
-  return "requestHash" in row ? row : { ...row, requestHash: row.key.requestHash };
-}
+// A unique key is there already.
+const KEY_KNOWN = /^23505$/;
+// A prepared statement is not there, or one of its name is there already.
+const NOT_PREPARED = /^(26000|42P05)$/;
 
-function answerAll(members: readonly Waiting[], outcomes: readonly Outcome[]): void {
-  for (const [index, member] of members.entries()) {
-    const outcome = outcomes[index];
-    invariant(outcome, "each operation has its outcome");
-    if ("error" in outcome) member.reject(outcome.error);
-    else member.resolve(outcome.answer);
-  }
-}
-
-/** After a write: what is spent needs not be looked at again. */
-function settleState(account: Account): void {
-  const { state } = account;
-  if (account.isChanged && state.lots.some((lot) => lot.remaining === 0)) {
-    state.lots = state.lots.filter((lot) => lot.remaining > 0);
-  }
-}
-
-function byOrganization(batch: readonly Waiting[]): Map<string, Waiting[]> {
-  const groups = new Map<string, Waiting[]>();
-  for (const member of batch) {
-    const members = groups.get(member.operation.organizationId);
-    if (members) members.push(member);
-    else groups.set(member.operation.organizationId, [member]);
-  }
-  return groups;
+function isRefusedWith(failure: unknown, sqlState: RegExp): boolean {
+  return failure instanceof pg.DatabaseError && sqlState.test(failure.code ?? "");
 }
 
 function laneOf(organizationId: string): number {

@@ -9,21 +9,38 @@ const MOST_ACCOUNTS = 100_000;
 const MOST_PARTS = 200;
 const MOST_KEYS = 10_000;
 
+interface Kept {
+  state: AccountState;
+  /** Number of its loading, later ones being higher. */
+  loaded: number;
+}
+
 export class Remembered {
-  private readonly accounts = new Map<string, { state: AccountState; loaded: number }>();
+  // What was used since `accounts` was last full is in it, what was used before that in `older`, which goes as a whole: as good as
+  // letting go of the one used longest ago, without moving an account each time that it is used.
+  private accounts = new Map<string, Kept>();
+  private older = new Map<string, Kept>();
   private readonly keys = new Map<string, number>();
   private tick = 0;
   rateCard: RateCard | null = null;
 
-  /** The account with the number of its loading, later ones being higher. */
-  find(organizationId: string): { state: AccountState; loaded: number } | undefined {
+  find(organizationId: string): Kept | undefined {
     const found = this.accounts.get(organizationId);
-    if (found) {
-      // The one used longest ago is the first to go.
-      this.accounts.delete(organizationId);
-      this.accounts.set(organizationId, found);
+    if (found) return found;
+    const old = this.older.get(organizationId);
+    if (old) {
+      this.older.delete(organizationId);
+      this.add(organizationId, old);
     }
-    return found;
+    return old;
+  }
+
+  private add(organizationId: string, kept: Kept): void {
+    if (this.accounts.size >= MOST_ACCOUNTS / 2) {
+      this.older = this.accounts;
+      this.accounts = new Map();
+    }
+    this.accounts.set(organizationId, kept);
   }
 
   /** A number for a question that is about to be asked; what it brings is as old as the question. */
@@ -33,22 +50,19 @@ export class Remembered {
   }
 
   keep(state: AccountState, loaded: number = this.nextTick()): void {
-    this.accounts.set(state.organizationId, { state, loaded });
+    this.forget(state.organizationId);
+    this.add(state.organizationId, { state, loaded });
     this.keepWithinBounds(state);
-    if (this.accounts.size <= MOST_ACCOUNTS) return;
-    for (const oldest of this.accounts.keys()) {
-      this.accounts.delete(oldest);
-      break;
-    }
   }
 
   /** Forgets an account that has grown too large to be kept. */
   keepWithinBounds(state: AccountState): void {
-    if (state.lots.length + state.holds.size > MOST_PARTS) this.accounts.delete(state.organizationId);
+    if (state.lots.length + state.holds.size > MOST_PARTS) this.forget(state.organizationId);
   }
 
   forget(organizationId: string): void {
     this.accounts.delete(organizationId);
+    this.older.delete(organizationId);
   }
 
   /** Keeps the later of two: with an old one, accounts that were loaded since would never be taken the quick way. */
@@ -60,6 +74,7 @@ export class Remembered {
   /** When the epoch has changed nothing can be relied on. */
   forgetAll(): void {
     this.accounts.clear();
+    this.older.clear();
     this.keys.clear();
     this.rateCard = null;
   }

@@ -1,32 +1,34 @@
 // From decided accounts to the parameters of the one statement that writes them.
 import type { Account } from "~/domain/account";
 import type { PricedEvent } from "~/domain/rate-card";
+import { newVersion } from "../../db/keys";
 import { hashRow } from "./chain";
 
 /**
  * A column as an array literal: text made in one pass is several times quicker than a driver's own way of sending arrays,
- * and a flush has thousands of values. One that holds nothing but nulls is sent empty: `unnest` fills it up.
+ * and a flush has thousands of values.
  */
 class Column {
   private readonly values: (string | number | boolean)[] = [];
-  private isEmpty = true;
+  private nulls = 0;
 
   /** @param value null where it is what nearly all are, which the statement knows */
   add(value: string | number | boolean | null | undefined): void {
     if (value === null || value === undefined) {
-      this.values.push("NULL");
-    } else {
-      this.values.push(value);
-      this.isEmpty = false;
+      this.nulls += 1;
+      return;
     }
+    for (; this.nulls > 0; this.nulls--) this.values.push("NULL");
+    this.values.push(value);
   }
 
   get size(): number {
-    return this.values.length;
+    return this.values.length + this.nulls;
   }
 
+  /** Nulls at the end are left out: beyond an array's end all is null. */
   get literal(): string {
-    return this.isEmpty ? "{}" : `{${this.values.join(",")}}`;
+    return `{${this.values.join(",")}}`;
   }
 }
 
@@ -48,6 +50,7 @@ function orZero(value: number): number | null {
 const TYPES = {
   accountOrg: "uuid[]",
   accountExpected: "bigint[]",
+  accountVersion: "bigint[]",
   accountChanged: "boolean[]",
   accountBalance: "bigint[]",
   accountHeld: "bigint[]",
@@ -89,6 +92,8 @@ const TYPES = {
   rowMetadata: "text[]",
   rowAt: "float8[]",
   rowHash: "text[]",
+  rowLot: "int[]",
+  rowLotAfter: "bigint[]",
   entryRow: "int[]",
   entryPosition: "int[]",
   entryLot: "int[]",
@@ -121,10 +126,15 @@ class Numbered {
 }
 
 /**
- * The parameters of `ledger_write` and `ledger_flush`, in their order, and advances each account's chain and version.
+ * The parameters of `ledger_write`, in their order; advances each account's chain and version.
  * @param epoch what the rate card and keys were remembered from; null where they were read under the lock
+ * @param asksForRows whether the keys of new rows are looked up before the write; otherwise one that is known makes it fail
  */
-export function writeParameters(accounts: readonly Account[], epoch: number | null): (string | null)[] {
+export function writeParameters(
+  accounts: readonly Account[],
+  epoch: number | null,
+  asksForRows = false,
+): (string | null)[] {
   const to = Object.fromEntries(NAMES.map((name) => [name, new Column()])) as Record<ColumnName, Column>;
   const lots = new Numbered();
   const events = new Numbered();
@@ -164,16 +174,23 @@ export function writeParameters(accounts: readonly Account[], epoch: number | nu
       to.rowMetadata.add(row.metadata == null ? null : text(JSON.stringify(row.metadata)));
       to.rowAt.add(row.at.getTime());
       to.rowHash.add(state.lastHash);
-      for (const [position, entry] of row.entries.entries()) {
+      const { entries } = row;
+      // A row that touches one lot, as nearly all do, names it itself.
+      const only = entries.length === 1 ? entries[0] : undefined;
+      to.rowLot.add(only && lotNumber(only.grantId));
+      to.rowLotAfter.add(only && orZero(only.lotAfter));
+      if (only) continue;
+      for (const [position, entry] of entries.entries()) {
         to.entryRow.add(to.rowSeq.size);
-        to.entryPosition.add(position === 0 ? null : position + 1);
+        to.entryPosition.add(position + 1);
         to.entryLot.add(lotNumber(entry.grantId));
         to.entryAmount.add(orZero(entry.amount));
         to.entryHeld.add(orZero(entry.held));
         to.entryAfter.add(orZero(entry.lotAfter));
       }
     }
-    for (const key of account.unknownKeys) {
+    const asked = asksForRows ? [...account.unknownKeys, ...account.rows.map((row) => row.key)] : account.unknownKeys;
+    for (const key of asked) {
       to.keyAccount.add(number);
       to.keySpace.add(key.space);
       to.keyText.add(text(key.key));
@@ -186,14 +203,15 @@ export function writeParameters(accounts: readonly Account[], epoch: number | nu
       to.changeAmount.add(change.amount);
       to.changeHeld.add(orZero(change.held));
     }
+    if (account.isChanged) state.version = newVersion();
     to.accountOrg.add(state.organizationId);
     to.accountExpected.add(account.expectedVersion);
+    to.accountVersion.add(state.version);
     to.accountChanged.add(account.isChanged ? null : false);
     to.accountBalance.add(state.balance);
     to.accountHeld.add(orZero(state.held));
     to.accountDebt.add(orZero(state.debt));
     to.accountRow.add(account.rows.length > 0 ? to.rowSeq.size : null);
-    if (account.isChanged) state.version = account.expectedVersion + 1;
   }
   return [epoch === null ? null : String(epoch), rest(accounts), ...NAMES.map((name) => to[name].literal)];
 }

@@ -1,0 +1,4 @@
+-- AlterTable
+ALTER TABLE "credit_transactions" ADD COLUMN     "grant_id" UUID,
+ADD COLUMN     "lot_after" BIGINT;
+
