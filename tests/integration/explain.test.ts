@@ -44,7 +44,7 @@ interface Entry {
 async function plainBalance(organizationId: string, at: Date) {
   const rows = await app.sql<Entry>(
     `SELECT t.created_at AS at, e.grant_id AS lot, e.amount::int AS amount, e.held::int AS held, t.debt::int AS debt
-     FROM credit_transactions t LEFT JOIN credit_entries e ON e.organization_id = t.organization_id AND e.transaction_seq = t.seq
+     FROM credit_transactions t LEFT JOIN credit_movements e ON e.organization_id = t.organization_id AND e.transaction_seq = t.seq
      WHERE t.organization_id = $1 ORDER BY t.seq`,
     [organizationId],
   );

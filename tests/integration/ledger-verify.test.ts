@@ -5,7 +5,6 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { childEnv } from "~/cli/child-env";
 import { toCredits } from "~/domain/credits";
@@ -17,7 +16,7 @@ import { findingLine, verifyLedger } from "~/server/billing/ledger/verify";
 import { reverseConsumption } from "~/server/billing/reversals";
 import { transferCredits } from "~/server/billing/transfers";
 import { database } from "~/server/db/pool";
-import { addLot, expectLawfulLedger, openLedger } from "../setup/billing";
+import { addLot, expectLawfulLedger, LEDGER_OF_BEFORE, openLedger } from "../setup/billing";
 import { createTenant, minutesLater, NOW } from "../setup/tenancy";
 
 let app: Awaited<ReturnType<typeof openLedger>>;
@@ -57,20 +56,19 @@ async function tenantWithLife(): Promise<string> {
   return organizationId;
 }
 
-/** Runs statements as a superuser whom no trigger stops. `$1` is the organization. */
-async function tamper(organizationId: string, ...statements: string[]): Promise<void> {
-  const client = new pg.Client({ connectionString: app.database.superuserUrl });
-  await client.connect();
-  try {
-    await client.query("SET session_replication_role = replica");
-    for (const statement of statements) {
-      const { rowCount } = await client.query(statement, statement.includes("$1") ? [organizationId] : []);
-      expect(rowCount, statement).toBeGreaterThan(0);
-    }
-  } finally {
-    await client.end();
-  }
+/** Four rows, of which the third takes 10 from one lot and 5 from another. */
+async function tenantAcrossLots(): Promise<string> {
+  const { id: organizationId } = await createTenant();
+  const take = (quantity: number, idempotencyKey: string, now: Date) =>
+    consumeCredits({ organizationId, actor: "x", eventName: "api_call_basic", quantity, idempotencyKey, now });
+  await addLot({ organizationId, amount: 10 }); // 1
+  await addLot({ organizationId, amount: 20, source: "subscription", expiresAt: minutesLater(600) }); // 2
+  await take(15, "across", minutesLater(1)); // 3
+  await take(1, "after", minutesLater(2)); // 4
+  return organizationId;
 }
+
+const tamper = (organizationId: string, ...statements: string[]) => app.tamper(organizationId, ...statements);
 
 async function findingsOf(organizationId: string): Promise<string[]> {
   const { findings } = await verifyLedger(database(), { organizationId });
@@ -79,28 +77,46 @@ async function findingsOf(organizationId: string): Promise<string[]> {
 
 const row = (seq: number, set: string) =>
   `UPDATE credit_transactions SET ${set} WHERE organization_id = $1 AND seq = ${seq}`;
-const entry = (seq: number, set: string) =>
-  `UPDATE credit_entries SET ${set} WHERE organization_id = $1 AND transaction_seq = ${seq}`;
+/** Of the row that takes from two lots. */
+const entry = (position: number, set: string) =>
+  `UPDATE credit_entries SET ${set} WHERE organization_id = $1 AND transaction_seq = 3 AND position = ${position}`;
+const putEntry = (position: number, amount: number, lotAfter: number) =>
+  `INSERT INTO credit_entries (organization_id, transaction_seq, position, grant_id, amount, lot_after)
+   SELECT organization_id, 3, ${position}, id, ${amount}, ${lotAfter} FROM credit_grants WHERE organization_id = $1 AND source = 'subscription'`;
+const removeEntries = (condition = "true") =>
+  `DELETE FROM credit_entries WHERE organization_id = $1 AND transaction_seq = 3 AND ${condition}`;
+const lotOf = (source: string) => `(SELECT id FROM credit_grants WHERE organization_id = $1 AND source = '${source}')`;
 const purchase = (set: string) => `UPDATE credit_grants SET ${set} WHERE organization_id = $1 AND source = 'purchase'`;
 const account = (set: string) => `UPDATE credit_accounts SET ${set} WHERE organization_id = $1`;
 const openHold = (set: string) => `UPDATE credit_holds SET ${set} WHERE organization_id = $1`;
 
 const COLUMNS =
-  "id, type, amount, held, debt, balance_after, available_after, key_space, request_hash, event_id, event_name, event_version, quantity, unit_cost, per_units, actor, created_at";
+  "id, type, amount, held, debt, balance_after, available_after, key_space, request_hash, event_id, event_name, event_version, quantity, unit_cost, per_units, actor, created_at, grant_id, lot_after";
+
+type Change = [title: string, statements: string[], ...found: RegExp[]];
+
+async function expectFound(organizationId: string, [, statements, ...found]: Change): Promise<void> {
+  expect(await findingsOf(organizationId)).toEqual([]);
+  await tamper(organizationId, ...statements);
+  const lines = await findingsOf(organizationId);
+  for (const pattern of found) expect(lines).toContainEqual(expect.stringMatching(pattern));
+  const { findings } = await verifyLedger(database(), { organizationId });
+  expect(findings.map(findingLine).every((line) => line.includes(organizationId))).toBe(true);
+}
 
 describe("a ledger that somebody has changed", () => {
-  const CHANGES: [title: string, statements: string[], ...found: RegExp[]][] = [
+  const CHANGES: Change[] = [
     [
       "a row's amount",
       [row(5, "amount = amount - 1")],
-      /^row 5: amount -8 \| -7 by its entries/,
+      /^row 5: leaves 963 in lot \S+ \| 970 \+ -8 = 962 by the entries before it/,
       /^row 5: hash/,
       /^row 5: balance/,
     ],
     [
       "a row's amount and its balance",
       [row(5, "amount = amount - 1, balance_after = balance_after - 1, available_after = available_after - 1")],
-      /^row 5: amount/,
+      /^row 5: leaves/,
       /^row 6: balance/,
     ],
     [
@@ -127,22 +143,45 @@ describe("a ledger that somebody has changed", () => {
     ["a row's hash", [row(5, "hash = sha256('x')")], /^row 5: hash/, /^row 6: hash/],
     ["that a row has a hash", [row(5, "hash = null")], /^row 5: no hash \| every row since row 1 has one/],
     [
-      "an entry's amount",
-      [entry(5, "amount = amount - 1")],
-      /^row 5: amount -7 \| -8 by its entries/,
-      /^row 5: leaves/,
+      "what a row sets aside",
+      [row(6, "held = held - 1")],
+      /^row 6: hash/,
+      /^lot \S+: held 60 \| 59 by its entries/,
+      /^account: held 60 \| 59/,
+    ],
+    [
+      "the lot that a row names",
+      [row(5, `grant_id = ${lotOf("subscription")}`)],
+      /^row 5: leaves 963 in lot \S+ \| 500 \+ -7 = 493/,
       /^row 5: hash/,
     ],
-    ["what an entry sets aside", [entry(6, "held = held - 1")], /^row 6: sets aside 100 \| 99 by its entries/],
     [
-      "an entry's lot",
-      [entry(5, "grant_id = (SELECT id FROM credit_grants WHERE organization_id = $1 AND source = 'subscription')")],
-      /^row 5: leaves 963 in lot \S+ \| 500 \+ -7 = 493/,
+      "a lot that there is not",
+      [row(5, "grant_id = gen_random_uuid()")],
+      /^row 5: moves -7 in lot \S+ \| there is no such lot/,
     ],
     [
-      "an entry that is removed",
-      ["DELETE FROM credit_entries WHERE organization_id = $1 AND transaction_seq = 5"],
+      "what a row leaves in its lot",
+      [row(5, "lot_after = lot_after - 1")],
+      /^row 5: leaves 962 in lot \S+ \| 970 \+ -7 = 963/,
+      /^row 5: hash/,
+    ],
+    [
+      "the lot of a row, removed",
+      [row(5, "grant_id = null, lot_after = null")],
       /^row 5: amount -7 \| 0 by its entries/,
+      /^row 5: hash/,
+      /^row 6: leaves 963 in lot \S+ \| 970 \+ 0 = 970/,
+    ],
+    [
+      "an entry beside the lot that a row names",
+      [
+        `INSERT INTO credit_entries (organization_id, transaction_seq, position, grant_id, amount, lot_after)
+         SELECT organization_id, seq, 1, grant_id, amount, lot_after FROM credit_transactions WHERE organization_id = $1 AND seq = 5`,
+      ],
+      /^row 5: names lot \S+ and has entries, 1 \| one or the other/,
+      /^row 5: amount -7 \| -14 by its entries/,
+      /^row 5: hash/,
     ],
     ["a lot's amount", [purchase("amount = amount + 1")], /^lot \S+: amount 1001 \| 1000 by row 1, which made it/],
     ["what is left of a lot", [purchase("remaining = remaining + 1")], /^lot \S+: remaining \d+ \| \d+ by its entries/],
@@ -194,33 +233,15 @@ describe("a ledger that somebody has changed", () => {
       "a row that is removed from the middle",
       ["DELETE FROM credit_transactions WHERE organization_id = $1 AND seq = 5"],
       /^row 5: missing; the balance around it moved by -7/,
-      /^row 5: entry 1 moves -7/,
-    ],
-    [
-      "a row and its entries that are removed",
-      [
-        "DELETE FROM credit_entries WHERE organization_id = $1 AND transaction_seq = 5",
-        "DELETE FROM credit_transactions WHERE organization_id = $1 AND seq = 5",
-      ],
-      /^row 5: missing; the balance around it moved by -7/,
+      /^row 6: leaves 963 in lot \S+ \| 970 \+ 0 = 970/,
     ],
     [
       "the last rows, removed",
-      [
-        "DELETE FROM credit_entries WHERE organization_id = $1 AND transaction_seq > 11",
-        "DELETE FROM credit_transactions WHERE organization_id = $1 AND seq > 11",
-      ],
+      ["DELETE FROM credit_transactions WHERE organization_id = $1 AND seq > 11"],
       /^rows 12 to 13: missing/,
       /^account: balance/,
     ],
-    [
-      "every row, removed",
-      [
-        "DELETE FROM credit_entries WHERE organization_id = $1",
-        "DELETE FROM credit_transactions WHERE organization_id = $1",
-      ],
-      /^rows 1 to 13: missing/,
-    ],
+    ["every row, removed", ["DELETE FROM credit_transactions WHERE organization_id = $1"], /^rows 1 to 13: missing/],
     [
       "two rows that are swapped",
       [row(4, "seq = 1004"), row(5, "seq = 4"), row(1004, "seq = 5")],
@@ -231,13 +252,14 @@ describe("a ledger that somebody has changed", () => {
       "a row that is put in, with numbers that fit",
       [
         row(13, "seq = 14"),
-        entry(13, "transaction_seq = 14"),
         `INSERT INTO credit_transactions (organization_id, seq, idempotency_key, hash, ${COLUMNS.replace("id, ", "id, ")})
          SELECT organization_id, 13, 'put in', hash, ${COLUMNS.replace("id, ", "gen_random_uuid(), ")} FROM credit_transactions WHERE organization_id = $1 AND seq = 12`,
-        row(13, "balance_after = balance_after - 2, available_after = available_after - 2"),
-        `INSERT INTO credit_entries SELECT organization_id, 13, position, grant_id, amount, held, lot_after - 2 FROM credit_entries WHERE organization_id = $1 AND transaction_seq = 12`,
-        row(14, "balance_after = balance_after - 2, available_after = available_after - 2"),
-        entry(14, "lot_after = lot_after - 2"),
+        ...[13, 14].map((seq) =>
+          row(
+            seq,
+            "balance_after = balance_after - 2, available_after = available_after - 2, lot_after = lot_after - 2",
+          ),
+        ),
         purchase("remaining = remaining - 2"),
         account("balance = balance - 2, last_seq = 14"),
       ],
@@ -252,9 +274,8 @@ describe("a ledger that somebody has changed", () => {
          SELECT organization_id, 14, 'put in', ${COLUMNS.replace("id, ", "gen_random_uuid(), ")} FROM credit_transactions WHERE organization_id = $1 AND seq = 12`,
         row(
           14,
-          "balance_after = balance_after - 5, available_after = available_after - 5, created_at = created_at + interval '1 minute'",
+          "balance_after = balance_after - 5, available_after = available_after - 5, lot_after = lot_after - 5, created_at = created_at + interval '1 minute'",
         ),
-        `INSERT INTO credit_entries SELECT organization_id, 14, position, grant_id, amount, held, lot_after - 5 FROM credit_entries WHERE organization_id = $1 AND transaction_seq = 12`,
         purchase("remaining = remaining - 2"),
         account("balance = balance - 2, last_seq = 14"),
       ],
@@ -263,20 +284,84 @@ describe("a ledger that somebody has changed", () => {
     [
       "an entry of no row",
       [
-        "INSERT INTO credit_entries SELECT organization_id, 99, position, grant_id, amount, held, lot_after FROM credit_entries WHERE organization_id = $1 AND transaction_seq = 12",
+        `INSERT INTO credit_entries (organization_id, transaction_seq, position, grant_id, amount, lot_after)
+         SELECT organization_id, 99, 1, grant_id, amount, lot_after FROM credit_transactions WHERE organization_id = $1 AND seq = 12`,
       ],
       /^row 99: entry 1 moves -2 in lot \S+ \| there is no such row/,
     ],
   ];
 
-  it.each(CHANGES)("is found: %s", async (_, statements, ...found) => {
-    const organizationId = await tenantWithLife();
-    expect(await findingsOf(organizationId)).toEqual([]);
-    await tamper(organizationId, ...statements);
-    const lines = await findingsOf(organizationId);
-    for (const pattern of found) expect(lines).toContainEqual(expect.stringMatching(pattern));
-    const { findings } = await verifyLedger(database(), { organizationId });
-    expect(findings.map(findingLine).every((line) => line.includes(organizationId))).toBe(true);
+  it.each(CHANGES)("is found: %s", async (...change) => {
+    await expectFound(await tenantWithLife(), change);
+  });
+
+  const CHANGES_ACROSS_LOTS: Change[] = [
+    [
+      "an entry's amount",
+      [entry(2, "amount = amount - 1")],
+      /^row 3: amount -15 \| -16 by its entries/,
+      /^row 3: leaves 15 in lot \S+ \| 20 \+ -6 = 14/,
+      /^row 3: hash/,
+    ],
+    ["what an entry sets aside", [entry(2, "held = 1")], /^row 3: sets aside 0 \| 1 by its entries/, /^row 3: hash/],
+    [
+      "an entry's lot",
+      [entry(2, `grant_id = ${lotOf("purchase")}`)],
+      /^row 3: leaves 15 in lot \S+ \| 0 \+ -5 = -5/,
+      /^row 3: hash/,
+    ],
+    [
+      "what an entry leaves",
+      [entry(1, "lot_after = 1")],
+      /^row 3: leaves 1 in lot \S+ \| 10 \+ -10 = 0/,
+      /^row 3: hash/,
+    ],
+    [
+      "an entry that is removed",
+      [removeEntries("position = 2")],
+      /^row 3: amount -15 \| -10 by its entries/,
+      /^row 3: hash/,
+      /^row 4: leaves 14 in lot \S+ \| 20 \+ -1 = 19/,
+    ],
+    ["the first entry, removed", [removeEntries("position = 1")], /^row 3: entry 2 \| entry 1/, /^row 3: hash/],
+    ["all entries, removed", [removeEntries()], /^row 3: amount -15 \| 0 by its entries/, /^row 3: hash/],
+    ["an entry that is put in", [putEntry(3, -5, 10)], /^row 3: amount -15 \| -20 by its entries/, /^row 3: hash/],
+    ["entries that are put in, with numbers that fit", [putEntry(3, 5, 20), putEntry(4, -5, 15)], /^row 3: hash/],
+    [
+      "the order of entries",
+      [entry(1, "position = 3"), entry(2, "position = 1"), entry(3, "position = 2")],
+      /^row 3: hash/,
+    ],
+    [
+      "a lot that the row names beside its entries",
+      [row(3, `grant_id = ${lotOf("purchase")}, lot_after = 0`)],
+      /^row 3: names lot \S+ and has entries, 2 \| one or the other/,
+      /^row 3: amount -15 \| -30 by its entries/,
+      /^row 3: hash/,
+    ],
+    [
+      "a lot that the row names in place of its entries",
+      [removeEntries(), row(3, `grant_id = ${lotOf("subscription")}, lot_after = 5`)],
+      /^row 3: hash/,
+      /^lot \S+: remaining 0 \| 10 by its entries/,
+    ],
+    [
+      "a row that is removed",
+      ["DELETE FROM credit_transactions WHERE organization_id = $1 AND seq = 3"],
+      /^row 3: missing; the balance around it moved by -15/,
+      /^row 3: entry 1 moves -10 in lot \S+ \| there is no such row/,
+      /^row 3: entry 2 moves -5 in lot \S+ \| there is no such row/,
+    ],
+    [
+      "a row and its entries that are removed",
+      [removeEntries(), "DELETE FROM credit_transactions WHERE organization_id = $1 AND seq = 3"],
+      /^row 3: missing; the balance around it moved by -15/,
+      /^row 4: leaves 14 in lot \S+ \| 20 \+ -1 = 19/,
+    ],
+  ];
+
+  it.each(CHANGES_ACROSS_LOTS)("is found where a row touches several lots: %s", async (...change) => {
+    await expectFound(await tenantAcrossLots(), change);
   });
 
   it("is found whoever it belongs to, and nobody else is blamed", async () => {
@@ -298,7 +383,8 @@ describe("rows of nobody", () => {
     for (const id of ids) {
       await tamper(
         organizationId,
-        `INSERT INTO credit_entries SELECT '${id}', 1, position, grant_id, amount, held, lot_after FROM credit_entries WHERE organization_id = $1 AND transaction_seq = 1`,
+        `INSERT INTO credit_entries (organization_id, transaction_seq, position, grant_id, amount, lot_after)
+         SELECT '${id}', seq, 1, grant_id, amount, lot_after FROM credit_transactions WHERE organization_id = $1 AND seq = 1`,
       );
     }
     const { findings } = await verifyLedger(database());
@@ -315,6 +401,7 @@ describe("rows older than the chain", () => {
     const organizationId = await tenantWithLife();
     await tamper(
       organizationId,
+      ...LEDGER_OF_BEFORE,
       `UPDATE credit_transactions SET hash = null WHERE organization_id = $1`,
       account("last_hash = null, version = version + 1"),
     );
@@ -332,6 +419,25 @@ describe("rows older than the chain", () => {
     expect(await findingsOf(organizationId)).toContainEqual(
       expect.stringMatching(/^row 5: amount -8 \| -7 by its entries/),
     );
+  });
+});
+
+describe("rows of before they named their lot", () => {
+  it.each([
+    ["that touched one lot each", tenantWithLife],
+    ["of which one touched two", tenantAcrossLots],
+  ])("fit the same hashes: %s", async (_, tenant) => {
+    const organizationId = await tenant();
+    await tamper(organizationId, ...LEDGER_OF_BEFORE);
+    await expectLawfulLedger(app.sql, organizationId);
+    const next = { organizationId, actor: "x", eventName: "api_call_basic", quantity: 1, idempotencyKey: "later" };
+    await consumeCredits({ ...next, now: minutesLater(20) });
+    await expectLawfulLedger(app.sql, organizationId);
+    await tamper(
+      organizationId,
+      "UPDATE credit_entries SET lot_after = lot_after + 1 WHERE organization_id = $1 AND transaction_seq = 4",
+    );
+    expect(await findingsOf(organizationId)).toContainEqual(expect.stringMatching(/^row 4: hash/));
   });
 });
 
@@ -359,7 +465,7 @@ describe("a chain that was written anew as a whole", () => {
     const hashes = new Map<number, string>();
     const rows = await app.sql(
       `SELECT t.*, (SELECT json_agg(json_build_object('grantId', e.grant_id, 'amount', e.amount, 'held', e.held, 'lotAfter', e.lot_after) ORDER BY e.position)
-         FROM credit_entries e WHERE e.organization_id = t.organization_id AND e.transaction_seq = t.seq) AS entries
+         FROM credit_movements e WHERE e.organization_id = t.organization_id AND e.transaction_seq = t.seq) AS entries
        FROM credit_transactions t WHERE organization_id = $1 AND seq > 10 ORDER BY seq`,
       [organizationId],
     );
@@ -424,7 +530,7 @@ describe("a chain that was written anew as a whole", () => {
   it("is missed where it was removed as a whole", async () => {
     const organizationId = await tenantWithLife();
     const against = await headsOf(organizationId);
-    const tables = ["credit_entries", "credit_transactions", "credit_grants", "credit_holds", "credit_accounts"];
+    const tables = ["credit_transactions", "credit_grants", "credit_holds", "credit_accounts"];
     await tamper(organizationId, ...tables.map((table) => `DELETE FROM ${table} WHERE organization_id = $1`));
     expect(await findingsOf(organizationId)).toEqual([]);
     const { findings } = await verifyLedger(database(), { organizationId, against });

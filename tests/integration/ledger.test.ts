@@ -144,6 +144,9 @@ describe("what no row may be", () => {
     { balance_after: "-1", available_after: "-1" },
     { available_after: "22" },
     { seq: "0" },
+    { grant_id: "gen_random_uuid()" },
+    { lot_after: "0" },
+    { grant_id: "gen_random_uuid()", lot_after: "-1" },
     { type: "'consume'", amount: "-1" },
     { type: "'consume'", amount: "1", event_id: "gen_random_uuid()", event_name: "'x'", quantity: "1", unit_cost: "1" },
     {

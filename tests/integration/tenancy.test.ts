@@ -7,7 +7,7 @@ import { inviteMember } from "~/server/billing/invitations";
 import { rollUpUsage } from "~/server/billing/usage-rollups";
 import { asOrganization, asPlatform } from "~/server/db";
 import { newId } from "~/server/db/keys";
-import { type Billing, callAs, openBilling, quietLogs } from "../setup/billing";
+import { addLot, type Billing, callAs, openBilling, quietLogs } from "../setup/billing";
 import { createMember, createTenant, NOW } from "../setup/tenancy";
 
 let billing: Billing;
@@ -61,6 +61,8 @@ async function liveTenant(name: string) {
     window: "day",
     limit: 1000,
   });
+  await addLot({ organizationId: id, amount: 3, source: "promotion" });
+  // From two lots, so that there are entries.
   await callAs(tenant.owner).credits.consume({
     organizationId: id,
     eventName: "api_call_basic",
@@ -90,13 +92,22 @@ interface Table {
   column: string;
 }
 
-/** Every table with tenants, as the database knows them: one that is added later is tested without a change here. */
-async function tenantTables(): Promise<Table[]> {
+/** Tables or views with tenants, as the database knows them: one that is added later is tested without a change here. */
+async function withTenants(kind: "BASE TABLE" | "VIEW"): Promise<Table[]> {
   const rows = await billing.sql<{ name: string }>(
     `SELECT c.table_name AS name FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
-     WHERE c.table_schema = 'public' AND c.column_name = 'organization_id' AND t.table_type = 'BASE TABLE' ORDER BY 1`,
+     WHERE c.table_schema = 'public' AND c.column_name = 'organization_id' AND t.table_type = $1 ORDER BY 1`,
+    [kind],
   );
-  return [...rows.map(({ name }) => ({ name, column: "organization_id" })), { name: "organizations", column: "id" }];
+  return rows.map(({ name }) => ({ name, column: "organization_id" }));
+}
+
+async function tenantTables(): Promise<Table[]> {
+  return [...(await withTenants("BASE TABLE")), { name: "organizations", column: "id" }];
+}
+
+async function tenantTablesAndViews(): Promise<Table[]> {
+  return [...(await tenantTables()), ...(await withTenants("VIEW"))];
 }
 
 const NOT_ALLOWED = "42501";
@@ -142,8 +153,9 @@ async function updatableColumn(name: string): Promise<string | null> {
 
 describe("every table with tenants", () => {
   it("has rows of both organizations, so that what follows is about something", async () => {
-    const tables = await tenantTables();
-    expect(tables.length).toBeGreaterThanOrEqual(17);
+    const tables = await tenantTablesAndViews();
+    expect(tables.length).toBeGreaterThanOrEqual(18);
+    expect((await withTenants("VIEW")).map(({ name }) => name)).toEqual(["credit_movements"]);
     for (const table of tables) {
       expect(await countAll(table, a.id), `${table.name} of A`).toBeGreaterThan(0);
       expect(await countAll(table, b.id), `${table.name} of B`).toBeGreaterThan(0);
@@ -169,7 +181,7 @@ describe("every table with tenants", () => {
   });
 
   it("shows a tenant all of its own rows and none of another's, with or without a where", async () => {
-    for (const table of await tenantTables()) {
+    for (const table of await tenantTablesAndViews()) {
       const { name, column } = table;
       const all = await asApp(a.id, `SELECT ${column}::text AS owner FROM "${name}"`);
       expect(all.refused, name).toBeNull();
@@ -181,7 +193,7 @@ describe("every table with tenants", () => {
   });
 
   it("shows nothing where no tenant is set, or an empty one", async () => {
-    for (const { name } of [...(await tenantTables()), { name: "users" }]) {
+    for (const { name } of [...(await tenantTablesAndViews()), { name: "users" }]) {
       for (const unset of [null, ""]) {
         const { count, refused } = await asApp(unset, `SELECT 1 FROM "${name}"`);
         expect({ count, refused }, name).toEqual({ count: 0, refused: null });

@@ -41,6 +41,20 @@ export async function openLedger(extra: Record<string, string> = {}) {
   return {
     ...app,
     sql,
+    /** Runs statements as a superuser whom no trigger stops; each must change something. `$1` is the organization. */
+    async tamper(organizationId: string, ...statements: string[]): Promise<void> {
+      const client = new pg.Client({ connectionString: app.database.superuserUrl });
+      await client.connect();
+      try {
+        await client.query("SET session_replication_role = replica");
+        for (const statement of statements) {
+          const { rowCount } = await client.query(statement, statement.includes("$1") ? [organizationId] : []);
+          expect(rowCount, statement).toBeGreaterThan(0);
+        }
+      } finally {
+        await client.end();
+      }
+    },
     async close() {
       await pool.end();
       await app.close();
@@ -92,14 +106,14 @@ export async function readLedger(sql: Sql, organizationId: string): Promise<Ledg
   const rows = await sql<LedgerFacts["rows"][number]>(
     `SELECT seq::float8 AS seq, type::text AS type, amount::float8 AS amount, balance_after::float8 AS "balanceAfter",
             available_after::float8 AS "availableAfter",
-            (SELECT coalesce(sum(e.amount), 0)::float8 FROM credit_entries e
+            (SELECT coalesce(sum(e.amount), 0)::float8 FROM credit_movements e
              WHERE e.organization_id = t.organization_id AND e.transaction_seq = t.seq) AS entries
      FROM credit_transactions t WHERE organization_id = $1 ORDER BY seq`,
     [organizationId],
   );
   const lots = await sql<LedgerFacts["lots"][number]>(
     `SELECT id, amount::float8 AS amount, remaining::float8 AS remaining, open,
-            (SELECT coalesce(sum(e.amount), 0)::float8 FROM credit_entries e
+            (SELECT coalesce(sum(e.amount), 0)::float8 FROM credit_movements e
              WHERE e.organization_id = g.organization_id AND e.grant_id = g.id) AS entries
      FROM credit_grants g WHERE organization_id = $1 ORDER BY id`,
     [organizationId],
@@ -140,7 +154,7 @@ export async function expectLawfulLedger(sql: Sql, organizationId: string): Prom
   const lotsAfter = await sql(
     `SELECT 1 FROM (
        SELECT lot_after, sum(amount) OVER (PARTITION BY grant_id ORDER BY transaction_seq, position) AS running
-       FROM credit_entries WHERE organization_id = $1) chain
+       FROM credit_movements WHERE organization_id = $1) chain
      WHERE lot_after <> running`,
     [organizationId],
   );
@@ -174,10 +188,17 @@ export async function addLot(lot: {
   );
   return asPlatform(async (tx) => {
     const row = await tx.creditTransaction.findFirstOrThrow({ where: { organizationId, idempotencyKey: businessKey } });
-    const entry = await tx.creditEntry.findFirstOrThrow({ where: { organizationId, transactionSeq: row.seq } });
-    return entry.grantId;
+    if (row.grantId === null) throw new Error("a row that grants one lot names it");
+    return row.grantId;
   });
 }
+
+/** Statements for `tamper` that make an organization's ledger one of before rows named their lot: an entry for each lot of each row. */
+export const LEDGER_OF_BEFORE = [
+  `INSERT INTO credit_entries (organization_id, transaction_seq, position, grant_id, amount, held, lot_after)
+   SELECT organization_id, seq, 1, grant_id, amount, held, lot_after FROM credit_transactions WHERE organization_id = $1 AND grant_id IS NOT NULL`,
+  "UPDATE credit_transactions SET grant_id = null, lot_after = null WHERE organization_id = $1 AND grant_id IS NOT NULL",
+];
 
 // ── Stripe ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -4,7 +4,7 @@ import type { Sql } from "../setup/billing";
 const BROKEN = `
 WITH org AS (SELECT unnest($1::uuid[]) AS id),
 rows AS (
-  SELECT t.organization_id AS org, t.seq, t.type::text AS type, t.amount, t.held, t.debt, t.balance_after, t.available_after, t.created_at, t.hash,
+  SELECT t.organization_id AS org, t.seq, t.type::text AS type, t.amount, t.held, t.debt, t.balance_after, t.available_after, t.created_at, t.hash, t.grant_id,
     row_number() OVER w AS number, sum(t.amount) OVER w AS running, sum(t.held) OVER w AS running_held, sum(t.debt) OVER w AS running_debt,
     lag(t.created_at) OVER w AS before
   FROM credit_transactions t JOIN org ON org.id = t.organization_id
@@ -13,9 +13,10 @@ rows AS (
 entries AS (
   SELECT e.organization_id AS org, e.transaction_seq AS seq, e.position, e.grant_id, e.amount, e.held, e.lot_after,
     sum(e.amount) OVER (PARTITION BY e.organization_id, e.grant_id ORDER BY e.transaction_seq, e.position) AS running
-  FROM credit_entries e JOIN org ON org.id = e.organization_id
+  FROM credit_movements e JOIN org ON org.id = e.organization_id
 ),
 by_row AS (SELECT org, seq, sum(amount) AS amount, sum(held) AS held, count(*) AS parts, count(DISTINCT grant_id) AS lots FROM entries GROUP BY 1, 2),
+by_entries AS (SELECT organization_id AS org, transaction_seq AS seq, count(*) AS parts FROM credit_entries JOIN org ON org.id = organization_id GROUP BY 1, 2),
 by_lot AS (SELECT org, grant_id, sum(amount) AS amount, sum(held) AS held FROM entries GROUP BY 1, 2),
 parts AS (
   SELECT h.organization_id AS org, h.id AS hold, (p.value ->> 0)::uuid AS lot, (p.value ->> 1)::bigint AS amount
@@ -45,6 +46,8 @@ UNION ALL SELECT 'rows follow each other in time', to_jsonb(r)::text FROM rows r
 UNION ALL SELECT 'each row has its hash', to_jsonb(r)::text FROM rows r WHERE length(r.hash) IS DISTINCT FROM 32
 UNION ALL SELECT 'entries say what their row says', to_jsonb(r)::text FROM rows r LEFT JOIN by_row b USING (org, seq)
   WHERE coalesce(b.amount, 0) <> r.amount OR coalesce(b.held, 0) <> r.held OR b.parts <> b.lots
+UNION ALL SELECT 'a row names its one lot, or has an entry for each of several', to_jsonb(r)::text FROM rows r JOIN by_entries b USING (org, seq)
+  WHERE r.grant_id IS NOT NULL OR b.parts = 1
 UNION ALL SELECT 'entries say what their lot holds', to_jsonb(l)::text FROM lots l LEFT JOIN by_lot b ON b.org = l.organization_id AND b.grant_id = l.id
   WHERE coalesce(b.amount, 0) <> l.remaining OR coalesce(b.held, 0) <> l.held
 UNION ALL SELECT 'each entry says what its lot held after it', to_jsonb(e)::text FROM entries e WHERE e.lot_after <> e.running OR e.running < 0

@@ -337,7 +337,7 @@ class Life {
     // Both at once, as webhooks do.
     expect((await Promise.all([once(), once()])).sort()).toEqual([false, true]);
     const [row] = await app.sql<{ id: string }>(
-      `SELECT e.grant_id AS id FROM credit_transactions t JOIN credit_entries e ON e.organization_id = t.organization_id AND e.transaction_seq = t.seq
+      `SELECT e.grant_id AS id FROM credit_transactions t JOIN credit_movements e ON e.organization_id = t.organization_id AND e.transaction_seq = t.seq
        WHERE t.organization_id = $1 AND t.idempotency_key = $2 AND t.key_space = 'billing'`,
       [account.id, paid.businessKey],
     );
@@ -523,7 +523,7 @@ class Life {
       first: string;
     }>(
       `SELECT g.id, g.amount::float8 AS amount, g.expires_at AS expires, g.transferable, g.origin_source::text AS first
-       FROM credit_grants g JOIN credit_entries e ON e.organization_id = g.organization_id AND e.grant_id = g.id
+       FROM credit_grants g JOIN credit_movements e ON e.organization_id = g.organization_id AND e.grant_id = g.id
        WHERE g.organization_id = $1 AND g.id <> ALL ($2::uuid[]) AND e.amount = g.amount ORDER BY e.transaction_seq, e.position`,
       [receiver.id, [...receiver.lots.keys()]],
     );

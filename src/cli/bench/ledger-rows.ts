@@ -107,12 +107,13 @@ async function seedPopulation(client: pg.ClientBase, population: Population): Pr
       CASE WHEN lot <= ${closedLots} THEN 0 WHEN lot = ${closedLots + 1} THEN ${full} - ${consumed} ELSE ${full} END AS remaining) a`);
   await client.query(`
     INSERT INTO credit_transactions (organization_id, seq, id, type, amount, balance_after, available_after, key_space, idempotency_key,
-      request_hash, event_id, event_name, event_version, quantity, unit_cost, per_units, reason, actor, created_at)
+      request_hash, event_id, event_name, event_version, quantity, unit_cost, per_units, reason, actor, created_at, grant_id, lot_after)
     SELECT organization_id, seq, ${TRANSACTION_ID}, CASE WHEN takes THEN 'consume' ELSE 'purchase' END::transaction_type,
       CASE WHEN takes THEN -1 WHEN seq <= ${granted} THEN 1 ELSE ${full} END, total, total,
       CASE WHEN takes THEN 'caller' ELSE 'billing' END::key_space, 'bench-seed-' || lpad(seq::text, 12, '0'), repeat('0', 64),
       CASE WHEN takes THEN e.id END, CASE WHEN takes THEN e.name END, CASE WHEN takes THEN e.version END,
-      CASE WHEN takes THEN 1 END, CASE WHEN takes THEN 1 END, CASE WHEN takes THEN 1 END, CASE WHEN NOT takes THEN 'Pack' END, 'bench', at
+      CASE WHEN takes THEN 1 END, CASE WHEN takes THEN 1 END, CASE WHEN takes THEN 1 END, CASE WHEN NOT takes THEN 'Pack' END, 'bench', at,
+      ${lotId}, lot_after
     FROM ${eachRow}
     CROSS JOIN (SELECT id, name, version FROM credit_events WHERE name = '${EVENT_NAME}') e
     CROSS JOIN LATERAL (SELECT
@@ -121,16 +122,10 @@ async function seedPopulation(client: pg.ClientBase, population: Population): Pr
       CASE WHEN seq <= ${granted} THEN seq
            WHEN seq <= ${spent} THEN ${spent} - seq
            WHEN seq <= ${opened} THEN (seq - ${spent}) * ${full}
-           ELSE ${openLots} * ${full} - (seq - ${opened}) END AS total) t`);
-  await client.query(`
-    INSERT INTO credit_entries (organization_id, transaction_seq, position, grant_id, amount, lot_after)
-    SELECT organization_id, seq, 1, ${lotId}, amount, lot_after
-    FROM ${eachRow}
-    CROSS JOIN LATERAL (SELECT
+           ELSE ${openLots} * ${full} - (seq - ${opened}) END AS total,
       CASE WHEN seq <= ${granted} THEN seq WHEN seq <= ${opened} THEN seq - ${closedLots} ELSE ${closedLots + 1} END AS lot,
-      CASE WHEN seq <= ${granted} THEN 1 WHEN seq <= ${spent} THEN -1 WHEN seq <= ${opened} THEN ${full} ELSE -1 END AS amount,
       CASE WHEN seq <= ${granted} THEN 1 WHEN seq <= ${spent} THEN 0 WHEN seq <= ${opened} THEN ${full}
-           ELSE ${full} - (seq - ${opened}) END AS lot_after) x`);
+           ELSE ${full} - (seq - ${opened}) END AS lot_after) t`);
 }
 
 /** A UUIDv7 that carries the row's number, as `newTransactionId` makes them; the organization's number stands for chance. */
@@ -143,20 +138,20 @@ export async function auditLedgers(client: pg.ClientBase): Promise<Audit> {
     WITH ledger AS (
       SELECT organization_id, count(*) AS rows, sum(amount) AS total, max(seq) AS last_seq, min(balance_after) AS least
       FROM credit_transactions GROUP BY organization_id
-    ), entries AS (
-      SELECT organization_id, sum(amount) AS total FROM credit_entries GROUP BY organization_id
+    ), movements AS (
+      SELECT organization_id, sum(amount) AS total FROM credit_movements GROUP BY organization_id
     ), lots AS (
       SELECT organization_id, sum(remaining) AS total FROM credit_grants GROUP BY organization_id
     )
     SELECT count(*) AS organizations, coalesce(sum(l.rows), 0) AS transactions,
       count(*) FILTER (WHERE
         a.balance IS DISTINCT FROM coalesce(l.total, 0) OR a.balance IS DISTINCT FROM coalesce(g.total, 0)
-        OR a.balance IS DISTINCT FROM coalesce(e.total, 0) OR a.last_seq IS DISTINCT FROM coalesce(l.last_seq, 0)
+        OR a.balance IS DISTINCT FROM coalesce(m.total, 0) OR a.last_seq IS DISTINCT FROM coalesce(l.last_seq, 0)
         OR a.last_seq IS DISTINCT FROM coalesce(l.rows, 0) OR l.least < 0
         OR a.balance IS DISTINCT FROM coalesce(t.balance_after, 0)) AS unlawful
     FROM credit_accounts a
     LEFT JOIN ledger l USING (organization_id)
-    LEFT JOIN entries e USING (organization_id)
+    LEFT JOIN movements m USING (organization_id)
     LEFT JOIN lots g USING (organization_id)
     LEFT JOIN credit_transactions t ON t.organization_id = a.organization_id AND t.seq = a.last_seq`);
   const [row] = rows;

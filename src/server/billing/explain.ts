@@ -7,6 +7,7 @@ import { costOf } from "~/domain/rate-card";
 import { asOrganization, type Transaction } from "../db";
 import { seqOfTransactionId } from "../db/keys";
 import { seqAt } from "./ledger/instants";
+import { movementsOf } from "./ledger/movements";
 import { type LotOrigin, originsOf } from "./lot-origins";
 import { type RowSummary, type StoredTransaction, summaryOf } from "./transactions";
 
@@ -152,26 +153,23 @@ function causeInWords(row: StoredTransaction, corrected: StoredTransaction | nul
 }
 
 async function movedLots(tx: Transaction, organizationId: string, seq: bigint): Promise<ExplainedTransaction["lots"]> {
-  const entries = await tx.creditEntry.findMany({
-    where: { organizationId, transactionSeq: seq },
-    orderBy: { position: "asc" },
-  });
-  const ids = entries.map((entry) => entry.grantId);
+  const movements = await movementsOf(tx, organizationId, [seq]);
+  const ids = movements.map((movement) => movement.grantId);
   const grants = await tx.creditGrant.findMany({ where: { organizationId, id: { in: ids } } });
   const lots = new Map(grants.map((lot) => [lot.id, lot]));
   const origins = await originsOf(tx, organizationId, ids);
-  return entries.flatMap((entry) => {
-    const lot = lots.get(entry.grantId);
+  return movements.flatMap((movement) => {
+    const lot = lots.get(movement.grantId);
     if (!lot) return [];
     return {
       grantId: lot.id,
       label: lot.label,
       source: lot.source,
       expiresAt: lot.expiresAt,
-      before: Number(entry.lotAfter - entry.amount),
-      amount: Number(entry.amount),
-      held: Number(entry.held),
-      after: Number(entry.lotAfter),
+      before: Number(movement.lotAfter - movement.amount),
+      amount: Number(movement.amount),
+      held: Number(movement.held),
+      after: Number(movement.lotAfter),
       origin: origins.get(lot.id) ?? null,
     };
   });
@@ -292,11 +290,11 @@ interface LotThen {
 function lotsAt(tx: Transaction, organizationId: string, seq: bigint, at: Date): Promise<LotThen[]> {
   return tx.$queryRaw<LotThen[]>`
     SELECT g.id, g.label, g.source::text AS source, g.amount, g.expires_at, last.lot_after AS remaining,
-      (SELECT coalesce(sum(e.held), 0)::bigint FROM credit_entries e
+      (SELECT coalesce(sum(e.held), 0)::bigint FROM credit_movements e
        WHERE e.organization_id = g.organization_id AND e.grant_id = g.id AND e.transaction_seq <= ${seq}::bigint AND e.held <> 0) AS held
     FROM credit_grants g
     CROSS JOIN LATERAL (
-      SELECT e.lot_after FROM credit_entries e
+      SELECT e.lot_after FROM credit_movements e
       WHERE e.organization_id = g.organization_id AND e.grant_id = g.id AND e.transaction_seq <= ${seq}::bigint
       ORDER BY e.transaction_seq DESC LIMIT 1
     ) last
@@ -327,7 +325,7 @@ async function freedByLease(
   if (ids.length === 0) return new Map();
   const rows = await tx.$queryRaw<{ grant_id: string; held: bigint }[]>`
     SELECT e.grant_id, sum(e.held)::bigint AS held FROM credit_transactions t
-    JOIN credit_entries e ON e.organization_id = t.organization_id AND e.transaction_seq = t.seq
+    JOIN credit_movements e ON e.organization_id = t.organization_id AND e.transaction_seq = t.seq
     WHERE t.organization_id = ${organizationId}::uuid AND t.hold_id = ANY (${ids}::uuid[]) AND t.seq <= ${seq}::bigint
     GROUP BY e.grant_id`;
   return new Map(rows.map((row) => [row.grant_id, row.held]));

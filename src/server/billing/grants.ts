@@ -2,6 +2,7 @@
 import { burnQueue, type Credits, compareLots, type GrantSource, isExpired, toCredits } from "~/domain/credits";
 import { BillingError } from "~/domain/errors";
 import { asOrganization, type Transaction } from "../db";
+import { sumMoved } from "./ledger/movements";
 
 export interface Grant {
   id: string;
@@ -80,8 +81,7 @@ async function listClosed(
   });
   const ids = rows.map((row) => row.id);
   const ends = await lastMovements(tx, organizationId, ids);
-  const claimed = rows.filter((row) => row.taken > 0n).map((row) => row.id);
-  const takenBack = await sumTakenBack(tx, organizationId, { ids, claimed });
+  const takenBack = await sumTakenBack(tx, organizationId, rows);
   return rows.map((row) => {
     const lot = toGrant(row);
     const last = ends.get(row.id);
@@ -119,7 +119,7 @@ async function lastMovements(
     SELECT g.id AS grant_id, t.type::text AS type, t.created_at AS at
     FROM unnest(${grantIds}::uuid[]) AS g (id)
     CROSS JOIN LATERAL (
-      SELECT e.transaction_seq FROM credit_entries e
+      SELECT e.transaction_seq FROM credit_movements e
       WHERE e.organization_id = ${organizationId}::uuid AND e.grant_id = g.id AND e.amount <> 0
       ORDER BY e.transaction_seq DESC LIMIT 1
     ) last
@@ -128,27 +128,20 @@ async function lastMovements(
 }
 
 /**
- * By lot, what refunds, lost disputes and adjustments took of it, less what they gave back. Not `taken`, which counts what had
- * been spent before and became a debt. Adjustments are few and have an index; a lot's own rows are read only where it was claimed.
+ * What refunds, lost disputes and adjustments took of each lot, less what they gave back. Not `taken`, which counts what had been
+ * spent before and became a debt; but where that is nothing, what came of refunds and disputes was not taken of the lot.
  */
 async function sumTakenBack(
   tx: Transaction,
   organizationId: string,
-  { ids, claimed }: { ids: string[]; claimed: string[] },
+  lots: readonly { id: string; taken: bigint }[],
 ): Promise<Map<string, bigint>> {
-  const rows = await tx.$queryRaw<{ grant_id: string; taken: bigint }[]>`
-    SELECT taken.grant_id, -sum(taken.amount)::bigint AS taken FROM (
-      SELECT e.grant_id, e.amount FROM credit_transactions t
-      JOIN credit_entries e ON e.organization_id = t.organization_id AND e.transaction_seq = t.seq
-      WHERE t.organization_id = ${organizationId}::uuid AND t.type = 'adjustment' AND t.amount < 0
-        AND e.grant_id = ANY (${ids}::uuid[])
-      UNION ALL
-      SELECT e.grant_id, e.amount FROM credit_entries e
-      JOIN credit_transactions t ON t.organization_id = e.organization_id AND t.seq = e.transaction_seq
-      WHERE e.organization_id = ${organizationId}::uuid AND e.grant_id = ANY (${claimed}::uuid[])
-        AND t.type IN ('refund', 'dispute')
-    ) taken GROUP BY taken.grant_id`;
-  return new Map(rows.map((row) => [row.grant_id, row.taken]));
+  const adjusted = await sumMoved(tx, organizationId, ["adjustment"], { onlyTakes: true });
+  const isClaimed = lots.some((lot) => lot.taken > 0n);
+  const claimed = isClaimed ? await sumMoved(tx, organizationId, ["refund", "dispute"]) : new Map<string, bigint>();
+  return new Map(
+    lots.map(({ id, taken }) => [id, -(adjusted.get(id) ?? 0n) - (taken > 0n ? (claimed.get(id) ?? 0n) : 0n)]),
+  );
 }
 
 type StoredGrant = NonNullable<Awaited<ReturnType<Transaction["creditGrant"]["findFirst"]>>>;

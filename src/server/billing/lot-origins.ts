@@ -58,7 +58,7 @@ export async function originsOf(
       g.stripe_invoice_id, g.stripe_session_id, t.id AS transaction_id, t.created_at AS at, t.actor, t.reason, t.reference, t.idempotency_key
     FROM credit_grants g
     CROSS JOIN LATERAL (
-      SELECT e.transaction_seq FROM credit_entries e WHERE e.organization_id = g.organization_id AND e.grant_id = g.id
+      SELECT e.transaction_seq FROM credit_movements e WHERE e.organization_id = g.organization_id AND e.grant_id = g.id
       ORDER BY e.transaction_seq LIMIT 1
     ) made
     JOIN credit_transactions t ON t.organization_id = g.organization_id AND t.seq = made.transaction_seq

@@ -14,6 +14,7 @@ import { BillingError, invariant } from "~/domain/errors";
 import type { Transaction } from "../db";
 import { raiseAlert, resolveAlert, resolveAlerts } from "./alerts";
 import { loadLots, lockAccounts, saveAccounts } from "./ledger/accounts";
+import { sumMoved } from "./ledger/movements";
 
 /** What paid for lots: a payment, or an invoice with all payments of it. */
 export interface PaidBy {
@@ -208,27 +209,19 @@ async function changeAccount(
 
 /** By lot: what of `taken` its rows did not take, because it was not there. */
 async function coveredOf(tx: Transaction, account: Account, grantIds: readonly string[]): Promise<Map<string, number>> {
-  const rows = await tx.$queryRaw<{ id: string; covered: number }[]>`
-    SELECT g.id, (g.taken + coalesce((
-      SELECT sum(e.amount) FROM credit_entries e
-      JOIN credit_transactions t ON t.organization_id = e.organization_id AND t.seq = e.transaction_seq
-      WHERE e.organization_id = g.organization_id AND e.grant_id = g.id AND t.type IN ('refund', 'dispute')), 0))::float8 AS covered
-    FROM credit_grants g WHERE g.organization_id = ${account.state.organizationId}::uuid AND g.id = ANY (${[...grantIds]}::uuid[])`;
-  return new Map(rows.map((row) => [row.id, row.covered]));
+  const { organizationId } = account.state;
+  const lots = await tx.creditGrant.findMany({
+    where: { organizationId, id: { in: [...grantIds] } },
+    select: { id: true, taken: true },
+  });
+  const moved = await sumMoved(tx, organizationId, ["refund", "dispute"]);
+  return new Map(lots.map(({ id, taken }) => [id, Number(taken + (moved.get(id) ?? 0n))]));
 }
 
 async function loadDebtPayers(tx: Transaction, account: Account): Promise<DebtPayer[]> {
-  const rows = await tx.$queryRaw<{ grant_id: string; paid: number }[]>`
-    SELECT e.grant_id, (-sum(e.amount))::float8 AS paid FROM credit_transactions t
-    JOIN credit_entries e ON e.organization_id = t.organization_id AND e.transaction_seq = t.seq
-    WHERE t.organization_id = ${account.state.organizationId}::uuid AND t.type = 'debt'
-    GROUP BY e.grant_id HAVING sum(e.amount) < 0`;
-  await loadLots(
-    tx,
-    account,
-    rows.map((row) => row.grant_id),
-  );
-  const paid = new Map(rows.map((row) => [row.grant_id, row.paid]));
+  const moved = await sumMoved(tx, account.state.organizationId, ["debt"]);
+  const paid = new Map([...moved].filter(([, amount]) => amount < 0n).map(([id, amount]) => [id, -Number(amount)]));
+  await loadLots(tx, account, [...paid.keys()]);
   return [...account.state.lots].reverse().flatMap((lot) => {
     const amount = paid.get(lot.id);
     return amount === undefined ? [] : [{ lot, amount }];

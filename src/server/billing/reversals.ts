@@ -9,6 +9,7 @@ import { seqOfTransactionId } from "../db/keys";
 import { type Allocation, callerKey, causeOf } from "./credits";
 import { findByKey, loadLots, lockAccount, saveAccounts } from "./ledger/accounts";
 import type { KnownRow } from "./ledger/load";
+import { movementsOf } from "./ledger/movements";
 
 export interface ReversalRequest {
   organizationId: string;
@@ -74,13 +75,10 @@ async function getTake(tx: Transaction, account: Account, transactionId: string)
     where: { organizationId, correctsSeq: seq, type: "reversal" },
     select: { seq: true },
   });
-  const entries = await tx.creditEntry.findMany({
-    where: { organizationId, transactionSeq: { in: [seq, ...reversals.map((reversal) => reversal.seq)] } },
-    orderBy: [{ transactionSeq: "asc" }, { position: "asc" }],
-  });
+  const movements = await movementsOf(tx, organizationId, [seq, ...reversals.map((reversal) => reversal.seq)]);
   // The take's own come first, in burn order; what came back to each of its lots is of the other sign.
   const left = new Map<string, number>();
-  for (const { grantId, amount } of entries) left.set(grantId, (left.get(grantId) ?? 0) - Number(amount));
+  for (const { grantId, amount } of movements) left.set(grantId, (left.get(grantId) ?? 0) - Number(amount));
   const lots = [...left].map(([grantId, amount]) => ({ grantId, amount }));
   await loadLots(
     tx,

@@ -78,14 +78,8 @@ export function listTransactions(query: {
       take: limit + 1,
     });
     const page = rows.slice(0, limit);
-    const seqs = page.map((row) => row.seq);
-    const counts = await tx.creditEntry.groupBy({
-      by: ["transactionSeq"],
-      where: { organizationId, transactionSeq: { in: seqs } },
-      _count: true,
-    });
+    const lots = await countLots(tx, organizationId, page);
     const names = await namesOf(tx, organizationId, page);
-    const lots = new Map(counts.map((count) => [count.transactionSeq, count._count]));
     return {
       items: page.map((row) => toTransactionRow(row, names, lots.get(row.seq) ?? 0)),
       nextCursor: rows.length > limit ? Number(page.at(-1)?.seq) : null,
@@ -95,6 +89,23 @@ export function listTransactions(query: {
 
 /** A row as it is stored. */
 export type StoredTransaction = NonNullable<Awaited<ReturnType<Transaction["creditTransaction"]["findFirst"]>>>;
+
+/** By row, how many lots it touched; a row that touched none is not among them. */
+async function countLots(
+  tx: Transaction,
+  organizationId: string,
+  rows: readonly StoredTransaction[],
+): Promise<Map<bigint, number>> {
+  const one = rows.filter((row) => row.grantId !== null).map((row): [bigint, number] => [row.seq, 1]);
+  const others = rows.filter((row) => row.grantId === null).map((row) => row.seq);
+  if (others.length === 0) return new Map(one);
+  const counts = await tx.creditEntry.groupBy({
+    by: ["transactionSeq"],
+    where: { organizationId, transactionSeq: { in: others } },
+    _count: true,
+  });
+  return new Map([...one, ...counts.map((count): [bigint, number] => [count.transactionSeq, count._count])]);
+}
 
 interface RowNames {
   keys: Map<string, string>;
@@ -255,12 +266,12 @@ async function lotsBefore(
   >`
     SELECT g.id, g.source::text AS source, g.label, g.expires_at, g.created_at,
            coalesce(last.lot_after, 0) AS before, mine.amount AS moved, mine.position,
-           (SELECT coalesce(sum(e.held), 0)::bigint FROM credit_entries e
+           (SELECT coalesce(sum(e.held), 0)::bigint FROM credit_movements e
             WHERE e.organization_id = g.organization_id AND e.grant_id = g.id AND e.transaction_seq < ${seq}::bigint AND e.held <> 0) AS held
     FROM credit_grants g
-    LEFT JOIN credit_entries mine ON mine.organization_id = g.organization_id AND mine.grant_id = g.id AND mine.transaction_seq = ${seq}::bigint
+    LEFT JOIN credit_movements mine ON mine.organization_id = g.organization_id AND mine.grant_id = g.id AND mine.transaction_seq = ${seq}::bigint
     LEFT JOIN LATERAL (
-      SELECT e.lot_after FROM credit_entries e
+      SELECT e.lot_after FROM credit_movements e
       WHERE e.organization_id = g.organization_id AND e.grant_id = g.id AND e.transaction_seq < ${seq}::bigint
       ORDER BY e.transaction_seq DESC LIMIT 1
     ) last ON true

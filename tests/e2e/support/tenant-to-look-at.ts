@@ -76,7 +76,7 @@ export async function makeTenantToLookAt(world: World, began: Date): Promise<Ten
 
   const [row] = await world.sql<{ transaction: string; session: string }>(
     `SELECT (SELECT id FROM credit_transactions t WHERE organization_id = $1 AND type = 'consume' ORDER BY
-              (SELECT count(*) FROM credit_entries e WHERE e.organization_id = $1 AND e.transaction_seq = t.seq) DESC, seq DESC
+              (SELECT count(*) FROM credit_movements e WHERE e.organization_id = $1 AND e.transaction_seq = t.seq) DESC, seq DESC
              LIMIT 1) AS transaction,
             (SELECT stripe_session_id FROM checkout_sessions WHERE organization_id = $1 AND status = 'paid' LIMIT 1) AS session`,
     [tenant.id],

@@ -130,9 +130,13 @@ export class Replay {
     this.say({ organizationId: this.organizationId, where, says: String(says), should: String(should) });
   }
 
-  /** Adds the next row that is stored, with its entries in their order. */
-  add(row: StoredRow, entries: readonly StoredEntry[]): void {
+  /** Adds the next row that is stored, with the entry that it is itself, or with its entries in their order. */
+  add(row: StoredRow, own: StoredEntry | null, stored: readonly StoredEntry[]): void {
     const where = `row ${row.seq}`;
+    const entries = own === null ? stored : stored.length === 0 ? [own] : [own, ...stored];
+    if (own !== null && stored.length > 0) {
+      this.find(where, `names lot ${own.grantId} and has entries, ${stored.length}`, "one or the other");
+    }
     this.follow(row);
     const at = row.at.getTime();
     this.lapse(at);

@@ -238,7 +238,7 @@ interface Place {
 const LEAST_SEQ = "-9223372036854775808";
 const GREATEST_SEQ = "9223372036854775807";
 
-/** The rows of a range with their entries, and entries of rows that are not there, all in order. */
+/** The rows of a range with the entries of those that do not name their lot, and entries of rows that are not there, all in order. */
 async function* batches(client: pg.PoolClient, range: Range): AsyncGenerator<{ rows: Cells[]; entries: Cells[] }> {
   let from: Place = { organizationId: range.after, seq: range.withFirst ? LEAST_SEQ : GREATEST_SEQ };
   let next: Promise<Cells[]> | null = readRows(client, range, from);
@@ -262,7 +262,7 @@ async function* batches(client: pg.PoolClient, range: Range): AsyncGenerator<{ r
 const ROWS = `
   SELECT organization_id, seq, id, type, amount, held, debt, balance_after, available_after, key_space, idempotency_key, request_hash,
     event_id, event_name, event_version, quantity, unit_cost, per_units, corrects_seq, hold_id, reference, project, member_id,
-    reason, actor, api_key_id, metadata, created_at, hash
+    reason, actor, api_key_id, metadata, created_at, hash, grant_id, lot_after
   FROM credit_transactions WHERE (organization_id, seq) > ($1::uuid, $2::bigint) AND organization_id <= $3::uuid
   ORDER BY organization_id, seq LIMIT ${BATCH_ROWS}`;
 
@@ -301,7 +301,7 @@ function replayBatch(rows: readonly Cells[], entries: readonly Cells[], of: (org
     const organizationId = cells[0] as string;
     const row = toRow(cells);
     takeOrphans({ organizationId, seq: row.seq });
-    of(organizationId).add(row, takeEntries(organizationId, row.seq));
+    of(organizationId).add(row, toOwnEntry(cells, row), takeEntries(organizationId, row.seq));
   }
   takeOrphans(null);
 }
@@ -315,6 +315,14 @@ function toEntry([, seq, position, grantId, amount, held, lotAfter]: Cells): Sto
     held: Number(held),
     lotAfter: Number(lotAfter),
   };
+}
+
+/** The entry of a row that names its one lot itself. */
+function toOwnEntry(cells: Cells, { seq, amount, held }: StoredRow): StoredEntry | null {
+  const [grantId, lotAfter] = [cells[29] ?? null, numberOf(cells[30])];
+  if (grantId === null && lotAfter === null) return null;
+  // Half of it is missing, which the database refuses: what no lot is called, and what no lot can hold.
+  return { seq, position: 1, grantId: grantId ?? "none", amount, held, lotAfter: lotAfter ?? -1 };
 }
 
 function numberOf(cell: string | null | undefined): number | null {
@@ -481,7 +489,7 @@ async function findHolds(client: pg.PoolClient, range: Range): Promise<Finding[]
     `SELECT h.organization_id, h.id, h.lots::text, (
        SELECT json_agg(json_build_array(x.grant_id, x.held))::text FROM (
          SELECT e.grant_id, sum(e.held) AS held FROM credit_transactions t
-         JOIN credit_entries e ON e.organization_id = t.organization_id AND e.transaction_seq = t.seq
+         JOIN credit_movements e ON e.organization_id = t.organization_id AND e.transaction_seq = t.seq
          WHERE t.organization_id = h.organization_id AND t.hold_id = h.id GROUP BY e.grant_id HAVING sum(e.held) <> 0) x)
      FROM credit_holds h WHERE h.open AND ${within(range, "h.organization_id")}`,
     [range.after, range.last],
