@@ -49,6 +49,8 @@ CREATE TRIGGER remembered BEFORE UPDATE OF suspended_at ON credit_accounts FOR E
   WHEN (NEW.version = OLD.version) EXECUTE FUNCTION raise_own_version();
 
 DROP FUNCTION ledger_flush;
+-- Asked for by a plain statement now.
+DROP FUNCTION ledger_version;
 DROP FUNCTION ledger_write;
 
 -- What was already written under keys, with the lots it moved.

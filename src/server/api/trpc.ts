@@ -1,6 +1,5 @@
 // tRPC's set-up: context, errors, and the procedures by what a caller must be.
-import { initTRPC } from "@trpc/server";
-import superjson from "superjson";
+import { getTRPCErrorFromUnknown, initTRPC } from "@trpc/server";
 import { z } from "zod";
 import { type ActingRole, type Capability, can } from "~/domain/capabilities";
 import { BillingError } from "~/domain/errors";
@@ -8,6 +7,7 @@ import type { Actor } from "../auth/actor";
 import { roleIn, spendingRoleIn } from "../billing/access";
 import { requireValidApiKey } from "../billing/api-keys";
 import { failureOf, toTRPCError } from "./errors";
+import { transformer } from "./transformer";
 
 export interface Context {
   actor: Actor | null;
@@ -18,7 +18,7 @@ export interface Context {
 }
 
 const t = initTRPC.context<Context>().create({
-  transformer: superjson,
+  transformer,
   isDev: false, // never a stack in an answer, whatever NODE_ENV says
   errorFormatter({ shape, error }) {
     const { failure, message } = failureOf(error);
@@ -43,10 +43,12 @@ const refuseBadCredentials = t.middleware(({ ctx, next }) => {
 /** For everyone. */
 export const publicProcedure = t.procedure.use(translateErrors).use(refuseBadCredentials);
 
-const requireActor = t.middleware(({ ctx, next }) => {
-  if (!ctx.actor) throw new BillingError("UNAUTHENTICATED", "Sign in, or send an API key.");
-  return next({ ctx: { ...ctx, actor: ctx.actor } });
-});
+const requireActor = t.middleware(({ ctx, next }) => next({ ctx: { ...ctx, actor: actorOf(ctx) } }));
+
+function actorOf({ actor }: Context): Actor {
+  if (!actor) throw new BillingError("UNAUTHENTICATED", "Sign in, or send an API key.");
+  return actor;
+}
 
 /** For a person or a service that said who it is. */
 export const actorProcedure = publicProcedure.use(requireActor).use(async ({ ctx, next }) => {
@@ -76,26 +78,42 @@ export const organizationInput = z.object({ organizationId: z.uuid().toLowerCase
 export function organizationProcedure(capability: Capability) {
   return actorProcedure.input(organizationInput).use(async ({ ctx, input, next }) => {
     const role: ActingRole = await roleIn(ctx.actor, input.organizationId);
-    if (!can(role, capability)) {
-      throw new BillingError("FORBIDDEN", "Your role does not allow this.", { role, capability });
-    }
+    requireCapability(role, capability);
     return next({ ctx: { ...ctx, organizationId: input.organizationId, role } });
   });
 }
 
+/** Who spends, and when. */
+export interface Spending {
+  actor: Actor;
+  now: Date;
+}
+
 /**
- * As `organizationProcedure`, for what goes through the ledger's group commit and nowhere else: there it is asked, in the same
- * statement, whether the key is still valid and the organization is there.
+ * A mutation for whoever has the capability in the organization that the input names, and for what goes through the ledger's
+ * group commit and nowhere else: there it is asked, in the same statement, whether the key is still valid and the organization
+ * is there. Without middlewares, because services call it for each unit that they sell, and each of them costs as much as the
+ * ledger; so an input that cannot be read is told before credentials that are no good.
  */
-export function spendingProcedure(capability: Capability) {
-  return publicProcedure
-    .use(requireActor)
-    .input(organizationInput)
-    .use(async ({ ctx, input, next }) => {
-      const role: ActingRole = await spendingRoleIn(ctx.actor, input.organizationId);
-      if (!can(role, capability)) {
-        throw new BillingError("FORBIDDEN", "Your role does not allow this.", { role, capability });
-      }
-      return next({ ctx: { ...ctx, organizationId: input.organizationId, role } });
-    });
+export function spendingMutation<Input extends z.ZodType<{ organizationId: string }>, Answer>(
+  capability: Capability,
+  input: Input,
+  resolve: (spending: Spending, input: z.output<Input>) => Promise<Answer>,
+) {
+  return t.procedure.input(input).mutation(async ({ ctx, input: read, path }): Promise<Answer> => {
+    try {
+      if (ctx.refusal) throw ctx.refusal;
+      const actor = actorOf(ctx);
+      const spent = read as z.output<Input>;
+      requireCapability(await spendingRoleIn(actor, spent.organizationId), capability);
+      return await resolve({ actor, now: ctx.now }, spent);
+    } catch (cause) {
+      throw toTRPCError(getTRPCErrorFromUnknown(cause), path);
+    }
+  });
+}
+
+function requireCapability(role: ActingRole, capability: Capability): void {
+  if (can(role, capability)) return;
+  throw new BillingError("FORBIDDEN", "Your role does not allow this.", { role, capability });
 }

@@ -11,8 +11,9 @@ import pg from "pg";
 import { Account, type AccountState } from "~/domain/account";
 import { BillingError, invariant } from "~/domain/errors";
 import { IDLE_TIMEOUT_MS, isLockTimeout, isPassing, LOCK_TIMEOUT_MS } from "../../db";
-import { newTransactionId, sha256 } from "../../db/keys";
+import { newTransactionId } from "../../db/keys";
 import { database, pipelines } from "../../db/pool";
+import { isLost, prepared } from "../../db/prepared";
 import {
   answerAll,
   byOrganization,
@@ -92,8 +93,9 @@ const MOST_STUCK = 4;
 
 const PARAMETERS = PARAMETER_TYPES.map((_, index) => `$${index + 1}`).join(", ");
 const WRITE = `SELECT ledger_write(${PARAMETERS}) AS refused`;
-// Its text is in its name: another release of the app may have its own on the same connection of a pooler.
-const WRITE_NAME = `ledger_write_${sha256(WRITE).slice(0, 16)}`;
+// With the pool's own role, which inherits the platform's: to take another would cost more than the question itself, and the
+// number tells nobody anything of a tenant.
+const VERSION = "SELECT version FROM credit_accounts WHERE organization_id = $1";
 
 /** The queue of one process; see the top of the file. */
 export class GroupCommit {
@@ -106,8 +108,6 @@ export class GroupCommit {
   private readonly stuck = new Map<string, Waiting[]>();
   /** How many flushes from now on look their keys up before they write, instead of failing where one is known. */
   private asking = 0;
-  /** Whether the write may be prepared once for a connection: behind some poolers a connection is not the same one each time. */
-  private prepares = true;
   private waitingCount = 0;
   private waitingBytes = 0;
   /** Operations a second, lately; for the time that callers beyond the bound are told to wait. */
@@ -159,13 +159,20 @@ export class GroupCommit {
   async recallCurrent(organizationId: string, now: Date): Promise<Readonly<AccountState> | null> {
     const state = this.remembered.find(organizationId)?.state;
     if (!state || this.inFlight.has(organizationId)) return null;
-    const { rows } = await this.pool().query<{ version: string | null }>("SELECT ledger_version($1) AS version", [
-      organizationId,
-    ]);
+    const { rows } = await this.askForVersion(organizationId);
     const same = this.remembered.find(organizationId)?.state === state && !this.inFlight.has(organizationId);
     if (!same || rows[0]?.version !== String(state.version)) return null;
     for (const held of state.holds.values()) if (held.leaseEndsAt <= now) return null;
     return state;
+  }
+
+  private async askForVersion(organizationId: string): Promise<pg.QueryResult<{ version: string }>> {
+    try {
+      return await this.pool().query(prepared(VERSION, [organizationId]));
+    } catch (error) {
+      if (!isLost(error)) throw error;
+      return this.pool().query(VERSION, [organizationId]);
+    }
   }
 
   private async drain(lane: Lane): Promise<void> {
@@ -291,8 +298,8 @@ export class GroupCommit {
     const fail = (failure: unknown): Landing => {
       // Whatever it was, the locked way finds out whom it concerns. What was remembered was changed in vain.
       for (const { operation } of batch) this.remembered.forget(operation.organizationId);
-      if (isRefusedWith(failure, KEY_KNOWN)) this.asking = ASKING_FLUSHES;
-      if (isRefusedWith(failure, NOT_PREPARED)) this.prepares = false;
+      if (isKeyKnown(failure)) this.asking = ASKING_FLUSHES;
+      isLost(failure);
       return { rest: batch, failure };
     };
     try {
@@ -323,8 +330,7 @@ export class GroupCommit {
       const accounts = decided.map((one) => one.account);
       const asks = this.asking > 0;
       if (asks) this.asking -= 1;
-      const values = writeParameters(accounts, rateCard.epoch, asks);
-      const write = this.prepares ? { name: WRITE_NAME, text: WRITE, values } : { text: WRITE, values };
+      const write = prepared(WRITE, writeParameters(accounts, rateCard.epoch, asks));
       const sent = via.query<{ refused: Refused | null }>(write);
       const landed = sent
         .then(({ rows }) => this.land(decided, rows[0]?.refused ?? null))
@@ -544,13 +550,9 @@ function isConnectionWell(failure: unknown): boolean {
   return failure instanceof pg.DatabaseError && (isLockTimeout(failure) || !isPassing(failure));
 }
 
-// A unique key is there already.
-const KEY_KNOWN = /^23505$/;
-// A prepared statement is not there, or one of its name is there already.
-const NOT_PREPARED = /^(26000|42P05)$/;
-
-function isRefusedWith(failure: unknown, sqlState: RegExp): boolean {
-  return failure instanceof pg.DatabaseError && sqlState.test(failure.code ?? "");
+/** Whether a write has failed because one of its keys stands for a row already. */
+function isKeyKnown(failure: unknown): boolean {
+  return failure instanceof pg.DatabaseError && failure.code === "23505";
 }
 
 function laneOf(organizationId: string): number {

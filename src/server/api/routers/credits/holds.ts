@@ -2,13 +2,13 @@
 import { z } from "zod";
 import { captureHold, extendHold, getHold, holdCredits, listHolds, releaseHold } from "~/server/billing/holds";
 import { id, idempotencyKey, line, metadata, pageLimit, positiveCredits, spenderOf, tags } from "../../inputs";
-import { organizationProcedure, spendingProcedure } from "../../trpc";
+import { organizationInput, organizationProcedure, spendingMutation } from "../../trpc";
 
 const LONGEST_LEASE_SECONDS = 24 * 60 * 60;
 
 const leaseSeconds = z.int().min(1).max(LONGEST_LEASE_SECONDS);
 const eventName = line(100);
-const holdInput = z.object({ holdId: id });
+const holdInput = organizationInput.extend({ holdId: id });
 
 const captureInput = holdInput
   .extend({
@@ -31,69 +31,61 @@ const captureInput = holdInput
     message: "an event goes with a quantity",
   });
 
+const newHoldInput = organizationInput.extend({
+  amount: positiveCredits,
+  leaseSeconds: leaseSeconds.default(300),
+  eventName: eventName.optional(),
+  idempotencyKey,
+  metadata: metadata.optional(),
+  ...tags,
+});
+
 export const holdProcedures = {
-  hold: spendingProcedure("credits:consume")
-    .input(
-      z.object({
-        amount: positiveCredits,
-        leaseSeconds: leaseSeconds.default(300),
-        eventName: eventName.optional(),
-        idempotencyKey,
-        metadata: metadata.optional(),
-        ...tags,
-      }),
-    )
-    .mutation(({ ctx, input }) =>
-      holdCredits({
-        organizationId: ctx.organizationId,
-        amount: input.amount,
-        leaseSeconds: input.leaseSeconds,
-        eventName: input.eventName ?? null,
-        idempotencyKey: input.idempotencyKey,
-        metadata: input.metadata,
-        ...spenderOf(ctx.actor, input),
-        now: ctx.now,
-      }),
-    ),
-
-  capture: spendingProcedure("credits:consume")
-    .input(captureInput)
-    .mutation(({ ctx, input }) => {
-      const { amount, quantity = 0, eventName = null } = input;
-      return captureHold({
-        organizationId: ctx.organizationId,
-        holdId: input.holdId,
-        used: amount === undefined ? { quantity, eventName } : { amount },
-        idempotencyKey: input.idempotencyKey,
-        metadata: input.metadata,
-        release: input.release,
-        ...spenderOf(ctx.actor, {}),
-        now: ctx.now,
-      });
+  hold: spendingMutation("credits:consume", newHoldInput, ({ actor, now }, input) =>
+    holdCredits({
+      organizationId: input.organizationId,
+      amount: input.amount,
+      leaseSeconds: input.leaseSeconds,
+      eventName: input.eventName ?? null,
+      idempotencyKey: input.idempotencyKey,
+      metadata: input.metadata,
+      ...spenderOf(actor, input),
+      now,
     }),
+  ),
 
-  extendHold: spendingProcedure("credits:consume")
-    .input(holdInput.extend({ leaseSeconds }))
-    .mutation(({ ctx, input }) =>
-      extendHold({
-        organizationId: ctx.organizationId,
-        holdId: input.holdId,
-        leaseSeconds: input.leaseSeconds,
-        ...spenderOf(ctx.actor, {}),
-        now: ctx.now,
-      }),
-    ),
+  capture: spendingMutation("credits:consume", captureInput, ({ actor, now }, input) => {
+    const { amount, quantity = 0, eventName = null } = input;
+    return captureHold({
+      organizationId: input.organizationId,
+      holdId: input.holdId,
+      used: amount === undefined ? { quantity, eventName } : { amount },
+      idempotencyKey: input.idempotencyKey,
+      metadata: input.metadata,
+      release: input.release,
+      ...spenderOf(actor, {}),
+      now,
+    });
+  }),
 
-  releaseHold: spendingProcedure("credits:release")
-    .input(holdInput)
-    .mutation(({ ctx, input }) =>
-      releaseHold({
-        organizationId: ctx.organizationId,
-        holdId: input.holdId,
-        ...spenderOf(ctx.actor, {}),
-        now: ctx.now,
-      }),
-    ),
+  extendHold: spendingMutation("credits:consume", holdInput.extend({ leaseSeconds }), ({ actor, now }, input) =>
+    extendHold({
+      organizationId: input.organizationId,
+      holdId: input.holdId,
+      leaseSeconds: input.leaseSeconds,
+      ...spenderOf(actor, {}),
+      now,
+    }),
+  ),
+
+  releaseHold: spendingMutation("credits:release", holdInput, ({ actor, now }, input) =>
+    releaseHold({
+      organizationId: input.organizationId,
+      holdId: input.holdId,
+      ...spenderOf(actor, {}),
+      now,
+    }),
+  ),
 
   /** The open holds; or with an id that one, open or ended. */
   holds: organizationProcedure("billing:view")

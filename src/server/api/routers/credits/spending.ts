@@ -10,14 +10,14 @@ import { checkConsumption, estimateConsumption } from "~/server/billing/estimate
 import { reverseConsumption } from "~/server/billing/reversals";
 import { failureOf, toTRPCError } from "../../errors";
 import { id, idempotencyKey, line, metadata, positiveCredits, spenderOf, tags } from "../../inputs";
-import { actorProcedure, organizationProcedure, spendingProcedure } from "../../trpc";
+import { actorProcedure, organizationInput, organizationProcedure, type Spending, spendingMutation } from "../../trpc";
 
 // What a body of the largest size holds of ordinary items, and what one flush or two take.
 const MOST_ITEMS = 500;
 
 const usage = { eventName: line(100), quantity: z.int().positive() };
-const consumeInput = z.object({ ...usage, idempotencyKey, metadata: metadata.optional(), ...tags });
-const itemInput = consumeInput.extend({ organizationId: id.optional() });
+const unit = z.object({ ...usage, idempotencyKey, metadata: metadata.optional(), ...tags });
+const itemInput = unit.extend({ organizationId: id.optional() });
 const questionInput = z.object({ ...usage, ...tags });
 
 type Item = z.output<typeof itemInput>;
@@ -28,9 +28,9 @@ export type ConsumeResult =
   | { ok: false; error: { code: BillingErrorCode; message: string; details: BillingErrorDetails } };
 
 export const spendingProcedures = {
-  consume: spendingProcedure("credits:consume")
-    .input(consumeInput)
-    .mutation(({ ctx, input }) => consume(ctx, ctx.organizationId, input)),
+  consume: spendingMutation("credits:consume", organizationInput.extend(unit.shape), (spending, input) =>
+    consume(spending, input.organizationId, input),
+  ),
 
   /** For collectors: each item has its own result, in the order of the items, and fails by itself. */
   consumeMany: actorProcedure
@@ -99,11 +99,7 @@ export const spendingProcedures = {
     .query(({ ctx, input }) => checkConsumption(questionOf(ctx, input))),
 };
 
-function consume(
-  { actor, now }: { actor: Actor; now: Date },
-  organizationId: string,
-  input: z.output<typeof consumeInput>,
-): Promise<Consumption> {
+function consume({ actor, now }: Spending, organizationId: string, input: z.output<typeof unit>): Promise<Consumption> {
   return consumeCredits({
     organizationId,
     eventName: input.eventName,
