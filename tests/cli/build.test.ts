@@ -1,9 +1,10 @@
 // When the app has to be built again.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { contentHash } from "~/cli/build";
+import { contentHash, SERVER_FLAGS } from "~/cli/build";
+import { ROOT } from "~/cli/demo-state";
 import { takeLock } from "~/cli/file-lock";
 
 let root: string;
@@ -20,6 +21,11 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 const hash = (values = {}) => contentHash(root, ["src", "package-lock.json", "public"], values);
+
+it("`npm start` runs the server as the demo, the tests and the bench do", () => {
+  const { scripts } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { scripts: { start: string } };
+  expect(scripts.start).toBe(["node", ...SERVER_FLAGS, "src/cli/serve.ts"].join(" "));
+});
 
 describe("the content hash", () => {
   it("is the same for the same content", async () => {

@@ -1,6 +1,7 @@
 // The parent's side of a child process that does tasks: starts it, sends one task at a time, ends it.
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { SERVER_FLAGS } from "../build";
 import { childEnv } from "../child-env";
 import type { Answer, Message, Reply, Task } from "./tasks";
 
@@ -25,7 +26,8 @@ export class HelperProcess {
     env: NodeJS.Dict<string> = {},
   ): Promise<HelperProcess> {
     const child = fork(fileURLToPath(new URL(SCRIPTS[script], import.meta.url)), [], {
-      execArgv: ["--import", "tsx/esm"],
+      // What is measured in process runs as in a server.
+      execArgv: SERVER_FLAGS,
       env: childEnv({ NODE_ENV: "production", ...env }) as NodeJS.ProcessEnv,
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });

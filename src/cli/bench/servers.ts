@@ -1,5 +1,6 @@
 // The servers that the bench asks over HTTP: ours as `npm start` runs it, and the two that do nothing.
 import { join } from "node:path";
+import { SERVER_FLAGS } from "../build";
 import { childEnv } from "../child-env";
 import type { Children } from "../children";
 import { ROOT } from "../demo-state";
@@ -37,7 +38,7 @@ function commandOf(name: ServerName, port: number, { databaseUrl, connections, s
   const script = name === "ours" && servers === "built" ? SERVE : DOOR_SERVER;
   return {
     command: process.execPath,
-    args: ["--import", "tsx/esm", script, "-H", "127.0.0.1"],
+    args: [...SERVER_FLAGS, script, "-H", "127.0.0.1"],
     cwd: ROOT,
     env: name === "noopDoor" ? { ...env, BENCH_ROUTER: "noop" } : env,
   };

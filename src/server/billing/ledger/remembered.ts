@@ -13,34 +13,21 @@ interface Kept {
   state: AccountState;
   /** Number of its loading, later ones being higher. */
   loaded: number;
+  /** Whether it was asked for since it was last about to go. */
+  isUsed: boolean;
 }
 
 export class Remembered {
-  // What was used since `accounts` was last full is in it, what was used before that in `older`, which goes as a whole: as good as
-  // letting go of the one used longest ago, without moving an account each time that it is used.
-  private accounts = new Map<string, Kept>();
-  private older = new Map<string, Kept>();
+  /** Those that are next to go first. */
+  private readonly accounts = new Map<string, Kept>();
   private readonly keys = new Map<string, number>();
   private tick = 0;
   rateCard: RateCard | null = null;
 
   find(organizationId: string): Kept | undefined {
     const found = this.accounts.get(organizationId);
-    if (found) return found;
-    const old = this.older.get(organizationId);
-    if (old) {
-      this.older.delete(organizationId);
-      this.add(organizationId, old);
-    }
-    return old;
-  }
-
-  private add(organizationId: string, kept: Kept): void {
-    if (this.accounts.size >= MOST_ACCOUNTS / 2) {
-      this.older = this.accounts;
-      this.accounts = new Map();
-    }
-    this.accounts.set(organizationId, kept);
+    if (found) found.isUsed = true;
+    return found;
   }
 
   /** A number for a question that is about to be asked; what it brings is as old as the question. */
@@ -50,9 +37,18 @@ export class Remembered {
   }
 
   keep(state: AccountState, loaded: number = this.nextTick()): void {
-    this.forget(state.organizationId);
-    this.add(state.organizationId, { state, loaded });
+    this.accounts.set(state.organizationId, { state, loaded, isUsed: false });
     this.keepWithinBounds(state);
+    if (this.accounts.size > MOST_ACCOUNTS) this.letOneGo();
+  }
+
+  /** The first that was not used since it was last spared. Moving each account each time that it is used would cost more. */
+  private letOneGo(): void {
+    for (const [organizationId, kept] of this.accounts) {
+      this.accounts.delete(organizationId);
+      if (!kept.isUsed) return;
+      this.accounts.set(organizationId, { ...kept, isUsed: false });
+    }
   }
 
   /** Forgets an account that has grown too large to be kept. */
@@ -62,7 +58,6 @@ export class Remembered {
 
   forget(organizationId: string): void {
     this.accounts.delete(organizationId);
-    this.older.delete(organizationId);
   }
 
   /** Keeps the later of two: with an old one, accounts that were loaded since would never be taken the quick way. */
@@ -74,7 +69,6 @@ export class Remembered {
   /** When the epoch has changed nothing can be relied on. */
   forgetAll(): void {
     this.accounts.clear();
-    this.older.clear();
     this.keys.clear();
     this.rateCard = null;
   }

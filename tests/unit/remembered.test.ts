@@ -1,0 +1,63 @@
+import { describe, expect, it } from "vitest";
+import type { AccountState } from "~/domain/account";
+import { Remembered } from "~/server/billing/ledger/remembered";
+
+const MOST = 100_000;
+
+function account(number: number, lots = 0): AccountState {
+  return {
+    organizationId: `organization ${number}`,
+    version: number,
+    epoch: 1,
+    deleted: false,
+    burnOrder: "purchased_first",
+    spentPolicy: "clamp",
+    suspended: false,
+    balance: 0,
+    held: 0,
+    debt: 0,
+    lastSeq: 0,
+    lastAt: null,
+    lastHash: null,
+    lots: Array(lots),
+    holds: new Map(),
+    budgets: [],
+    overrides: [],
+  };
+}
+
+const has = (remembered: Remembered, number: number) => remembered.find(`organization ${number}`) !== undefined;
+
+describe("what a process remembers", () => {
+  it("is bounded: of accounts that nobody uses, the first goes first", () => {
+    const remembered = new Remembered();
+    for (let number = 1; number <= MOST + 3; number++) remembered.keep(account(number));
+    expect([1, 2, 3, 4, MOST + 3].map((number) => has(remembered, number))).toEqual([false, false, false, true, true]);
+  });
+
+  it("keeps what is used longer than what is not", () => {
+    const remembered = new Remembered();
+    for (let number = 1; number <= MOST; number++) remembered.keep(account(number));
+    remembered.find("organization 1");
+    for (let number = 1; number <= 3; number++) remembered.keep(account(MOST + number));
+    expect([1, 2, 3, 4, 5].map((number) => has(remembered, number))).toEqual([true, false, false, false, true]);
+  });
+
+  it("stays bounded where everything is used", () => {
+    const remembered = new Remembered();
+    for (let number = 1; number <= MOST; number++) remembered.keep(account(number));
+    for (let number = 1; number <= MOST; number++) remembered.find(`organization ${number}`);
+    remembered.keep(account(MOST + 1));
+    const kept = Array.from({ length: MOST + 1 }, (_, index) => has(remembered, index + 1)).filter(Boolean);
+    expect(kept).toHaveLength(MOST);
+  });
+
+  it("leaves out an account with so many lots that it would crowd out hundreds, also one that has grown", () => {
+    const remembered = new Remembered();
+    remembered.keep(account(1, 201));
+    remembered.keep(account(2, 200));
+    expect([has(remembered, 1), has(remembered, 2)]).toEqual([false, true]);
+    remembered.keepWithinBounds(account(2, 201));
+    expect(has(remembered, 2)).toBe(false);
+  });
+});
