@@ -262,17 +262,17 @@ describe("a flush that was decided on what the one before it would have written"
   });
 });
 
-describe("an account that somebody keeps locked", () => {
-  /** Of one lane, so that each could stand in the other's way. */
-  async function inOneLane(): Promise<[string, string]> {
-    const laneOf = (id: string) => Number.parseInt(id.slice(-4), 16) % 2;
-    const first = await tenantWith(100);
-    for (;;) {
-      const second = await tenantWith(100);
-      if (laneOf(second) === laneOf(first)) return [first, second];
-    }
+/** Two accounts of one lane, so that each could stand in the other's way. */
+async function inOneLane(): Promise<[string, string]> {
+  const laneOf = (id: string) => Number.parseInt(id.slice(-4), 16) % 2;
+  const first = await tenantWith(100);
+  for (;;) {
+    const second = await tenantWith(100);
+    if (laneOf(second) === laneOf(first)) return [first, second];
   }
+}
 
+describe("an account that somebody keeps locked", () => {
   it("holds up its own callers, until it is free, and nobody else", async () => {
     const [locked, free] = await inOneLane();
     const queue = oneProcess();
@@ -295,6 +295,29 @@ describe("an account that somebody keeps locked", () => {
     while (answered < 65) await sleep(5);
     expect((await expectLawfulLedger(app.sql, locked)).balance).toBe(100 - 66);
     expect((await expectLawfulLedger(app.sql, free)).balance).toBe(100 - 11);
+  });
+});
+
+describe("an account that several processes change, and somebody keeps locked", () => {
+  it("holds up nobody else either, although it is locked before anything is decided", async () => {
+    const [locked, free] = await inOneLane();
+    const [queue, other] = processes(2);
+    if (!queue || !other) throw new Error("two processes");
+    // Each finds what it remembers changed by the other, until it locks at once.
+    for (let round = 0; round < 4; round++) {
+      await take(queue, locked);
+      await take(other, locked);
+    }
+    await take(queue, free);
+    const account = await holdAccount(locked);
+    const waiting = Array.from({ length: 3 }, () => take(queue, locked));
+    const began = performance.now();
+    for (let round = 0; round < 5; round++) await take(queue, free);
+    expect(performance.now() - began, "nobody has waited for the lock to the end").toBeLessThan(8000);
+    await account.release();
+    await Promise.all(waiting);
+    expect((await expectLawfulLedger(app.sql, locked)).balance).toBe(100 - 11);
+    expect((await expectLawfulLedger(app.sql, free)).balance).toBe(100 - 6);
   });
 });
 

@@ -233,10 +233,11 @@ export class GroupCommit {
     const stuck = landings.filter(({ failure }) => isLockTimeout(failure)).flatMap(({ rest }) => rest);
     const others = landings.filter(({ failure }) => !isLockTimeout(failure)).flatMap(({ rest }) => rest);
     try {
-      if (others.length > 0) await this.flushLocked(others);
+      if (others.length > 0 && !(await this.flushUnlessStuck(others))) stuck.push(...others);
       // Somebody keeps one of these accounts locked: each by itself, so that only its own callers wait.
-      for (const [organizationId, members] of byOrganization(stuck))
-        await this.flushOrSetAside(organizationId, members);
+      for (const [organizationId, members] of byOrganization(stuck)) {
+        if (!(await this.flushUnlessStuck(members))) this.setAside(organizationId, members);
+      }
     } catch (error) {
       // A fault of ours; whoever has an answer keeps it, and those behind them get theirs.
       for (const member of [...others, ...stuck]) member.reject(error);
@@ -255,18 +256,27 @@ export class GroupCommit {
 
   // ── Accounts that somebody else keeps locked ─────────────────────────────────────────────────────────────────
 
-  private async flushOrSetAside(organizationId: string, members: Waiting[]): Promise<void> {
+  /** @returns false where somebody keeps one of their accounts locked; then none of them has its answer */
+  private async flushUnlessStuck(members: Waiting[]): Promise<boolean> {
     try {
       answerAll(members, await this.lockAndWrite(members, SHORT_LOCK_TIMEOUT_MS));
     } catch (error) {
-      if (!isLockTimeout(error)) return this.flushLocked(members);
-      if (this.stuck.size >= MOST_STUCK) {
-        for (const member of members) member.reject(asBusy(error));
-        return;
-      }
+      if (isLockTimeout(error)) return false;
+      await this.flushLocked(members);
+    }
+    return true;
+  }
+
+  private setAside(organizationId: string, members: Waiting[]): void {
+    if (this.stuck.size < MOST_STUCK) {
       this.stuck.set(organizationId, members);
       void this.waitForStuck(organizationId);
+      return;
     }
+    const busy = new BillingError("BUSY", "There is too much to do at the moment. Please try again shortly.", {
+      retryable: true,
+    });
+    for (const member of members) member.reject(busy);
   }
 
   private joinStuck(member: Waiting): boolean {
