@@ -1,5 +1,6 @@
 // API keys: what a service proves itself with, from its making to the call after its end.
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { actorFromHeaders } from "~/server/auth/session";
 import { authenticateApiKey, createApiKey, listApiKeys, revokeApiKey } from "~/server/billing/api-keys";
 import { asPlatform } from "~/server/db";
@@ -97,10 +98,12 @@ describe("an API key", () => {
 
   it("answers while another transaction holds its row", async () => {
     const { key } = await tenantWithKey();
-    await asPlatform(async (tx) => {
-      await tx.$queryRaw`SELECT 1 FROM api_keys WHERE id = ${key.id}::uuid FOR UPDATE`;
-      expect(await authenticateApiKey(key.key, NOW)).toMatchObject({ id: key.id });
-    });
+    const other = new pg.Client({ connectionString: app.database.superuserUrl });
+    await other.connect();
+    onTestFinished(() => other.end());
+    await other.query("BEGIN");
+    await other.query("SELECT 1 FROM api_keys WHERE id = $1 FOR UPDATE", [key.id]);
+    expect(await authenticateApiKey(key.key, NOW)).toMatchObject({ id: key.id });
   });
 });
 

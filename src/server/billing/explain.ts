@@ -8,7 +8,7 @@ import { asOrganization, type Transaction } from "../db";
 import { seqOfTransactionId } from "../db/keys";
 import { seqAt } from "./ledger/instants";
 import { movementsOf } from "./ledger/movements";
-import { type LotOrigin, originsOf } from "./lot-origins";
+import { type LotOrigin, nameGivers, originsOf, type ReadOrigin } from "./lot-origins";
 import { type RowSummary, type StoredTransaction, summaryOf } from "./transactions";
 
 export interface ExplainedTransaction extends RowSummary {
@@ -92,8 +92,18 @@ export interface ExplainedBalance {
 const LATEST_ROWS = 10;
 const MOST_HOLD_ROWS = 100;
 
+/** An explanation before the givers of its lots are named. */
+type Read<Explained extends { lots: { origin: LotOrigin | null }[] }> = Omit<Explained, "lots"> & {
+  lots: (Omit<Explained["lots"][number], "origin"> & { origin: ReadOrigin | null })[];
+};
+
 /** What a row was, why, under which rate, and where its credits came from. @throws BillingError NOT_FOUND */
-export function explainTransaction(organizationId: string, transactionId: string): Promise<ExplainedTransaction> {
+export async function explainTransaction(organizationId: string, transactionId: string): Promise<ExplainedTransaction> {
+  const read = await readTransaction(organizationId, transactionId);
+  return { ...read, lots: await nameGivers(read.lots) };
+}
+
+function readTransaction(organizationId: string, transactionId: string): Promise<Read<ExplainedTransaction>> {
   return asOrganization(organizationId, async (tx) => {
     const seq = BigInt(seqOfTransactionId(transactionId));
     const row = await tx.creditTransaction.findFirst({ where: { organizationId, seq, id: transactionId } });
@@ -152,7 +162,11 @@ function causeInWords(row: StoredTransaction, corrected: StoredTransaction | nul
   return `${what}${of}${row.reason === null ? "" : `: ${row.reason}`}.`;
 }
 
-async function movedLots(tx: Transaction, organizationId: string, seq: bigint): Promise<ExplainedTransaction["lots"]> {
+async function movedLots(
+  tx: Transaction,
+  organizationId: string,
+  seq: bigint,
+): Promise<Read<ExplainedTransaction>["lots"]> {
   const movements = await movementsOf(tx, organizationId, [seq]);
   const ids = movements.map((movement) => movement.grantId);
   const grants = await tx.creditGrant.findMany({ where: { organizationId, id: { in: ids } } });
@@ -224,7 +238,12 @@ async function holdOf(tx: Transaction, organizationId: string, id: string): Prom
 // ── A balance ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** What the organization had at an instant, lot by lot, as the rows until then say. */
-export function explainBalance(organizationId: string, at: Date): Promise<ExplainedBalance> {
+export async function explainBalance(organizationId: string, at: Date): Promise<ExplainedBalance> {
+  const read = await readBalance(organizationId, at);
+  return { ...read, lots: await nameGivers(read.lots) };
+}
+
+function readBalance(organizationId: string, at: Date): Promise<Read<ExplainedBalance>> {
   return asOrganization(organizationId, async (tx) => {
     const account = await tx.creditAccount.findFirst({ where: { organizationId }, select: { organizationId: true } });
     if (!account) throw new BillingError("NOT_FOUND", "There is no such organization.", { organizationId });
@@ -241,7 +260,7 @@ export function explainBalance(organizationId: string, at: Date): Promise<Explai
       stored.map((lot) => lot.id),
     );
     let [available, held, expired] = [0, 0, 0];
-    const lots = stored.map((lot): ExplainedLot => {
+    const lots = stored.map((lot) => {
       const remaining = toCredits(lot.remaining);
       const lotHeld = toCredits(lot.held - (freed.get(lot.id) ?? 0n));
       const isOver = lot.expires_at !== null && lot.expires_at <= at;

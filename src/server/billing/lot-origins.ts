@@ -30,6 +30,11 @@ export interface LotOrigin {
   from: { name: string | null; source: GrantSource | null } | null;
 }
 
+/** An origin as the organization itself can read it: whoever gave the lot is an id. */
+export interface ReadOrigin extends Omit<LotOrigin, "from"> {
+  from: { organizationId: string | null; source: GrantSource | null } | null;
+}
+
 interface MadeLot {
   id: string;
   source: GrantSource;
@@ -46,12 +51,12 @@ interface MadeLot {
   idempotency_key: string;
 }
 
-/** The origins of lots, by lot. In the organization's own transaction. */
+/** The origins of lots, by lot. In the organization's own transaction; `nameGivers` follows when that has ended. */
 export async function originsOf(
   tx: Transaction,
   organizationId: string,
   grantIds: readonly string[],
-): Promise<Map<string, LotOrigin>> {
+): Promise<Map<string, ReadOrigin>> {
   if (grantIds.length === 0) return new Map();
   const lots = await tx.$queryRaw<MadeLot[]>`
     SELECT g.id, g.source::text AS source, g.origin_source::text AS origin_source, g.plan_version, p.name AS product_name,
@@ -66,7 +71,6 @@ export async function originsOf(
     WHERE g.organization_id = ${organizationId}::uuid AND g.id = ANY (${grantIds}::uuid[])`;
   const periods = await periodsOf(tx, organizationId, lots);
   const payments = await paymentsOf(tx, organizationId, lots);
-  const givers = await giverNames(lots);
   return new Map(
     lots.map((lot) => [
       lot.id,
@@ -80,10 +84,7 @@ export async function originsOf(
         product: lot.source === "purchase" ? lot.product_name : null,
         // What somebody else paid is told to them.
         payment: lot.source === "transfer" ? null : (payments.get(paidBy(lot) ?? "") ?? null),
-        from:
-          lot.source === "transfer"
-            ? { name: givers.get(lot.reference ?? "") ?? null, source: lot.origin_source }
-            : null,
+        from: lot.source === "transfer" ? { organizationId: lot.reference, source: lot.origin_source } : null,
       },
     ]),
   );
@@ -158,9 +159,23 @@ async function paymentsOf(
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** Another organization's name is not its receiver's to read, but who gave something may be known to who got it. */
-async function giverNames(lots: readonly MadeLot[]): Promise<Map<string, string>> {
-  const ids = lots.flatMap(({ source, reference }) => (source === "transfer" && reference ? [reference] : []));
+/**
+ * The same lots with the names of those who gave them: another organization's name is not its receiver's to read, but who gave
+ * something may be known to who got it. A transaction of its own, as the platform.
+ */
+export async function nameGivers<Lot extends { origin: ReadOrigin | null }>(
+  lots: readonly Lot[],
+): Promise<(Omit<Lot, "origin"> & { origin: LotOrigin | null })[]> {
+  const names = await giverNames(lots.flatMap(({ origin }) => origin?.from?.organizationId ?? []));
+  return lots.map((lot) => ({ ...lot, origin: lot.origin && withGiver(lot.origin, names) }));
+}
+
+function withGiver(origin: ReadOrigin, names: ReadonlyMap<string, string>): LotOrigin {
+  const { from } = origin;
+  return { ...origin, from: from && { name: names.get(from.organizationId ?? "") ?? null, source: from.source } };
+}
+
+async function giverNames(ids: readonly string[]): Promise<Map<string, string>> {
   const known = [...new Set(ids.filter((id) => UUID.test(id)))];
   if (known.length === 0) return new Map();
   const rows = await asPlatform((tx) =>

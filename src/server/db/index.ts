@@ -1,9 +1,9 @@
-// The only doors to the database: a transaction runs either as one organization, or as the platform.
+// The only doors to the database: a transaction runs either as one organization, or as the platform. Not one inside another.
 import { PrismaPg } from "@prisma/adapter-pg";
 import pg from "pg";
 import { BillingError } from "~/domain/errors";
 import { Prisma, PrismaClient } from "./generated/client";
-import { database, endDatabase } from "./pool";
+import { database, endDatabase, holding, requireNoneHeld } from "./pool";
 
 export { Prisma };
 
@@ -52,8 +52,9 @@ export function asPlatform<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
 }
 
 async function transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+  requireNoneHeld();
   try {
-    return await client().$transaction(work, LIMITS);
+    return await client().$transaction((tx) => holding(() => work(tx)), LIMITS);
   } catch (error) {
     // It could not begin, or was rolled back, because the database is behind: nothing was written, and it may be tried again.
     const timedOut = error instanceof Prisma.PrismaClientKnownRequestError && error.code === TRANSACTION_TIMED_OUT;

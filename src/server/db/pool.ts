@@ -1,20 +1,50 @@
 // The process's connections. Prisma's transactions use them, and the statements that are worth writing by hand: each of
 // those is a function of the database that takes its role itself, and is complete in one exchange.
+import { AsyncLocalStorage } from "node:async_hooks";
 import pg from "pg";
+import { invariant } from "~/domain/errors";
 import { env } from "../env";
 import { log } from "../log";
 
 // One pool a process, also where a bundler loads this module twice.
 const shared = globalThis as typeof globalThis & { billfoldPool?: pg.Pool; billfoldPipelines?: pg.Pool };
 
-/** The pool of connections. */
+/** The pool of connections. Not for whoever holds one of them: see `holding`. */
 export function database(): pg.Pool {
+  requireNoneHeld();
   if (!shared.billfoldPool) {
     shared.billfoldPool = new pg.Pool({ connectionString: env().DATABASE_URL, max: env().DATABASE_POOL });
     // A connection that breaks while nobody uses it is replaced; unheard, the event would end the process.
     shared.billfoldPool.on("error", (error) => log.warn("an idle database connection broke", { error }));
   }
   return shared.billfoldPool;
+}
+
+const held = new AsyncLocalStorage<{ isOver: boolean }>();
+const isChecked = process.env.NODE_ENV !== "production";
+
+/**
+ * Runs `work`, which holds a connection of the pool until it ends and may wait for no second one: as many callers as there are
+ * connections would each wait for what the others hold. Outside of production it fails where it tries to, however free the pool is.
+ */
+export async function holding<T>(work: () => Promise<T>): Promise<T> {
+  if (!isChecked) return work();
+  const holder = { isOver: false };
+  try {
+    return await held.run(holder, work);
+  } finally {
+    // What it has started and not waited for may go on by itself.
+    holder.isOver = true;
+  }
+}
+
+/** Fails in work that holds a connection. */
+export function requireNoneHeld(): void {
+  const holder = held.getStore();
+  invariant(
+    !holder || holder.isOver,
+    "whoever holds a connection waits for no other: ask before or after the transaction",
+  );
 }
 
 // One for each lane of the ledger's group commit.
