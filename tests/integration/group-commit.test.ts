@@ -15,6 +15,7 @@ import {
   type Consumption,
   consumeCredits,
   expireLots,
+  getBalance,
   grantCredits,
 } from "~/server/billing/credits";
 import { setBurnOrder } from "~/server/billing/organizations";
@@ -519,6 +520,15 @@ describe("what a process remembers of an account", () => {
     expect(await take(queue, id)).toMatchObject({ available: 0 });
     await expect(take(other, id)).rejects.toMatchObject({ details: { required: 1, available: 0 } });
     await expectLawfulLedger(app.sql, id);
+  });
+
+  it("answers a balance after one question for a number, and gives way to what another process took", async () => {
+    const { queue, id } = await remembering(100);
+    expect((await queue.commit.recallCurrent(id, NOW))?.balance).toBe(98);
+    expect(await queue.run(() => getBalance(id, NOW))).toMatchObject({ available: 98 });
+    await take(oneProcess(), id, { quantity: 8 });
+    expect(await queue.commit.recallCurrent(id, NOW)).toBeNull();
+    expect(await queue.run(() => getBalance(id, NOW))).toMatchObject({ available: 90 });
   });
 
   it("gives way to a key that another process has used, also where the account would not have the credits any more", async () => {

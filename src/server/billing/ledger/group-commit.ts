@@ -343,9 +343,9 @@ export class GroupCommit {
       const write = prepared(WRITE, writeParameters(accounts, rateCard.epoch, asks));
       const sent = via.query<{ refused: Refused | null }>(write);
       const landed = sent
+        .finally(() => this.leaveAll(decided))
         .then(({ rows }) => this.land(decided, rows[0]?.refused ?? null))
-        .then((rest) => ({ rest: [...locked, ...rest], failure: null }), fail)
-        .finally(() => this.leaveAll(decided));
+        .then((rest) => ({ rest: [...locked, ...rest], failure: null }), fail);
       return { landed };
     } catch (error) {
       this.leaveAll(decided);
