@@ -2,14 +2,12 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { toCredits } from "~/domain/credits";
 import { adjustCredits } from "~/server/billing/adjustments";
-import { consumeCredits, expireLots, grantOnce } from "~/server/billing/credits";
+import { consumeCredits, expireLots } from "~/server/billing/credits";
 import { type Grant, listGrants } from "~/server/billing/grants";
 import { holdCredits } from "~/server/billing/holds";
-import { claimPaidLots } from "~/server/billing/payments";
 import { setSpentPolicy } from "~/server/billing/spent-policy";
 import { transferCredits } from "~/server/billing/transfers";
-import { asPlatform } from "~/server/db";
-import { addLot, daysLater, expectLawfulLedger, openLedger } from "../setup/billing";
+import { addLot, addPaidLot, daysLater, expectLawfulLedger, openLedger } from "../setup/billing";
 import { createTenant, minutesLater, NOW } from "../setup/tenancy";
 
 let app: Awaited<ReturnType<typeof openLedger>>;
@@ -33,35 +31,6 @@ const lots = (organizationId: string, now = NOW) => listGrants(organizationId, n
 
 const brief = ({ id, remaining, held, frozen, position }: Grant) => ({ id, remaining, held, frozen, position });
 
-/** A lot that a payment paid for; the payment is refunded or disputed by `change`. */
-async function addPaidLot(organizationId: string, amount: number) {
-  const payment = `pi_${++keys}`;
-  const set = (refunded: number, disputed: number) =>
-    app.sql(
-      `INSERT INTO stripe_payments (id, organization_id, amount, currency, refunded, disputed, synced_at)
-       VALUES ($1, $2, $3, 'usd', $4, $5, $6)
-       ON CONFLICT (id) DO UPDATE SET refunded = excluded.refunded, disputed = excluded.disputed`,
-      [payment, organizationId, amount, refunded, disputed, NOW],
-    );
-  await set(0, 0);
-  await asPlatform((tx) =>
-    grantOnce(tx, {
-      organizationId,
-      businessKey: payment,
-      type: "purchase",
-      lot: { source: "purchase", amount: toCredits(amount), expiresAt: null, label: payment, stripePaymentId: payment },
-      reason: payment,
-      now: NOW,
-    }),
-  );
-  return async (refunded: number, disputed: number) => {
-    await set(refunded, disputed);
-    const cause = { reference: payment, reason: "The payment was refunded" };
-    const causes = { taking: { type: "refund", ...cause }, freezing: { type: "dispute", ...cause } } as const;
-    await asPlatform((tx) => claimPaidLots(tx, { stripePaymentId: payment }, causes, NOW));
-  };
-}
-
 describe("open lots", () => {
   it("stand in burn order with what holds set aside, also where nothing else is left of them", async () => {
     const { id } = await createTenant();
@@ -76,7 +45,7 @@ describe("open lots", () => {
 
   it("say what a dispute froze of them", async () => {
     const { id } = await createTenant();
-    const change = await addPaidLot(id, 100);
+    const change = await addPaidLot(app.sql, id, 100);
     await hold(id, 20);
     await change(0, 50);
     expect(await lots(id)).toMatchObject([{ remaining: 100, held: 70, frozen: 50, position: 1, ended: null }]);
@@ -133,7 +102,7 @@ describe("a lot that has ended", () => {
     for (const policy of ["clamp", "debt"] as const) {
       const { id } = await createTenant();
       await setSpentPolicy({ organizationId: id, policy, actor: "test", now: NOW });
-      const change = await addPaidLot(id, 100);
+      const change = await addPaidLot(app.sql, id, 100);
       await take(id, 40);
       await change(100, 0);
       expect(await endOf(id)).toEqual({

@@ -193,6 +193,44 @@ export async function addLot(lot: {
   });
 }
 
+let payments = 0;
+
+/** A lot that a payment paid for. @returns what makes the payment refunded, and disputed, by so much in all */
+export async function addPaidLot(
+  sql: Sql,
+  organizationId: string,
+  amount: number,
+): Promise<(refunded: number, disputed: number) => Promise<void>> {
+  const { grantOnce } = await import("~/server/billing/credits");
+  const { claimPaidLots } = await import("~/server/billing/payments");
+  const { toCredits } = await import("~/domain/credits");
+  const payment = `pi_${++payments}`;
+  const set = (refunded: number, disputed: number) =>
+    sql(
+      `INSERT INTO stripe_payments (id, organization_id, amount, currency, refunded, disputed, synced_at)
+       VALUES ($1, $2, $3, 'usd', $4, $5, $6)
+       ON CONFLICT (id) DO UPDATE SET refunded = excluded.refunded, disputed = excluded.disputed`,
+      [payment, organizationId, amount, refunded, disputed, NOW],
+    );
+  await set(0, 0);
+  await asPlatform((tx) =>
+    grantOnce(tx, {
+      organizationId,
+      businessKey: payment,
+      type: "purchase",
+      lot: { source: "purchase", amount: toCredits(amount), expiresAt: null, label: payment, stripePaymentId: payment },
+      reason: payment,
+      now: NOW,
+    }),
+  );
+  return async (refunded, disputed) => {
+    await set(refunded, disputed);
+    const cause = { reference: payment, reason: "The payment was refunded" };
+    const causes = { taking: { type: "refund", ...cause }, freezing: { type: "dispute", ...cause } } as const;
+    await asPlatform((tx) => claimPaidLots(tx, { stripePaymentId: payment }, causes, NOW));
+  };
+}
+
 /** Statements for `tamper` that make an organization's ledger one of before rows named their lot: an entry for each lot of each row. */
 export const LEDGER_OF_BEFORE = [
   `INSERT INTO credit_entries (organization_id, transaction_seq, position, grant_id, amount, held, lot_after)

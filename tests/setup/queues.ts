@@ -1,6 +1,8 @@
 // Several processes' worth of the group commit in one test process: each queue has its own connections and its own memory.
+import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { GroupCommit } from "~/server/billing/ledger/group-commit";
+import type { Sql } from "./billing";
 
 const holder = globalThis as typeof globalThis & { billfoldGroupCommit?: GroupCommit };
 
@@ -70,4 +72,15 @@ export function openQueue(url: string, connections = 4): Queue {
       await Promise.all([pool.end(), pipelines.end()]);
     },
   };
+}
+
+/** Waits until so many wait for a lock in the database. */
+export async function untilWaiting(sql: Sql, count = 1): Promise<void> {
+  for (;;) {
+    const [row] = await sql<{ count: number }>(
+      "SELECT count(*)::int AS count FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+    );
+    if ((row?.count ?? 0) >= count) return;
+    await sleep(2);
+  }
 }

@@ -87,22 +87,44 @@ export function listOpenAlerts(organizationId: string): Promise<OpenAlert[]> {
   );
 }
 
+const NUMBER = new Intl.NumberFormat("en");
+
 /**
- * Makes the alerts of accounts agree with the accounts: spending is suspended, and debts are paid, also by takes and grants
- * that know nothing of alerts. For the clock.
+ * Makes the alerts of accounts agree with the accounts: what is owed and what is suspended changes also in takes, releases and
+ * reversals, which know nothing of alerts. For the clock; again and again it changes nothing.
  */
 export async function settleAccountAlerts(tx: Transaction, now: Date): Promise<void> {
   await tx.$executeRaw`
     UPDATE billing_alerts b SET resolved_at = ${now}::timestamptz FROM credit_accounts a
-    WHERE b.kind = 'credits_owed' AND b.resolved_at IS NULL AND a.organization_id = b.organization_id AND a.debt = 0`;
-  const silent = await tx.$queryRaw<{ organization_id: string; suspended_reason: string | null }[]>`
-    SELECT a.organization_id, a.suspended_reason FROM credit_accounts a
-    WHERE a.suspended_at IS NOT NULL AND NOT EXISTS (
-      SELECT FROM billing_alerts b WHERE b.organization_id = a.organization_id AND b.kind = 'account_suspended' AND b.resolved_at IS NULL)
+    WHERE b.resolved_at IS NULL AND a.organization_id = b.organization_id
+      AND ((b.kind = 'credits_owed' AND a.debt = 0) OR (b.kind = 'account_suspended' AND a.suspended_at IS NULL))`;
+  const silent = await tx.$queryRaw<SilentAccount[]>`
+    SELECT a.organization_id, state.kind, a.debt, a.suspended_reason
+    FROM credit_accounts a CROSS JOIN LATERAL (
+      VALUES ('credits_owed', a.debt > 0), ('account_suspended', a.suspended_at IS NOT NULL)
+    ) state (kind, is_so)
+    WHERE (a.debt > 0 OR a.suspended_at IS NOT NULL) AND state.is_so AND NOT EXISTS (
+      SELECT FROM billing_alerts b WHERE b.organization_id = a.organization_id AND b.kind = state.kind AND b.resolved_at IS NULL)
     LIMIT 100`;
-  for (const { organization_id: organizationId, suspended_reason: reason } of silent) {
-    const message = "Spending is suspended, because the payment for credits that were spent was taken back.";
-    const details = { reason };
-    await raiseAlert(tx, { organizationId, kind: "account_suspended", subject: "account", message, details }, now);
+  for (const account of silent) {
+    const { organization_id: organizationId, kind } = account;
+    await raiseAlert(tx, { organizationId, kind, subject: "account", ...wordsOf(account) }, now);
   }
+}
+
+/** What an account is that no open alert tells of. */
+interface SilentAccount {
+  organization_id: string;
+  kind: "credits_owed" | "account_suspended";
+  debt: bigint;
+  suspended_reason: string | null;
+}
+
+function wordsOf({ kind, debt, suspended_reason: reason }: SilentAccount): Pick<Alert, "message" | "details"> {
+  if (kind === "account_suspended") {
+    const message = "Spending is suspended, because the payment for credits that were spent was taken back.";
+    return { message, details: { reason } };
+  }
+  const message = `Credits were spent whose payment was taken back. ${NUMBER.format(debt)} credits are owed; the next ones pay for them.`;
+  return { message, details: { owed: Number(debt) } };
 }
