@@ -317,6 +317,7 @@ class Life {
     const answer = await call(amount);
     this.addLot(account, answer.grantId, source, amount, expiresAt);
     if (!account.hasClaims) expect(answer.available).toBe(account.available(this.now));
+    await this.expectSpendable(account, answer.available);
     this.answered.push({ again: () => call(amount), conflict: () => call(amount + 1), answer });
   }
 
@@ -469,7 +470,13 @@ class Life {
       expect(partsOf(given.allocations)).toEqual(parts);
       if (!account.hasClaims) expect(given.available).toBe(account.available(this.now));
     });
+    if (answer) await this.expectSpendable(account, answer.available);
     if (answer) this.answered.push({ again: call("sim"), conflict: call("other"), answer });
+  }
+
+  /** Whatever an answer led to: what it says may be spent is there. */
+  private async expectSpendable(account: ModelAccount, available: number): Promise<void> {
+    expect(available).toBe((await getBalance(account.id, this.at)).available);
   }
 
   async expire(_: Step, account: ModelAccount): Promise<void> {

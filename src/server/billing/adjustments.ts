@@ -3,16 +3,17 @@ import { takeAdjustment } from "~/domain/adjustments";
 import { type GrantSource, toCredits } from "~/domain/credits";
 import { BillingError } from "~/domain/errors";
 import { grant } from "~/domain/granting";
-import { asPlatform } from "../db";
+import { asPlatform, type Transaction } from "../db";
 import { callerKey, newLot } from "./credits";
 import { findByKey, lockAccount, saveAccounts } from "./ledger/accounts";
 import type { KnownRow } from "./ledger/load";
+import { availableAfterSettling } from "./ledger/settling";
 
 export interface Adjustment {
   transactionId: string;
   /** What was given, or, negative, taken back. */
   amount: number;
-  /** What could be spent right after it. */
+  /** What could be spent right after it, and after it has paid what was owed. */
   available: number;
   /** Which lots it touched, and by how much. */
   allocations: { grantId: string; source: GrantSource; amount: number }[];
@@ -40,14 +41,14 @@ export function adjustCredits(request: {
   return asPlatform(async (tx) => {
     const account = await lockAccount(tx, organizationId, now);
     const known = await findByKey(tx, organizationId, key);
-    if (known) return adjustmentOf(known, true);
+    if (known) return adjustmentOf(tx, organizationId, known, true);
     const cause = { key, actor, apiKeyId, reason };
     if (amount > 0) {
       if (grantId !== null) throw new BillingError("INVALID_INPUT", "Credits are given as a lot of their own.");
       const lot = newLot({ source: "adjustment", amount: toCredits(amount), expiresAt: null, label: reason }, now);
       const row = grant(account, lot, "adjustment", cause, now);
       await saveAccounts(tx, [account]);
-      return adjustmentOf({ ...row, requestHash: key.requestHash }, false);
+      return adjustmentOf(tx, organizationId, row, false);
     }
     const lot = grantId === null ? null : account.findLot(grantId);
     if (lot === undefined) {
@@ -55,15 +56,20 @@ export function adjustCredits(request: {
     }
     const row = takeAdjustment(account, toCredits(-amount), lot, cause, now);
     await saveAccounts(tx, [account]);
-    return adjustmentOf({ ...row, requestHash: key.requestHash }, false);
+    return adjustmentOf(tx, organizationId, row, false);
   });
 }
 
-function adjustmentOf(row: KnownRow, replayed: boolean): Adjustment {
+async function adjustmentOf(
+  tx: Transaction,
+  organizationId: string,
+  row: Pick<KnownRow, "id" | "seq" | "amount" | "entries">,
+  replayed: boolean,
+): Promise<Adjustment> {
   return {
     transactionId: row.id,
     amount: row.amount,
-    available: row.availableAfter,
+    available: await availableAfterSettling(tx, organizationId, row),
     allocations: row.entries.map(({ grantId, source, amount }) => ({ grantId, source, amount })),
     replayed,
   };

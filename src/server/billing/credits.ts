@@ -12,6 +12,7 @@ import { database } from "../db/pool";
 import { findByKey, lockAccount, saveAccounts } from "./ledger/accounts";
 import { groupCommit } from "./ledger/group-commit";
 import { type KnownRow, readAccount, type StoredAccount } from "./ledger/load";
+import { availableAfterSettling } from "./ledger/settling";
 import { claimNewLots, resolvePaidDebts } from "./payments";
 
 /** Facts that a service keeps with what it does; flat, and small. */
@@ -157,6 +158,7 @@ export interface GrantRequest {
 export interface Granted {
   transactionId: string;
   grantId: string;
+  /** What could be spent right after it, and after it has paid what was owed. */
   available: number;
   replayed: boolean;
 }
@@ -171,7 +173,7 @@ export function grantCredits(request: GrantRequest): Promise<Granted> {
   return asPlatform(async (tx) => {
     const account = await lockAccount(tx, organizationId, now);
     const known = await findByKey(tx, organizationId, key);
-    if (known) return grantedOf(known, true);
+    if (known) return grantedOf(tx, organizationId, known, true);
     if (expiresAt !== null && expiresAt <= now) {
       throw new BillingError("INVALID_INPUT", "The expiry must lie in the future.", { expiresAt });
     }
@@ -179,12 +181,18 @@ export function grantCredits(request: GrantRequest): Promise<Granted> {
     const row = grant(account, lot, source, { ...causeOf(request, key), reason }, now);
     await saveAccounts(tx, [account]);
     await resolvePaidDebts(tx, account, now);
-    return grantedOf(row, false);
+    return grantedOf(tx, organizationId, row, false);
   });
 }
 
-function grantedOf(row: KnownRow | LedgerRow, replayed: boolean): Granted {
-  return { transactionId: row.id, grantId: row.entries[0]?.grantId ?? "", available: row.availableAfter, replayed };
+async function grantedOf(
+  tx: Transaction,
+  organizationId: string,
+  row: KnownRow | LedgerRow,
+  replayed: boolean,
+): Promise<Granted> {
+  const available = await availableAfterSettling(tx, organizationId, row);
+  return { transactionId: row.id, grantId: row.entries[0]?.grantId ?? "", available, replayed };
 }
 
 /** A lot that is to be made; what is left out is null, and only promotions cannot be transferred. */

@@ -10,6 +10,7 @@ import { type Allocation, callerKey, causeOf } from "./credits";
 import { findByKey, loadLots, lockAccount, saveAccounts } from "./ledger/accounts";
 import type { KnownRow } from "./ledger/load";
 import { movementsOf } from "./ledger/movements";
+import { availableAfterSettling } from "./ledger/settling";
 
 export interface ReversalRequest {
   organizationId: string;
@@ -26,7 +27,10 @@ export interface ReversalRequest {
 export interface Reversal {
   transactionId: string;
   reversed: number;
-  /** What could be spent right after it; what came back to lots that have expired is not. */
+  /**
+   * What could be spent right after it, and after it has paid what was owed; what came back to lots that have expired is not,
+   * nor what a refund or dispute claims of them.
+   */
   available: number;
   /** Which lots got how much back, last taken first. */
   allocations: Allocation[];
@@ -44,19 +48,24 @@ export function reverseConsumption(request: ReversalRequest): Promise<Reversal> 
   return asPlatform(async (tx) => {
     const account = await lockAccount(tx, organizationId, now);
     const known = await findByKey(tx, organizationId, key);
-    if (known) return reversalOf(known, true);
+    if (known) return reversalOf(tx, organizationId, known, true);
     const taken = await getTake(tx, account, transactionId);
     const row = reverse(account, taken, amount, { ...causeOf(request, key), reason }, now);
     await saveAccounts(tx, [account]);
-    return reversalOf(row, false);
+    return reversalOf(tx, organizationId, row, false);
   });
 }
 
-function reversalOf(row: Pick<KnownRow, "id" | "amount" | "availableAfter" | "entries">, replayed: boolean): Reversal {
+async function reversalOf(
+  tx: Transaction,
+  organizationId: string,
+  row: Pick<KnownRow, "id" | "seq" | "amount" | "entries">,
+  replayed: boolean,
+): Promise<Reversal> {
   return {
     transactionId: row.id,
     reversed: row.amount,
-    available: row.availableAfter,
+    available: await availableAfterSettling(tx, organizationId, row),
     allocations: row.entries.map(({ grantId, source, amount }) => ({ grantId, source, amount })),
     replayed,
   };
