@@ -597,7 +597,7 @@ describe("what a process remembers of an account", () => {
     const { queue, id } = await remembering();
     const organizationId = whose === "its own" ? id : null;
     const key = await createApiKey({ organizationId, name: "service", createdById: null, now: NOW });
-    const change = { apiKeyId: key.id, isKeyUnverified: true };
+    const change = { apiKeyId: key.id, checksKey: true };
     await take(queue, id, change);
     queue.asked();
     await take(queue, id, change);

@@ -19,8 +19,6 @@ beforeAll(async () => {
 afterAll(() => app.close());
 
 const OWNERS = ["the organization", "the platform"] as const;
-// Longer than a write waits for an account's lock: its calls have been set aside to wait for it.
-const LONG_MS = 1500;
 let keys = 0;
 
 /** An organization with 100 credits, and a key that may spend them. */
@@ -47,7 +45,7 @@ function take(
   change: Partial<ConsumeRequest> = {},
 ): Promise<Consumption> {
   const call = { eventName: "api_call_basic", quantity: 1, idempotencyKey: `take ${++keys}`, actor: "test", now: NOW };
-  return queue.run(() => consumeCredits({ organizationId, apiKeyId, isKeyUnverified: true, ...call, ...change }));
+  return queue.run(() => consumeCredits({ organizationId, apiKeyId, checksKey: true, ...call, ...change }));
 }
 
 /** Revokes a key in a transaction that keeps the organization's account locked until it is told to end. */
@@ -71,10 +69,13 @@ const rowsOf = async (apiKeyId: string) =>
 const codesOf = async (calls: Promise<unknown>[]) => outcomes(await Promise.allSettled(calls));
 
 describe.each(OWNERS)("a key of %s that is revoked while calls with it wait", (owner) => {
+  // Shorter than a write waits for an account's lock; and long enough that the calls have been set aside to wait for it.
   it.each([
-    ["in a process that remembers the account", true],
-    ["in a process that does not know the account", false],
-  ])("%s, takes nothing", async (_, remembers) => {
+    ["in a process that remembers the account, for a moment", true, 0],
+    ["in a process that remembers the account, for long", true, 1500],
+    ["in a process that does not know the account, for a moment", false, 0],
+    ["in a process that does not know the account, for long", false, 1500],
+  ])("%s, takes nothing", async (_, remembers, waitMs) => {
     const { id, apiKeyId } = await tenantWithKey(owner);
     const queue = oneProcess();
     if (remembers) for (let call = 0; call < 2; call++) await take(queue, id, apiKeyId);
@@ -83,7 +84,7 @@ describe.each(OWNERS)("a key of %s that is revoked while calls with it wait", (o
     const calls = Array.from({ length: 40 }, () => take(queue, id, apiKeyId));
     const others = Array.from({ length: 5 }, () => take(queue, id, apiKeyId, { apiKeyId: null }));
     await untilWaiting(app.sql);
-    await sleep(LONG_MS);
+    await sleep(waitMs);
     await revocation.commit();
     expect(await codesOf(calls)).toEqual({ UNAUTHENTICATED: 40 });
     expect(await codesOf(others), "those that came without it are served").toEqual({ ok: 5 });
@@ -104,6 +105,22 @@ describe.each(OWNERS)("a key of %s that is revoked while calls with it wait", (o
     expect(ok + refused).toBe(60);
     expect(await rowsOf(apiKeyId), "each answer is a row, and no refusal is").toBe(6 + ok);
     expect((await expectLawfulLedger(app.sql, id)).balance).toBe(100 - 6 - ok);
+  });
+});
+
+describe.each(OWNERS)("a key of %s that was looked up for the call itself", (owner) => {
+  it("takes nothing where it is revoked while the call waits", async () => {
+    const { id, apiKeyId, secret } = await tenantWithKey(owner);
+    const actor = await actorFromHeaders(new Headers({ authorization: `Bearer ${secret}` }), NOW);
+    expect(actor).toMatchObject({ apiKeyId, isUnverified: false });
+    const revocation = await beginRevocation(id, apiKeyId);
+    const unit = { organizationId: id, eventName: "api_call_basic", quantity: 1, idempotencyKey: "while it waits" };
+    const call = callAs(actor).credits.consume(unit);
+    const settled = codesOf([call]);
+    await untilWaiting(app.sql);
+    await revocation.commit();
+    expect(await settled).toEqual({ UNAUTHENTICATED: 1 });
+    expect((await expectLawfulLedger(app.sql, id)).balance).toBe(100);
   });
 });
 
@@ -147,7 +164,7 @@ describe.each(OWNERS)("a key of %s that this process accepts from memory", (owne
   it("takes nothing of what it had set aside, either", async () => {
     const { id: organizationId, apiKeyId, revoke } = await tenantWithKey(owner);
     const queue = oneProcess();
-    const who = { organizationId, actor: "test", apiKeyId, isKeyUnverified: true, now: NOW };
+    const who = { organizationId, actor: "test", apiKeyId, checksKey: true, now: NOW };
     const hold = { ...who, amount: toCredits(30), leaseSeconds: 600, eventName: null };
     const { holdId } = await queue.run(() => holdCredits({ ...hold, idempotencyKey: `hold ${++keys}` }));
     await revoke();

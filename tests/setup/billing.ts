@@ -16,7 +16,10 @@ import { database } from "~/server/db/pool";
 import { processEvent } from "~/server/webhooks/process";
 import { type Answer, receiveEvent } from "~/server/webhooks/receive";
 import { seedCatalogue } from "../../prisma/seed/catalogue";
+import { SERVICE_KEY_ID } from "./callers";
 import { NOW, openApp } from "./tenancy";
+
+const PLATFORM_KEY_ID = "00000000-0000-7000-8000-000000000000";
 
 export const STRIPE_KEY = "sk_test_of_the_billing_tests";
 export const WEBHOOK_SECRET = "whsec_of_the_billing_tests";
@@ -38,6 +41,11 @@ export async function openLedger(extra: Record<string, string> = {}) {
   pool.on("connect", (client) => client.on("error", () => {}));
   await seedCatalogue(NOW);
   const sql: Sql = async (text, values = []) => (await pool.query(text, values)).rows;
+  // The ledger asks whether keys are valid, those of callers that a test makes up, too.
+  await sql(
+    "INSERT INTO api_keys (id, name, key_hash, hint, created_at) SELECT id::uuid, 'tests', id, 'bf_tests', now() FROM unnest($1::text[]) AS id",
+    [[PLATFORM_KEY_ID, SERVICE_KEY_ID]],
+  );
   return {
     ...app,
     sql,
@@ -83,7 +91,7 @@ export function callAs(actor: Actor | null, now: Date = NOW) {
 
 export const PLATFORM: Actor = {
   kind: "service",
-  apiKeyId: "00000000-0000-7000-8000-000000000000",
+  apiKeyId: PLATFORM_KEY_ID,
   keyName: "tests",
   organizationId: null,
 };

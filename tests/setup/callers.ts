@@ -22,7 +22,9 @@ export function callerFor(actor: Actor | null, now: Date = NOW) {
   return createCaller({ actor, now });
 }
 
+export const SERVICE_KEY_ID = "00000000-0000-7000-8000-00000000000f";
+
 /** A service with a key of an organization, or with null of the platform. */
 export function serviceOf(organizationId: string | null): Actor {
-  return { kind: "service", apiKeyId: "00000000-0000-7000-8000-00000000000f", keyName: "test", organizationId };
+  return { kind: "service", apiKeyId: SERVICE_KEY_ID, keyName: "test", organizationId };
 }

@@ -71,7 +71,8 @@ CREATE OR REPLACE FUNCTION ledger_known(p_organizations uuid[], p_spaces key_spa
 -- Writes what was decided on accounts, in one exchange, for the group commit and inside of transactions alike. Each account is
 -- written only where it still has the version it was decided on, and none of the keys `k_…` stands for a row already (one that is not
 -- `changed` is only asked whether it still has); the numbers of those that were written, and of those with a known key, are
--- returned, and null where all are written. A key that is not among `k_…` and known makes the whole statement fail.
+-- returned, and null where all are written. A key that is not among `k_…` and known makes the whole statement fail, and so does
+-- another epoch than the decisions were made in (BF001).
 --
 -- Columns of `a_…` accounts, `g_…` ids of lots, `l_…` changes of lots, `v_…` events, `w_…` who, `t_…` ledger rows, `e_…` the entries of
 -- those that touch several lots, `k_…` keys to ask for. Numbers from 1 point from one into the other, so that nothing long is said
@@ -123,16 +124,14 @@ BEGIN
     version = a_version[b.i]
   FROM generate_series(1, cardinality(a_org)) AS b (i)
   WHERE a.organization_id = a_org[b.i] AND a.version = a_expected[b.i] AND coalesce(a_changed[b.i], true)
-    AND (p_epoch IS NULL OR p_epoch = (SELECT epoch FROM ledger_epoch)) AND (v_known IS NULL OR NOT b.i = ANY (v_known));
+    AND (v_known IS NULL OR NOT b.i = ANY (v_known));
   GET DIAGNOSTICS v_written = ROW_COUNT;
   v_all := v_written = cardinality(a_org);
+  -- Now, not before: what has waited for a lock was decided on the epoch of before the wait.
+  IF p_epoch <> (SELECT epoch FROM ledger_epoch) THEN
+    RAISE EXCEPTION 'the rate card or a key has changed' USING ERRCODE = 'BF001';
+  END IF;
   IF NOT v_all THEN
-    IF p_epoch IS NOT NULL AND p_epoch <> (SELECT epoch FROM ledger_epoch) THEN
-      IF v_written > 0 THEN
-        RAISE EXCEPTION 'the epoch has changed meanwhile' USING ERRCODE = 'serialization_failure';
-      END IF;
-      RETURN '{"epoch": true}';
-    END IF;
     -- Those that were written have their new version now, which nobody else can have given them; and those that were only to be
     -- asked for have theirs.
     SELECT coalesce(array_agg(b.i), '{}') INTO v_ok FROM generate_series(1, cardinality(a_org)) AS b (i)

@@ -89,7 +89,7 @@ export function spenderOf(
   return {
     actor: actorName(actor),
     apiKeyId: service?.apiKeyId ?? null,
-    isKeyUnverified: service?.isUnverified ?? false,
+    checksKey: service !== null,
     project: given.project ?? null,
     memberId: memberOf(actor, given.memberId ?? null),
   };

@@ -22,8 +22,8 @@ export type Metadata = Record<string, string | number | boolean | null>;
 export interface Spender {
   actor: string;
   apiKeyId?: string | null;
-  /** The API key was accepted from memory: the ledger asks whether it still is valid. */
-  isKeyUnverified?: boolean;
+  /** Whether the ledger asks, in the same statement, that the API key is valid: it may be revoked while the call waits. */
+  checksKey?: boolean;
   /** A tag of the organization's own, for budgets and usage. */
   project?: string | null;
   /** The member on whose behalf a service spends. */
@@ -136,7 +136,7 @@ export function causeOf(spender: Spender, key: LedgerKey, metadata?: Metadata): 
 }
 
 export function unverifiedKeyOf(spender: Spender): string | null {
-  return spender.isKeyUnverified ? (spender.apiKeyId ?? null) : null;
+  return spender.checksKey ? (spender.apiKeyId ?? null) : null;
 }
 
 export function sizeOf(metadata: Metadata | undefined): number {

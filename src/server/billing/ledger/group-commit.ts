@@ -61,7 +61,6 @@ interface Decided {
 
 /** What the database says of the accounts that it has not written; their numbers in the flush, from 1 on. */
 interface Refused {
-  epoch?: true;
   written?: number[];
   known?: number[];
 }
@@ -308,7 +307,8 @@ export class GroupCommit {
     const fail = (failure: unknown): Landing => {
       // Whatever it was, the locked way finds out whom it concerns. What was remembered was changed in vain.
       for (const { operation } of batch) this.remembered.forget(operation.organizationId);
-      if (isKeyKnown(failure)) this.asking = ASKING_FLUSHES;
+      if (isRefusedWith(failure, EPOCH_CHANGED)) this.remembered.forgetAll();
+      if (isRefusedWith(failure, KEY_KNOWN)) this.asking = ASKING_FLUSHES;
       isLost(failure);
       return { rest: batch, failure };
     };
@@ -356,7 +356,6 @@ export class GroupCommit {
   /** Answers those whose accounts were written. @returns the others */
   private land(decided: readonly Decided[], refused: Refused | null): Waiting[] {
     const rest: Waiting[] = [];
-    if (refused?.epoch) this.remembered.forgetAll();
     const written = refused === null ? null : new Set(refused.written);
     for (const [index, { account, members, outcomes }] of decided.entries()) {
       const { organizationId } = account.state;
@@ -560,9 +559,13 @@ function isConnectionWell(failure: unknown): boolean {
   return failure instanceof pg.DatabaseError && (isLockTimeout(failure) || !isPassing(failure));
 }
 
-/** Whether a write has failed because one of its keys stands for a row already. */
-function isKeyKnown(failure: unknown): boolean {
-  return failure instanceof pg.DatabaseError && failure.code === "23505";
+// One of its keys stands for a row already.
+const KEY_KNOWN = "23505";
+// The rate card, or a platform key, is another one than it was decided on.
+const EPOCH_CHANGED = "BF001";
+
+function isRefusedWith(failure: unknown, sqlState: string): boolean {
+  return failure instanceof pg.DatabaseError && failure.code === sqlState;
 }
 
 function laneOf(organizationId: string): number {
