@@ -52,12 +52,26 @@ describe("what a process remembers", () => {
     expect(kept).toHaveLength(MOST);
   });
 
+  it("is bounded by all lots, too: few accounts with many of them take as much room", () => {
+    const remembered = new Remembered();
+    for (let number = 1; number <= 3002; number++) remembered.keep(account(number, 200));
+    expect([1, 2, 3, 3002].map((number) => has(remembered, number))).toEqual([false, false, true, true]);
+    // What grows is counted as it is then, and what is forgotten not any more.
+    remembered.forget("organization 3002");
+    remembered.keep(account(3003, 199));
+    expect([3, 4].map((number) => has(remembered, number))).toEqual([true, true]);
+    remembered.keep(account(3004, 2));
+    expect([3, 4, 5, 3003, 3004].map((number) => has(remembered, number))).toEqual([true, true, false, true, true]);
+  });
+
   it("leaves out an account with so many lots that it would crowd out hundreds, also one that has grown", () => {
     const remembered = new Remembered();
     remembered.keep(account(1, 201));
     remembered.keep(account(2, 200));
     expect([has(remembered, 1), has(remembered, 2)]).toEqual([false, true]);
-    remembered.keepWithinBounds(account(2, 201));
+    const grown = remembered.find("organization 2")?.state ?? account(2);
+    grown.lots.push(...Array(1));
+    remembered.keepWithinBounds(grown);
     expect(has(remembered, 2)).toBe(false);
   });
 });

@@ -1,9 +1,10 @@
 // API keys: how a service proves which organization it belongs to. The key itself is shown once; only its hash is kept.
 import { randomInt } from "node:crypto";
 import { BillingError } from "~/domain/errors";
-import { asOrganization, asPlatform, type Prisma, type Transaction } from "../db";
+import { asBusy, asOrganization, asPlatform, type Prisma, type Transaction } from "../db";
 import { newId, sha256 } from "../db/keys";
 import { database } from "../db/pool";
+import { timed } from "../db/statements";
 import { displayNames } from "./members";
 
 const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -176,7 +177,9 @@ function lookUp(keyHash: string, now: Date): Promise<AuthenticatedKey> {
 
 /** Asks whether a key that was accepted from memory still is valid. @throws BillingError UNAUTHENTICATED */
 export async function requireValidApiKey(apiKeyId: string): Promise<void> {
-  const { rows } = await database().query<{ valid: boolean }>("SELECT api_key_is_valid($1) AS valid", [apiKeyId]);
+  const { rows } = await database()
+    .query<{ valid: boolean }>(timed("SELECT api_key_is_valid($1) AS valid", [apiKeyId]))
+    .catch((error) => Promise.reject(asBusy(error)));
   if (!rows[0]?.valid) throw refused();
 }
 

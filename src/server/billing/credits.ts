@@ -6,9 +6,10 @@ import { grant } from "~/domain/granting";
 import { endLeases } from "~/domain/holds";
 import { costOf, rateAt, requireEvent } from "~/domain/rate-card";
 import { consume, expire } from "~/domain/spending";
-import { asPlatform, type Transaction } from "../db";
+import { asBusy, asPlatform, type Transaction } from "../db";
 import { fingerprint, newId, newTransactionId } from "../db/keys";
 import { database } from "../db/pool";
+import { timed } from "../db/statements";
 import { findByKey, lockAccount, saveAccounts } from "./ledger/accounts";
 import { groupCommit } from "./ledger/group-commit";
 import { type KnownRow, readAccount, type StoredAccount } from "./ledger/load";
@@ -263,9 +264,9 @@ export async function getBalance(organizationId: string, now: Date): Promise<Bal
 
 /** The account as it stands, holds whose lease is over left out, in one exchange with the database. @throws BillingError NOT_FOUND */
 export async function lookAtAccount(organizationId: string, now: Date): Promise<Account> {
-  const { rows } = await database().query<{ state: StoredAccount }>("SELECT state FROM ledger_look($1)", [
-    organizationId,
-  ]);
+  const { rows } = await database()
+    .query<{ state: StoredAccount }>(timed("SELECT state FROM ledger_look($1)", [organizationId]))
+    .catch((error) => Promise.reject(asBusy(error)));
   const stored = rows[0]?.state;
   if (!stored || stored.deleted)
     throw new BillingError("NOT_FOUND", "There is no such organization.", { organizationId });

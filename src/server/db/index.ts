@@ -58,14 +58,21 @@ async function transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
   } catch (error) {
     // It could not begin, or was rolled back, because the database is behind: nothing was written, and it may be tried again.
     const timedOut = error instanceof Prisma.PrismaClientKnownRequestError && error.code === TRANSACTION_TIMED_OUT;
-    if (timedOut || isPassing(error)) {
-      const details = { retryable: true };
-      throw new BillingError("BUSY", "There is too much to do at the moment. Please try again shortly.", details, {
-        cause: error,
-      });
-    }
-    throw error;
+    throw timedOut ? busy(error) : asBusy(error);
   }
+}
+
+/** What a caller is told who may do the same again: with the same key, whatever became of this try. */
+export function busy(cause?: unknown): BillingError {
+  const details = { retryable: true };
+  return new BillingError("BUSY", "There is too much to do at the moment. Please try again shortly.", details, {
+    cause,
+  });
+}
+
+/** The same, where an error of the database is one that passes; any other as it is. */
+export function asBusy(error: unknown): unknown {
+  return isPassing(error) ? busy(error) : error;
 }
 
 /** Ends the process's connections; for commands and tests that must end by themselves. */
@@ -81,13 +88,15 @@ export function isUniqueViolation(error: unknown): boolean {
   return error.code === "P2002" || sqlState(error) === "23505";
 }
 
-// Deadlock, serialization, a lock that was not to be had, connection lost or refused, the server restarting or short of something.
-const PASSING_SQLSTATES = /^(40001|40P01|55P03|25P03|08\w{3}|57P0\w|53\w{3})$/;
+// Deadlock, serialization, a lock that was not to be had, connection lost or refused, the server restarting or short of something, or
+// the one that takes writes no more after a failover.
+const PASSING_SQLSTATES = /^(40001|40P01|55P03|25P03|25006|08\w{3}|57P0\w|53\w{3})$/;
 const PASSING_PRISMA_CODES = new Set(["P1001", "P1002", "P1008", "P1017", "P2024", "P2034"]);
 
 // What the driver says of a connection that broke or could not be made; it gives only some of them a code.
 const PASSING_SOCKET_CODES = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT"]);
-const PASSING_DRIVER_MESSAGE = /^Connection terminated|is not queryable$|^timeout exceeded when trying to connect/;
+const PASSING_DRIVER_MESSAGE =
+  /^Connection terminated|^terminating connection|is not queryable$|^timeout exceeded when trying to connect|^Query read timeout/;
 
 /** Whether somebody else held a lock for longer than was waited. */
 export function isLockTimeout(error: unknown): boolean {

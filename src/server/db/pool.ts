@@ -9,11 +9,19 @@ import { log } from "../log";
 // One pool a process, also where a bundler loads this module twice.
 const shared = globalThis as typeof globalThis & { billfoldPool?: pg.Pool; billfoldPipelines?: pg.Pool };
 
+// Nobody waits for a connection without end, neither for one to be made nor for one to be free; and one that has gone silent is found.
+const CONNECTION_TIMEOUT_MS = 15_000;
+const settings = () => ({
+  connectionString: env().DATABASE_URL,
+  connectionTimeoutMillis: CONNECTION_TIMEOUT_MS,
+  keepAlive: true,
+});
+
 /** The pool of connections. Not for whoever holds one of them: see `holding`. */
 export function database(): pg.Pool {
   requireNoneHeld();
   if (!shared.billfoldPool) {
-    shared.billfoldPool = new pg.Pool({ connectionString: env().DATABASE_URL, max: env().DATABASE_POOL });
+    shared.billfoldPool = new pg.Pool({ ...settings(), max: env().DATABASE_POOL });
     // A connection that breaks while nobody uses it is replaced; unheard, the event would end the process.
     shared.billfoldPool.on("error", (error) => log.warn("an idle database connection broke", { error }));
   }
@@ -56,7 +64,7 @@ const PIPELINES = 2;
  */
 export function pipelines(): pg.Pool {
   if (!shared.billfoldPipelines) {
-    shared.billfoldPipelines = new pg.Pool({ connectionString: env().DATABASE_URL, max: PIPELINES, pipeline: true });
+    shared.billfoldPipelines = new pg.Pool({ ...settings(), max: PIPELINES, pipeline: true });
     shared.billfoldPipelines.on("error", (error) => log.warn("an idle database connection broke", { error }));
   }
   return shared.billfoldPipelines;

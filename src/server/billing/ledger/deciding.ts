@@ -80,6 +80,8 @@ export function decideAll(
   return members.map((member) => {
     const { operation } = member;
     try {
+      const unheard = known && unheardAnswer(member, known);
+      if (unheard) return unheard;
       if (operation.unverifiedKeyId !== null && revokedKeys.has(operation.unverifiedKeyId)) {
         throw new BillingError("UNAUTHENTICATED", "This API key is not valid.");
       }
@@ -94,13 +96,7 @@ export function decideAll(
         if (before) {
           const hash = "requestHash" in before ? before.requestHash : before.key.requestHash;
           requireSameRequest(before.id, hash, key);
-          // Ours, from a try whose commit was not heard of: the caller has had no answer yet.
-          const first = before.id === member.rowId;
-          return {
-            answer: first
-              ? { ...(operation.replay(asKnown(before)) as object), replayed: false }
-              : operation.replay(asKnown(before)),
-          };
+          return { answer: operation.replay(asKnown(before)) };
         }
         const rows = account.rows.length;
         const { answer, rowId } = operation.decide(account, rateCard, at);
@@ -116,6 +112,16 @@ export function decideAll(
       return { error };
     }
   });
+}
+
+/**
+ * The answer of an operation that was written by a try whose commit was not heard of. Its caller has had none yet, and whatever has
+ * happened since (its key revoked, its organization ended) does not undo it.
+ */
+export function unheardAnswer({ operation, rowId }: Waiting, known: KnownRows): Outcome | null {
+  const row = operation.key && known.get(keyText(operation.key.space, operation.key.key));
+  if (!row || row.id !== rowId) return null;
+  return { answer: { ...(operation.replay(row) as object), replayed: false } };
 }
 
 function asKnown(row: KnownRow | LedgerRow): KnownRow {

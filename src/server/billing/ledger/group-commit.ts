@@ -10,10 +10,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { Account, type AccountState } from "~/domain/account";
 import { BillingError, invariant } from "~/domain/errors";
-import { IDLE_TIMEOUT_MS, isLockTimeout, isPassing, LOCK_TIMEOUT_MS } from "../../db";
+import { asBusy, busy, IDLE_TIMEOUT_MS, isLockTimeout, isPassing, LOCK_TIMEOUT_MS } from "../../db";
 import { newTransactionId } from "../../db/keys";
 import { database, pipelines } from "../../db/pool";
-import { isLost, prepared } from "../../db/prepared";
+import { isLost, prepared, timed } from "../../db/statements";
 import {
   answerAll,
   byOrganization,
@@ -23,6 +23,7 @@ import {
   type Operation,
   type Outcome,
   settleState,
+  unheardAnswer,
   Waiting,
 } from "./deciding";
 import {
@@ -87,8 +88,12 @@ const MOST_WAITING_BYTES = 32 * 1024 * 1024;
 const PASSING_TRIES = 4;
 // Far longer than anybody of ours keeps an account locked.
 const SHORT_LOCK_TIMEOUT_MS = "250";
-// Each waits on a connection of its own.
-const MOST_STUCK = 4;
+// Accounts that are kept locked wait on a connection each, and with so many calls: the others need connections, and the queue, too.
+const STUCK_CONNECTIONS = 0.25;
+const MOST_STUCK_CALLS = 500;
+// One more that is kept locked is not asked for again at once: to find it locked takes as long as a hundred flushes.
+const BARRED_MS = 1000;
+const MOST_BARRED = 10_000;
 
 const PARAMETERS = PARAMETER_TYPES.map((_, index) => `$${index + 1}`).join(", ");
 const WRITE = `SELECT ledger_write(${PARAMETERS}) AS refused`;
@@ -107,6 +112,8 @@ export class GroupCommit {
   private readonly stuck = new Map<string, Waiting[]>();
   /** How many flushes from now on look their keys up before they write, instead of failing where one is known. */
   private asking = 0;
+  /** Accounts that are kept locked and for which there is no room in `stuck`, by when they may be tried again on the steady clock. */
+  private readonly barred = new Map<string, number>();
   private waitingCount = 0;
   private waitingBytes = 0;
   /** Operations a second, lately; for the time that callers beyond the bound are told to wait. */
@@ -169,8 +176,8 @@ export class GroupCommit {
     try {
       return await this.pool().query(prepared(VERSION, [organizationId]));
     } catch (error) {
-      if (!isLost(error)) throw error;
-      return this.pool().query(VERSION, [organizationId]);
+      if (!isLost(error)) throw asBusy(error);
+      return this.pool().query(timed(VERSION, [organizationId]));
     }
   }
 
@@ -232,10 +239,11 @@ export class GroupCommit {
     const stuck = landings.filter(({ failure }) => isLockTimeout(failure)).flatMap(({ rest }) => rest);
     const others = landings.filter(({ failure }) => !isLockTimeout(failure)).flatMap(({ rest }) => rest);
     try {
-      if (others.length > 0 && !(await this.flushUnlessStuck(others))) stuck.push(...others);
+      stuck.push(...(await this.flushLocked(others, SHORT_LOCK_TIMEOUT_MS)));
       // Somebody keeps one of these accounts locked: each by itself, so that only its own callers wait.
       for (const [organizationId, members] of byOrganization(stuck)) {
-        if (!(await this.flushUnlessStuck(members))) this.setAside(organizationId, members);
+        const left = await this.flushLocked(members, SHORT_LOCK_TIMEOUT_MS);
+        if (left.length > 0) this.setAside(organizationId, left);
       }
     } catch (error) {
       // A fault of ours; whoever has an answer keeps it, and those behind them get theirs.
@@ -255,41 +263,39 @@ export class GroupCommit {
 
   // ── Accounts that somebody else keeps locked ─────────────────────────────────────────────────────────────────
 
-  /** @returns false where somebody keeps one of their accounts locked; then none of them has its answer */
-  private async flushUnlessStuck(members: Waiting[]): Promise<boolean> {
-    try {
-      answerAll(members, await this.lockAndWrite(members, SHORT_LOCK_TIMEOUT_MS));
-    } catch (error) {
-      if (isLockTimeout(error)) return false;
-      await this.flushLocked(members);
-    }
-    return true;
-  }
-
   private setAside(organizationId: string, members: Waiting[]): void {
-    if (this.stuck.size < MOST_STUCK) {
-      this.stuck.set(organizationId, members);
+    if (this.stuck.size < Math.max(1, Math.floor(this.pool().options.max * STUCK_CONNECTIONS))) {
+      this.stuck.set(organizationId, members.splice(0, MOST_STUCK_CALLS));
       void this.waitForStuck(organizationId);
-      return;
+    } else {
+      if (this.barred.size >= MOST_BARRED) this.barred.clear();
+      this.barred.set(organizationId, performance.now() + BARRED_MS);
     }
-    const busy = new BillingError("BUSY", "There is too much to do at the moment. Please try again shortly.", {
-      retryable: true,
-    });
-    for (const member of members) member.reject(busy);
+    for (const member of members) member.reject(busy());
   }
 
-  private joinStuck(member: Waiting): boolean {
-    const waiting = this.stuck.get(member.operation.organizationId);
-    waiting?.push(member);
-    return waiting !== undefined;
+  /** Takes an operation out of the lane where its account is kept locked. */
+  private isSetAside(member: Waiting): boolean {
+    const { organizationId } = member.operation;
+    const stuck = this.stuck.get(organizationId);
+    if (stuck && stuck.length < MOST_STUCK_CALLS) return stuck.push(member) > 0;
+    const barredUntil = this.barred.get(organizationId) ?? 0;
+    if (stuck || performance.now() < barredUntil) {
+      member.reject(busy());
+      return true;
+    }
+    if (barredUntil > 0) this.barred.delete(organizationId);
+    return false;
   }
 
   /** Beside the lanes, on a connection of its own, until the lock is to be had or has been waited for long enough. */
   private async waitForStuck(organizationId: string): Promise<void> {
     for (;;) {
-      const members = this.stuck.get(organizationId)?.splice(0, MOST_IN_FLUSH) ?? [];
-      if (members.length === 0) break;
-      await this.flushLocked(members);
+      const waiting = this.stuck.get(organizationId) ?? [];
+      if (waiting.length === 0) break;
+      const left = await this.flushLocked(waiting.splice(0, MOST_IN_FLUSH), LOCK_TIMEOUT_MS);
+      // One wait is for all: those behind have waited as long.
+      if (left.length > 0) for (const member of [...left, ...waiting.splice(0)]) member.reject(busy());
     }
     this.stuck.delete(organizationId);
   }
@@ -301,7 +307,8 @@ export class GroupCommit {
    * @returns as soon as it is sent, with what it will have come to; neither ever rejects
    */
   private async launch(arrived: Waiting[], via: pg.Pool | pg.PoolClient): Promise<{ landed: Promise<Landing> }> {
-    const batch = this.stuck.size === 0 ? arrived : arrived.filter((member) => !this.joinStuck(member));
+    const isQuiet = this.stuck.size === 0 && this.barred.size === 0;
+    const batch = isQuiet ? arrived : arrived.filter((member) => !this.isSetAside(member));
     const decided: Decided[] = [];
     const locked: Waiting[] = [];
     const fail = (failure: unknown): Landing => {
@@ -394,10 +401,9 @@ export class GroupCommit {
     }
     if (unknown.length === 0 && keys.size === 0) return NO_KEYS;
     const asked = this.remembered.nextTick();
-    const { rows } = await this.pool().query<{ peek: States }>("SELECT ledger_peek($1, $2) AS peek", [
-      `{${unknown.join(",")}}`,
-      `{${[...keys].join(",")}}`,
-    ]);
+    const { rows } = await this.pool().query<{ peek: States }>(
+      timed("SELECT ledger_peek($1, $2) AS peek", [`{${unknown.join(",")}}`, `{${[...keys].join(",")}}`]),
+    );
     const known = (rows[0]?.peek.states ?? []).filter((state) => !state.deleted);
     const revoked = new Set<string | null>(rows[0]?.peek.revoked ?? []);
     for (const state of known) this.remembered.keep(readAccount(state), asked);
@@ -410,7 +416,7 @@ export class GroupCommit {
   }
 
   private async loadRateCard(via: pg.Pool | pg.PoolClient): Promise<RateCard> {
-    const { rows } = await via.query<{ card: StoredRateCard }>("SELECT ledger_rate_card() AS card");
+    const { rows } = await via.query<{ card: StoredRateCard }>(timed("SELECT ledger_rate_card() AS card"));
     invariant(rows[0], "the rate card answers");
     return this.remembered.keepRateCard(readRateCard(rows[0].card));
   }
@@ -423,25 +429,30 @@ export class GroupCommit {
 
   // ── The locked way ───────────────────────────────────────────────────────────────────────────────────────────
 
-  private async flushLocked(batch: Waiting[]): Promise<void> {
+  /** @returns those that have no answer, because somebody keeps one of their accounts locked for longer than that */
+  private async flushLocked(batch: Waiting[], lockTimeoutMs: string): Promise<Waiting[]> {
+    if (batch.length === 0) return [];
     let error: unknown;
     for (let attempt = 1; attempt <= PASSING_TRIES; attempt++) {
       try {
-        return answerAll(batch, await this.lockAndWrite(batch, LOCK_TIMEOUT_MS));
+        answerAll(batch, await this.lockAndWrite(batch, lockTimeoutMs));
+        return [];
       } catch (failure) {
         error = failure;
       }
-      if (isLockTimeout(error)) break;
+      if (isLockTimeout(error)) return batch;
       // All together: one after the other they would wait out an outage one after the other.
       if (!isPassing(error)) break;
       if (attempt < PASSING_TRIES) await sleep(20 * 4 ** attempt * (0.5 + Math.random()));
     }
     if (batch.length === 1 || isPassing(error)) {
       for (const member of batch) member.reject(asBusy(error));
-      return;
+      return [];
     }
     // One of them makes all fail: each by itself, the others are answered and that one learns why.
-    for (const member of batch) await this.flushLocked([member]);
+    const left: Waiting[] = [];
+    for (const member of batch) left.push(...(await this.flushLocked([member], lockTimeoutMs)));
+    return left;
   }
 
   private async lockAndWrite(batch: Waiting[], lockTimeoutMs: string): Promise<Outcome[]> {
@@ -451,10 +462,12 @@ export class GroupCommit {
     let failed = true;
     try {
       await client.query(
-        `BEGIN; SET LOCAL ROLE billfold_platform; SET LOCAL lock_timeout = ${lockTimeoutMs}; SET LOCAL idle_in_transaction_session_timeout = ${IDLE_TIMEOUT_MS}`,
+        timed(
+          `BEGIN; SET LOCAL ROLE billfold_platform; SET LOCAL lock_timeout = ${lockTimeoutMs}; SET LOCAL idle_in_transaction_session_timeout = ${IDLE_TIMEOUT_MS}`,
+        ),
       );
       const outcomes = await this.decideUnderLock(client, batch);
-      await client.query("COMMIT");
+      await client.query(timed("COMMIT"));
       failed = false;
       for (const account of outcomes.accounts) {
         settleState(account);
@@ -479,14 +492,13 @@ export class GroupCommit {
     const keyed = batch.map(({ operation }) => operation).filter((operation) => operation.key !== null);
     const apiKeys = new Set(batch.map(({ operation }) => operation.unverifiedKeyId).filter((id) => id !== null));
     const { rows } = await client.query<{ opened: States & { known: StoredKnown[] | null } }>(
-      "SELECT ledger_open($1, $2, $3, $4, $5) AS opened",
-      [
+      timed("SELECT ledger_open($1, $2, $3, $4, $5) AS opened", [
         [...groups.keys()],
         keyed.map((operation) => operation.organizationId),
         keyed.map((operation) => operation.key?.space),
         keyed.map((operation) => operation.key?.key),
         [...apiKeys],
-      ],
+      ]),
     );
     const opened = rows[0]?.opened;
     invariant(opened, "the accounts answer");
@@ -496,16 +508,16 @@ export class GroupCommit {
     const accounts: Account[] = [];
     const outcomes = new Map<Waiting, Outcome>();
     for (const [organizationId, members] of groups) {
-      const stored = states.get(organizationId);
-      if (!stored || stored.deleted) {
-        const error = new BillingError("NOT_FOUND", "There is no such organization.", { organizationId });
-        for (const member of members) outcomes.set(member, { error });
-        continue;
-      }
       const known: KnownRows = new Map();
       for (const row of opened.known ?? []) {
         if (row.organization_id === organizationId)
           known.set(keyText(row.key_space, row.idempotency_key), readKnown(row));
+      }
+      const stored = states.get(organizationId);
+      if (!stored || stored.deleted) {
+        const error = new BillingError("NOT_FOUND", "There is no such organization.", { organizationId });
+        for (const member of members) outcomes.set(member, unheardAnswer(member, known) ?? { error });
+        continue;
       }
       const account = new Account(readAccount(stored), newTransactionId);
       const decided = decideAll(account, members, rateCard, known, revoked);
@@ -517,7 +529,7 @@ export class GroupCommit {
     }
     const changed = accounts.filter((account) => account.isChanged);
     if (changed.length > 0) {
-      const result = await client.query<{ refused: unknown }>(WRITE, writeParameters(changed, null));
+      const result = await client.query<{ refused: unknown }>(timed(WRITE, writeParameters(changed, null)));
       invariant(
         result.rows[0]?.refused === null,
         `accounts under lock are written: ${JSON.stringify(result.rows[0]?.refused)}`,
@@ -537,15 +549,6 @@ const ignore = (): void => {};
 function disconnect(client: pg.PoolClient | null, broken: boolean): void {
   client?.removeListener("error", ignore);
   client?.release(broken);
-}
-
-/** What callers are told when the database is away: to come again with the same key, whatever became of this try. */
-function asBusy(error: unknown): unknown {
-  if (!isPassing(error)) return error;
-  const details = { retryable: true };
-  return new BillingError("BUSY", "The database is not reachable at the moment. Please try again shortly.", details, {
-    cause: error,
-  });
 }
 
 /** Half of what waits, so that the other half is decided meanwhile; all of it where that is little, and never too much. */

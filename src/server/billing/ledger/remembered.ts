@@ -5,8 +5,10 @@ import type { RateCard } from "./load";
 
 // About two kilobytes each with five lots: some two hundred megabytes where there are that many that spend.
 const MOST_ACCOUNTS = 100_000;
+/** Of lots and holds in all: it is they that take the room. */
+const MOST_PARTS = 6 * MOST_ACCOUNTS;
 /** An account with more of them is loaded each time: it would crowd out hundreds of others. */
-const MOST_PARTS = 200;
+const MOST_PARTS_OF_ONE = 200;
 const MOST_KEYS = 10_000;
 
 interface Kept {
@@ -15,12 +17,15 @@ interface Kept {
   loaded: number;
   /** Whether it was asked for since it was last about to go. */
   isUsed: boolean;
+  /** Lots and holds that it was last counted with. */
+  parts: number;
 }
 
 export class Remembered {
   /** Those that are next to go first. */
   private readonly accounts = new Map<string, Kept>();
   private readonly keys = new Map<string, number>();
+  private parts = 0;
   private tick = 0;
   rateCard: RateCard | null = null;
 
@@ -37,26 +42,37 @@ export class Remembered {
   }
 
   keep(state: AccountState, loaded: number = this.nextTick()): void {
-    this.accounts.set(state.organizationId, { state, loaded, isUsed: false });
+    this.forget(state.organizationId);
+    this.accounts.set(state.organizationId, { state, loaded, isUsed: false, parts: 0 });
     this.keepWithinBounds(state);
-    if (this.accounts.size > MOST_ACCOUNTS) this.letOneGo();
+  }
+
+  /** Counts an account's parts anew. Lets it go where it has grown too large to be kept, and others where all are too many. */
+  keepWithinBounds(state: AccountState): void {
+    const kept = this.accounts.get(state.organizationId);
+    if (kept?.state !== state) return;
+    const parts = state.lots.length + state.holds.size;
+    this.parts += parts - kept.parts;
+    kept.parts = parts;
+    if (parts > MOST_PARTS_OF_ONE) this.forget(state.organizationId);
+    while (this.accounts.size > MOST_ACCOUNTS || this.parts > MOST_PARTS) this.letOneGo();
   }
 
   /** The first that was not used since it was last spared. Moving each account each time that it is used would cost more. */
   private letOneGo(): void {
     for (const [organizationId, kept] of this.accounts) {
+      if (!kept.isUsed) {
+        this.forget(organizationId);
+        return;
+      }
+      kept.isUsed = false;
       this.accounts.delete(organizationId);
-      if (!kept.isUsed) return;
-      this.accounts.set(organizationId, { ...kept, isUsed: false });
+      this.accounts.set(organizationId, kept);
     }
   }
 
-  /** Forgets an account that has grown too large to be kept. */
-  keepWithinBounds(state: AccountState): void {
-    if (state.lots.length + state.holds.size > MOST_PARTS) this.forget(state.organizationId);
-  }
-
   forget(organizationId: string): void {
+    this.parts -= this.accounts.get(organizationId)?.parts ?? 0;
     this.accounts.delete(organizationId);
   }
 
@@ -69,6 +85,7 @@ export class Remembered {
   /** When the epoch has changed nothing can be relied on. */
   forgetAll(): void {
     this.accounts.clear();
+    this.parts = 0;
     this.keys.clear();
     this.rateCard = null;
   }
