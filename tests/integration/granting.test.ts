@@ -85,13 +85,13 @@ describe("what would leave the numbers that can be counted exactly", () => {
 
 /** An organization that had 100 credits, has spent 60 of them, and whose payment for all of them was refunded then. */
 async function refundedAfterSpending(policy: SpentPolicy) {
-  const { id: organizationId } = await createTenant();
+  const { id: organizationId, owner } = await createTenant();
   await setSpentPolicy({ organizationId, policy, actor: "test", now: NOW });
   const claim = await addPaidLot(app.sql, organizationId, 100);
   const unit = { organizationId, eventName: "api_call_basic", quantity: 60 };
   const { transactionId } = await platform.credits.consume({ ...unit, ...once() });
   await claim(100, 0);
-  return { organizationId, transactionId };
+  return { organizationId, owner, transactionId };
 }
 
 /** Calls twice with one key: what is answered first, which is there to be spent, is what is answered again. */
@@ -121,6 +121,16 @@ describe("what may be spent, as it is answered", () => {
       replayed: true,
     });
     expect((await expectLawfulLedger(app.sql, organizationId)).balance).toBe(20);
+  });
+
+  it("to a gift is what is left once it has paid a debt, first and again", async () => {
+    const { organizationId, owner } = await refundedAfterSpending("debt");
+    const giver = await createTenant("Giver");
+    await addLot({ organizationId: giver.id, amount: 100 });
+    const { link } = await callAs(giver.owner).gifts.create({ organizationId: giver.id, amount: 70, ...once() });
+    const token = link?.split("/").at(-1) ?? "";
+    expect(await answerOf(organizationId, () => callAs(owner).gifts.claim({ token, organizationId }))).toBe(10);
+    expect((await expectLawfulLedger(app.sql, organizationId)).balance).toBe(10);
   });
 
   it("to a reversal is what is left once it has paid a debt, first and again", async () => {

@@ -13,6 +13,7 @@ import { newId, sha256 } from "../db/keys";
 import { env, publicUrl } from "../env";
 import { billingKey, callerKey, lookAtAccount } from "./credits";
 import { findByKey, lockAccount, lockAccounts, saveAccounts } from "./ledger/accounts";
+import { availableAfterSettling } from "./ledger/settling";
 import { lotsOf, organizationNames, type ReceivedLot, receivedLots, receiveParts, saveMoved } from "./transfers";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -306,7 +307,8 @@ export async function claimGift(request: {
       const row = await findByKey(tx, organizationId, key);
       invariant(row, "a gift that was claimed was received");
       const lots = await receivedLots(tx, organizationId, row);
-      const { id: transactionId, amount, availableAfter: available } = row;
+      const { id: transactionId, amount } = row;
+      const available = await availableAfterSettling(tx, organizationId, row);
       return { transactionId, organizationId, slug, amount, available, lots, replayed: true };
     }
     const state = stateOf(gift, now);
@@ -348,7 +350,7 @@ export async function claimGift(request: {
       organizationId,
       slug,
       amount,
-      available: row.availableAfter,
+      available: await availableAfterSettling(tx, organizationId, row),
       lots: lotsOf(row),
       replayed: false,
     };
