@@ -9,12 +9,15 @@ import { log } from "../log";
 // One pool a process, also where a bundler loads this module twice.
 const shared = globalThis as typeof globalThis & { billfoldPool?: pg.Pool; billfoldPipelines?: pg.Pool };
 
-// Nobody waits for a connection without end, neither for one to be made nor for one to be free; and one that has gone silent is found.
+// Nobody waits for a connection without end, neither for one to be made nor for one to be free; and one that has gone silent, or has
+// kept what is not so any more (a server that took no writes), does not stay for good.
 const CONNECTION_TIMEOUT_MS = 15_000;
+const MOST_LIFETIME_S = 15 * 60;
 const settings = () => ({
   connectionString: env().DATABASE_URL,
   connectionTimeoutMillis: CONNECTION_TIMEOUT_MS,
   keepAlive: true,
+  maxLifetimeSeconds: MOST_LIFETIME_S,
 });
 
 /** The pool of connections. Not for whoever holds one of them: see `holding`. */

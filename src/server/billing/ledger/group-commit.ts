@@ -89,8 +89,9 @@ const PASSING_TRIES = 4;
 // Far longer than anybody of ours keeps an account locked.
 const SHORT_LOCK_TIMEOUT_MS = "250";
 // Accounts that are kept locked wait on a connection each, and with so many calls: the others need connections, and the queue, too.
+const MOST_STUCK = 5;
 const STUCK_CONNECTIONS = 0.25;
-const MOST_STUCK_CALLS = 500;
+const MOST_STUCK_CALLS = 200;
 // One more that is kept locked is not asked for again at once: to find it locked takes as long as a hundred flushes.
 const BARRED_MS = 1000;
 const MOST_BARRED = 10_000;
@@ -264,7 +265,8 @@ export class GroupCommit {
   // ── Accounts that somebody else keeps locked ─────────────────────────────────────────────────────────────────
 
   private setAside(organizationId: string, members: Waiting[]): void {
-    if (this.stuck.size < Math.max(1, Math.floor(this.pool().options.max * STUCK_CONNECTIONS))) {
+    const room = Math.min(MOST_STUCK, Math.max(1, Math.floor(this.pool().options.max * STUCK_CONNECTIONS)));
+    if (this.stuck.size < room) {
       this.stuck.set(organizationId, members.splice(0, MOST_STUCK_CALLS));
       void this.waitForStuck(organizationId);
     } else {
