@@ -21,10 +21,10 @@ const STOP_TIMEOUT_MS = 15_000;
 const ROLE = "billfold";
 const SUPERUSER = "postgres";
 
-// As PostgreSQL's manual advises for a server that is more than a toy: a quarter of the memory (here within a gigabyte) for pages,
-// and checkpoints minutes apart. It touches nothing of what a commit promises.
+// As PostgreSQL's manual advises for a server that is more than a toy: a quarter of the memory (here within four gigabytes, which are
+// taken only as they are used) for pages, and checkpoints minutes apart. It touches nothing of what a commit promises.
 const MEMORY = {
-  shared_buffers: `${Math.floor(Math.min(1024, Math.max(128, totalmem() / 2 ** 22)))}MB`,
+  shared_buffers: `${Math.floor(Math.min(4096, Math.max(128, totalmem() / 2 ** 22)))}MB`,
   max_wal_size: "4GB",
   checkpoint_timeout: "15min",
 };
