@@ -1,6 +1,6 @@
 // The cells of the bench: what is measured, where, by how many callers. How it is measured is elsewhere.
 import { NOOP_PROCEDURE } from "./noop";
-import { type DatabaseName, DEEP, HOT, HTTP, LOTS_1, LOTS_20, LOTS_220, type Plan, SPREAD } from "./plan";
+import { type DatabaseName, DEEP, HOT, HTTP, HTTP_SPREAD, LOTS_1, LOTS_20, LOTS_220, type Plan, SPREAD } from "./plan";
 import type { Way } from "./tasks";
 
 export type ServerName = "ours" | "noopDoor" | "noopNext";
@@ -70,7 +70,7 @@ function overHttp(plan: Plan): Cell[] {
       where: "http",
       procedure: isOurs ? CONSUME : NOOP_PROCEDURE,
       credential: isOurs ? (platform ? "platform" : "organization") : null,
-      set: platform ? SPREAD : HTTP,
+      set: platform ? HTTP_SPREAD : HTTP,
     };
   };
   const next = one({ key: "nextNoop", title: "no-op, Next's handler", server: "noopNext", batch: 1 });

@@ -35,6 +35,8 @@ export type Plan = {
 export const SPREAD = "1";
 export const HOT = "2";
 export const HTTP = "3";
+/** Apart from SPREAD: what another process changes, a process no longer knows, and would have to read anew. */
+export const HTTP_SPREAD = "4";
 export const LOTS_1 = "1";
 export const LOTS_20 = "2";
 export const LOTS_220 = "3";
@@ -69,7 +71,7 @@ function populationsOf(sizes: Sizes): Plan["populations"] {
     closedLots,
   });
   return {
-    main: [spread, hot, population(HTTP, 1)],
+    main: [spread, hot, population(HTTP, 1), population(HTTP_SPREAD, sizes.organizations)],
     naive: [spread, hot],
     lots: [lots(LOTS_1, 1, 0), lots(LOTS_20, 20, 0), lots(LOTS_220, 20, 200)],
     ledgerSmall: [past(sizes.smallLedgerRows)],
