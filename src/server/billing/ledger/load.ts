@@ -59,7 +59,8 @@ export function readAccount(stored: StoredAccount): AccountState {
     lastAt: lastAt === null ? null : new Date(lastAt),
     lots: (lots ?? []).map(readLot).sort(compareLots(stored.burnOrder)),
     holds: new Map((holds ?? []).map((hold) => [hold[0], readHold(hold)])),
-    budgets: (budgets ?? []).map(readBudget),
+    // The oldest first: where several are exceeded, it is always the same one that is told.
+    budgets: (budgets ?? []).map(readBudget).sort((a, b) => (a.id < b.id ? -1 : 1)),
     overrides: (overrides ?? []).map(readOverride),
   };
 }
