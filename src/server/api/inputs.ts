@@ -2,21 +2,18 @@
 import { z } from "zod";
 import { toCredits } from "~/domain/credits";
 import { BillingError } from "~/domain/errors";
+import { isReadable } from "~/domain/text";
 import { type Actor, actorName } from "../auth/actor";
 import type { Buyer } from "../billing/checkout";
 import type { Spender } from "../billing/credits";
 
-// Control characters; and lone halves of a character, which reach the database as one and the same.
-const UNSTORABLE = /[\p{Cc}\p{Cs}]/u;
-const noControl = (text: string) => !UNSTORABLE.test(text);
-
 /** A line of text as people and services name things: no control characters, no blank ends. */
 export function line(maxLength: number) {
-  return z.string().trim().min(1).max(maxLength).refine(noControl, "must not contain control characters");
+  return z.string().trim().min(1).max(maxLength).refine(isReadable, "must not contain control characters");
 }
 
 /** A caller's key for one unit of work. */
-export const idempotencyKey = z.string().min(1).max(255).refine(noControl, "must not contain control characters");
+export const idempotencyKey = z.string().min(1).max(255).refine(isReadable, "must not contain control characters");
 
 /** An id, written as the database writes it: another spelling of it would slip past what is compared in memory. */
 export const id = z.uuid().toLowerCase();
@@ -38,7 +35,7 @@ export const signedCredits = z
 export const instant = z.date().min(new Date("1970-01-01T00:00:00Z")).max(new Date("9999-12-31T00:00:00Z"));
 
 /** What somebody looks for. */
-export const searchText = z.string().trim().max(255).refine(noControl, "must not contain control characters");
+export const searchText = z.string().trim().max(255).refine(isReadable, "must not contain control characters");
 
 export const currency = z
   .string()

@@ -45,7 +45,8 @@ export const publicProcedure = t.procedure.use(translateErrors).use(refuseBadCre
 
 const requireActor = t.middleware(({ ctx, next }) => next({ ctx: { ...ctx, actor: actorOf(ctx) } }));
 
-function actorOf({ actor }: Context): Actor {
+/** @throws BillingError UNAUTHENTICATED where nobody has said who it is */
+export function actorOf({ actor }: Context): Actor {
   if (!actor) throw new BillingError("UNAUTHENTICATED", "Sign in, or send an API key.");
   return actor;
 }
@@ -125,7 +126,8 @@ function read<Schema extends z.ZodType>(schema: Schema, given: unknown): z.outpu
   return data as z.output<Schema>;
 }
 
-function requireCapability(role: ActingRole, capability: Capability): void {
+/** @throws BillingError FORBIDDEN `{ role, capability }` */
+export function requireCapability(role: ActingRole, capability: Capability): void {
   if (can(role, capability)) return;
   throw new BillingError("FORBIDDEN", "Your role does not allow this.", { role, capability });
 }

@@ -1,6 +1,7 @@
 // The CSV file of a bulk grant: from its text to rows that can be granted, or to what is wrong with which line. Whether its
 // organizations exist is asked in `bulk-grants.ts`.
 import { type CsvError, parse } from "csv-parse/sync";
+import { isReadable, replaceUnreadable } from "~/domain/text";
 
 /** `organization` and `amount` are needed; what else a file has is told, so that a mistyped column is not lost. */
 const COLUMNS = ["organization", "amount", "expires_at", "reason"] as const;
@@ -9,8 +10,6 @@ type Column = (typeof COLUMNS)[number];
 export const MOST_ROWS = 50_000;
 const MOST_CREDITS = 1_000_000_000_000;
 const MOST_REASON_LENGTH = 200;
-/** What no text in the database has: asking for it fails there, instead of finding nothing. */
-const UNSTORABLE = /[\p{Cc}\p{Cs}]/gu;
 
 export interface FileRow {
   /** Number of the line in the file, from 1; the last one where a row takes several. */
@@ -95,7 +94,8 @@ function readRow(record: string[], columns: string[], line: number, now: Date): 
   const problems: string[] = [];
   const organization = value("organization");
   if (organization === "") problems.push("The organization is missing.");
-  const shown = organization.replace(UNSTORABLE, "\uFFFD");
+  // Asking the database for it would fail, instead of finding nothing.
+  const shown = replaceUnreadable(organization, "\uFFFD");
   if (shown !== organization) problems.push(`There is no organization "${shown.slice(0, 60)}".`);
   const amount = Number(value("amount"));
   if (!/^\d{1,15}$/.test(value("amount")) || amount < 1 || amount > MOST_CREDITS) {
@@ -110,7 +110,7 @@ function readRow(record: string[], columns: string[], line: number, now: Date): 
     problems.push(`The expiry ${value("expires_at")} has passed.`);
   }
   const reason = value("reason") || null;
-  if (reason !== null && (reason.length > MOST_REASON_LENGTH || /[\p{Cc}\p{Cs}]/u.test(reason))) {
+  if (reason !== null && (reason.length > MOST_REASON_LENGTH || !isReadable(reason))) {
     problems.push(`The reason is longer than ${MOST_REASON_LENGTH} characters, or more than a line.`);
   }
   if (problems.length > 0 || expiresAt === undefined) return problems;

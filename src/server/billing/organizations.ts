@@ -2,6 +2,7 @@
 import type { ActingRole, OrganizationRole } from "~/domain/capabilities";
 import type { BurnOrder } from "~/domain/credits";
 import { BillingError } from "~/domain/errors";
+import { isReadable } from "~/domain/text";
 import type { Person } from "../auth/actor";
 import { asOrganization, asPlatform, type Transaction } from "../db";
 import { newId } from "../db/keys";
@@ -81,8 +82,6 @@ export async function getOrganization(organizationId: string): Promise<Organizat
   return toDetails(organization);
 }
 
-const UNSTORABLE = /[\p{Cc}\p{Cs}]/u;
-
 /**
  * The organization of an address, with what the person is in it.
  * @throws BillingError NOT_FOUND where there is none, or none that this person may see
@@ -93,12 +92,12 @@ export async function getOrganizationBySlug(
 ): Promise<OrganizationDetails & { role: ActingRole }> {
   const found = await asPlatform(async (tx) =>
     // An address may say anything, and there are characters that the database cannot be asked for.
-    UNSTORABLE.test(slug)
-      ? null
-      : tx.organization.findFirst({
+    isReadable(slug)
+      ? tx.organization.findFirst({
           where: { slug, deletedAt: null },
           select: { ...DETAILS, memberships: { where: { userId: person.userId }, select: { role: true } } },
-        }),
+        })
+      : null,
   );
   const role: ActingRole | undefined = found?.memberships[0]?.role ?? (person.isPlatformAdmin ? "platform" : undefined);
   if (!found || !role) throw new BillingError("NOT_FOUND", "There is no such organization.", { slug });

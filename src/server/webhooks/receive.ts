@@ -1,5 +1,6 @@
 // The door for Stripe's events: verify, store, answer. Nothing else happens before the answer.
 import { z } from "zod";
+import { isReadable } from "~/domain/text";
 import { asPlatform } from "../db";
 import { enqueue } from "../db/enqueue";
 import { webhookSecrets } from "../env";
@@ -19,14 +20,12 @@ export interface Answer {
 // The last second of the year 9999: beyond it, the database and JavaScript do not read an instant alike.
 const LAST_SECOND = 253_402_300_799;
 
-const isStorable = (text: string) => !/[\p{Cc}\p{Cs}]/u.test(text);
-
 // What a signature does not promise: signed JSON of any shape is handed out by the SDK unchecked.
 const eventShape = z.object({
-  id: z.string().min(1).max(255).refine(isStorable),
+  id: z.string().min(1).max(255).refine(isReadable),
   object: z.literal("event"),
-  type: z.string().min(1).max(255).refine(isStorable),
-  api_version: z.string().refine(isStorable).nullable().optional(),
+  type: z.string().min(1).max(255).refine(isReadable),
+  api_version: z.string().refine(isReadable).nullable().optional(),
   livemode: z.boolean(),
   created: z.int().min(0).max(LAST_SECOND),
   data: z.object({ object: z.object({ object: z.string() }).loose() }).loose(),

@@ -15,7 +15,7 @@ import {
   setRate,
 } from "~/server/billing/rate-card";
 import { id, instant, line, positiveCredits } from "../inputs";
-import { organizationInput, platformProcedure, publicProcedure, router } from "../trpc";
+import { actorOf, organizationInput, platformProcedure, publicProcedure, router } from "../trpc";
 
 const MOST_UNITS = 1_000_000_000_000;
 
@@ -38,8 +38,7 @@ export const creditEventsRouter = router({
   list: publicProcedure.input(z.object({ organizationId: id.optional() }).nullish()).query(async ({ ctx, input }) => {
     const organizationId = input?.organizationId ?? null;
     if (organizationId !== null) {
-      if (!ctx.actor) throw new BillingError("UNAUTHENTICATED", "Sign in, or send an API key.");
-      const role = await roleIn(ctx.actor, organizationId);
+      const role = await roleIn(actorOf(ctx), organizationId);
       if (!can(role, "billing:view")) throw new BillingError("FORBIDDEN", "Your role does not allow this.");
     }
     return listCreditEvents(organizationId, ctx.now);

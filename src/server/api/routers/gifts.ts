@@ -1,13 +1,11 @@
 // Gifts: made and taken back by who may give an organization's credits, claimed by whoever has the link.
 import { z } from "zod";
-import { can } from "~/domain/capabilities";
-import { BillingError } from "~/domain/errors";
 import { actorName } from "../../auth/actor";
 import { roleIn } from "../../billing/access";
 import { cancelGift, claimGift, createGift, listGifts, lookAtGift } from "../../billing/gifts";
 import { tokenInput } from "../identity-inputs";
 import { id, idempotencyKey, instant, line, positiveCredits } from "../inputs";
-import { organizationProcedure, personProcedure, publicProcedure, router } from "../trpc";
+import { organizationProcedure, personProcedure, publicProcedure, requireCapability, router } from "../trpc";
 
 export const giftsRouter = router({
   list: organizationProcedure("credits:transfer").query(({ ctx }) => listGifts(ctx.organizationId, ctx.now)),
@@ -54,10 +52,7 @@ export const giftsRouter = router({
 
   claim: personProcedure.input(z.object({ token: tokenInput, organizationId: id })).mutation(async ({ ctx, input }) => {
     const { actor, now } = ctx;
-    const role = await roleIn(actor, input.organizationId);
-    if (!can(role, "billing:manage")) {
-      throw new BillingError("FORBIDDEN", "Your role does not allow this.", { role, capability: "billing:manage" });
-    }
+    requireCapability(await roleIn(actor, input.organizationId), "billing:manage");
     return claimGift({ token: input.token, organizationId: input.organizationId, actor: actorName(actor), now });
   }),
 });

@@ -1,6 +1,6 @@
 // Organizations: make one, list one's own, read and change one.
 import { z } from "zod";
-import { type Capability, can, capabilitiesOf } from "~/domain/capabilities";
+import { type Capability, capabilitiesOf } from "~/domain/capabilities";
 import { BillingError } from "~/domain/errors";
 import {
   createOrganization,
@@ -10,7 +10,7 @@ import {
   setBurnOrder,
 } from "../../billing/organizations";
 import { nameInput } from "../identity-inputs";
-import { actorProcedure, organizationProcedure, personProcedure, router } from "../trpc";
+import { actorProcedure, organizationProcedure, personProcedure, requireCapability, router } from "../trpc";
 
 export const organizationsRouter = router({
   /** A person becomes the owner of what they make; a platform key makes it for somebody else. */
@@ -41,11 +41,7 @@ export const organizationsRouter = router({
       const needed: Capability[] = [];
       if (name !== undefined) needed.push("members:manage");
       if (burnOrder !== undefined) needed.push("credits:configure");
-      for (const capability of needed) {
-        if (!can(role, capability)) {
-          throw new BillingError("FORBIDDEN", "Your role does not allow this.", { role, capability });
-        }
-      }
+      for (const capability of needed) requireCapability(role, capability);
       if (name !== undefined) await renameOrganization({ organizationId, name });
       if (burnOrder !== undefined) await setBurnOrder({ organizationId, burnOrder });
       return getOrganization(organizationId);

@@ -1,5 +1,6 @@
 // Which transactions are shown, as the address of the page keeps it.
 import type { FilterGroup, FilterOption } from "~/components/billing/transactions-table";
+import { replaceUnreadable } from "~/domain/text";
 import type { RouterInputs } from "~/server/api/root";
 
 export const PAGE_SIZE = 25;
@@ -48,12 +49,9 @@ export const typeOptions: readonly (FilterOption | FilterGroup)[] = [{ value: ""
 
 const SEARCH_LENGTH = 255;
 
-// Nobody types these, and the database takes neither a NUL nor half a character; cutting to a length may leave a half.
-const UNREADABLE = /[\p{Cc}\p{Cs}]/gu;
-
-/** What an address or a field says, without what is no readable character. */
+/** What an address or a field says, without what is no readable character; cutting to a length may leave half of one. */
 export function readable(text: string): string {
-  return text.replace(UNREADABLE, "");
+  return replaceUnreadable(text, "");
 }
 
 export function typeOf(value: string | null): Filter["type"] {

@@ -1,7 +1,6 @@
 // Taking credits for what was used, asking before, and giving a take back.
 import { TRPCError } from "@trpc/server";
 import { z } from "zod";
-import { can } from "~/domain/capabilities";
 import { BillingError, type BillingErrorCode, type BillingErrorDetails } from "~/domain/errors";
 import type { Actor } from "~/server/auth/actor";
 import { rolesIn } from "~/server/billing/access";
@@ -10,7 +9,14 @@ import { checkConsumption, estimateConsumption } from "~/server/billing/estimate
 import { reverseConsumption } from "~/server/billing/reversals";
 import { failureOf, toTRPCError } from "../../errors";
 import { id, idempotencyKey, line, metadata, positiveCredits, spenderOf, tags } from "../../inputs";
-import { actorProcedure, organizationInput, organizationProcedure, type Spending, spendingMutation } from "../../trpc";
+import {
+  actorProcedure,
+  organizationInput,
+  organizationProcedure,
+  requireCapability,
+  type Spending,
+  spendingMutation,
+} from "../../trpc";
 
 // What a body of the largest size holds of ordinary items, and what one flush or two take.
 const MOST_ITEMS = 500;
@@ -54,10 +60,7 @@ export const spendingProcedures = {
             if (item instanceof Error) throw item;
             const role = roles.get(item.organizationId);
             if (role === undefined || role instanceof BillingError) throw role;
-            if (!can(role, "credits:consume")) {
-              const details = { role, capability: "credits:consume" };
-              throw new BillingError("FORBIDDEN", "Your role does not allow this.", details);
-            }
+            requireCapability(role, "credits:consume");
             return { ok: true, ...(await consume(ctx, item.organizationId, item)) };
           } catch (error) {
             return { ok: false, error: errorOf(error) };
