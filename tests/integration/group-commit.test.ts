@@ -23,7 +23,7 @@ import { asPlatform } from "~/server/db";
 import { newId } from "~/server/db/keys";
 import { addLot, expectLawfulLedger, openLedger, readLedger } from "../setup/billing";
 import type { CallerReport } from "../setup/ledger-caller";
-import { openQueue, type Queue } from "../setup/queues";
+import { openQueue, type Queue, untilWaiting } from "../setup/queues";
 import { codeOf, createTenant, minutesLater, NOW, outcomes } from "../setup/tenancy";
 
 let app: Awaited<ReturnType<typeof openLedger>>;
@@ -90,17 +90,6 @@ async function superuser(): Promise<pg.Client> {
   await client.connect();
   onTestFinished(() => client.end());
   return client;
-}
-
-/** Waits until somebody waits for a lock in this database. */
-async function untilSomebodyWaits(): Promise<void> {
-  for (;;) {
-    const [row] = await app.sql<{ count: number }>(
-      "SELECT count(*)::int AS count FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-    );
-    if ((row?.count ?? 0) > 0) return;
-    await sleep(5);
-  }
 }
 
 async function consumedRows(organizationId: string): Promise<Map<string, { id: string; amount: number }>> {
@@ -399,7 +388,7 @@ describe("a queue that is full", () => {
     const account = await holdAccount(id);
     const metadata = { text: "m".repeat(1024 * 1024) };
     const results = Promise.allSettled(Array.from({ length: 20 }, () => take(queue, id, { metadata })));
-    await untilSomebodyWaits();
+    await untilWaiting(app.sql);
     await account.release();
     const counts = outcomes(await results);
     expect(counts.OVERLOADED).toBe(5);
@@ -597,7 +586,7 @@ describe("what a process remembers of an account", () => {
     const { queue, id } = await remembering();
     const organizationId = whose === "its own" ? id : null;
     const key = await createApiKey({ organizationId, name: "service", createdById: null, now: NOW });
-    const change = { apiKeyId: key.id, checksKey: true };
+    const change = { apiKeyId: key.id };
     await take(queue, id, change);
     queue.asked();
     await take(queue, id, change);
@@ -748,7 +737,7 @@ describe("a lot that expires while a caller waits", () => {
     await take(queue, first, { now });
     const account = await holdAccount(first);
     const blocking = take(queue, first, { now: new Date() });
-    await untilSomebodyWaits();
+    await untilWaiting(app.sql);
     const waiting = take(queue, second, { now }).catch((error: unknown) => error);
     await sleep(lifeMs + 50);
     await account.release();
@@ -773,7 +762,7 @@ describe("a lot that expires while a caller waits", () => {
     await client.query("BEGIN");
     await client.query("UPDATE credit_accounts SET version = version + 1 WHERE organization_id = $1", [id]);
     const waiting = take(queue, id, { now }).catch((error: unknown) => error);
-    await untilSomebodyWaits();
+    await untilWaiting(app.sql);
     await sleep(lifeMs + 50);
     await client.query("COMMIT");
     expect(await waiting).toMatchObject({ code: "INSUFFICIENT_CREDITS", details: { available: 0 } });

@@ -45,7 +45,7 @@ function take(
   change: Partial<ConsumeRequest> = {},
 ): Promise<Consumption> {
   const call = { eventName: "api_call_basic", quantity: 1, idempotencyKey: `take ${++keys}`, actor: "test", now: NOW };
-  return queue.run(() => consumeCredits({ organizationId, apiKeyId, checksKey: true, ...call, ...change }));
+  return queue.run(() => consumeCredits({ organizationId, apiKeyId, ...call, ...change }));
 }
 
 /** Revokes a key in a transaction that keeps the organization's account locked until it is told to end. */
@@ -164,7 +164,7 @@ describe.each(OWNERS)("a key of %s that this process accepts from memory", (owne
   it("takes nothing of what it had set aside, either", async () => {
     const { id: organizationId, apiKeyId, revoke } = await tenantWithKey(owner);
     const queue = oneProcess();
-    const who = { organizationId, actor: "test", apiKeyId, checksKey: true, now: NOW };
+    const who = { organizationId, actor: "test", apiKeyId, now: NOW };
     const hold = { ...who, amount: toCredits(30), leaseSeconds: 600, eventName: null };
     const { holdId } = await queue.run(() => holdCredits({ ...hold, idempotencyKey: `hold ${++keys}` }));
     await revoke();

@@ -1,29 +1,12 @@
 import { describe, expect, it } from "vitest";
 import type { AccountState } from "~/domain/account";
 import { Remembered } from "~/server/billing/ledger/remembered";
+import { emptyAccount } from "../setup/accounts";
 
 const MOST = 100_000;
 
 function account(number: number, lots = 0): AccountState {
-  return {
-    organizationId: `organization ${number}`,
-    version: number,
-    epoch: 1,
-    deleted: false,
-    burnOrder: "purchased_first",
-    spentPolicy: "clamp",
-    suspended: false,
-    balance: 0,
-    held: 0,
-    debt: 0,
-    lastSeq: 0,
-    lastAt: null,
-    lastHash: null,
-    lots: Array(lots),
-    holds: new Map(),
-    budgets: [],
-    overrides: [],
-  };
+  return emptyAccount({ organizationId: `organization ${number}`, lots: Array(lots) }).state;
 }
 
 const has = (remembered: Remembered, number: number) => remembered.find(`organization ${number}`) !== undefined;

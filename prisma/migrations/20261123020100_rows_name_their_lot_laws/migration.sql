@@ -69,8 +69,8 @@ CREATE OR REPLACE FUNCTION ledger_known(p_organizations uuid[], p_spaces key_spa
   $$;
 
 -- Writes what was decided on accounts, in one exchange, for the group commit and inside of transactions alike. Each account is
--- written only where it still has the version it was decided on, and none of the keys `k_…` stands for a row already (one that is not
--- `changed` is only asked whether it still has); the numbers of those that were written, and of those with a known key, are
+-- written only where it still has the version it was decided on, and none of the keys `k_…` stands for a row already (one whose
+-- version stays as it was is only asked for); the numbers of those that were written, and of those with a known key, are
 -- returned, and null where all are written. A key that is not among `k_…` and known makes the whole statement fail, and so does
 -- another epoch than the decisions were made in (BF001).
 --
@@ -82,7 +82,7 @@ CREATE OR REPLACE FUNCTION ledger_known(p_organizations uuid[], p_spaces key_spa
 -- It waits for a lock only briefly: one account that somebody keeps locked must not hold up all others.
 CREATE FUNCTION ledger_write(
   p_epoch bigint, p_rest jsonb,
-  a_org uuid[], a_expected bigint[], a_version bigint[], a_changed boolean[], a_balance bigint[], a_held bigint[], a_debt bigint[], a_row int[],
+  a_org uuid[], a_expected bigint[], a_version bigint[], a_balance bigint[], a_held bigint[], a_debt bigint[], a_row int[],
   g_id uuid[],
   l_account int[], l_lot int[], l_amount bigint[], l_held bigint[],
   v_id uuid[], v_name text[], v_version int[], v_cost bigint[], v_per_units bigint[],
@@ -123,7 +123,7 @@ BEGIN
     last_hash = coalesce(decode(t_hash[a_row[b.i]], 'hex'), a.last_hash), updated_at = coalesce(to_timestamp(t_at[a_row[b.i]] / 1000), a.updated_at),
     version = a_version[b.i]
   FROM generate_series(1, cardinality(a_org)) AS b (i)
-  WHERE a.organization_id = a_org[b.i] AND a.version = a_expected[b.i] AND coalesce(a_changed[b.i], true)
+  WHERE a.organization_id = a_org[b.i] AND a.version = a_expected[b.i] AND a_version[b.i] <> a_expected[b.i]
     AND (v_known IS NULL OR NOT b.i = ANY (v_known));
   GET DIAGNOSTICS v_written = ROW_COUNT;
   v_all := v_written = cardinality(a_org);
@@ -170,7 +170,7 @@ BEGIN
 
   IF cardinality(e_row) > 0 THEN
     INSERT INTO credit_entries (organization_id, transaction_seq, position, grant_id, amount, held, lot_after)
-    SELECT a_org[t_account[e_row[e.i]]], t_seq[e_row[e.i]], coalesce(e_position[e.i], 1), g_id[e_lot[e.i]], coalesce(e_amount[e.i], 0), coalesce(e_held[e.i], 0), coalesce(e_after[e.i], 0)
+    SELECT a_org[t_account[e_row[e.i]]], t_seq[e_row[e.i]], e_position[e.i], g_id[e_lot[e.i]], coalesce(e_amount[e.i], 0), coalesce(e_held[e.i], 0), coalesce(e_after[e.i], 0)
     FROM generate_series(1, cardinality(e_row)) AS e (i)
     WHERE v_all OR t_account[e_row[e.i]] = ANY (v_ok);
   END IF;

@@ -86,7 +86,6 @@ export function spenderOf(
   return {
     actor: actorName(actor),
     apiKeyId: service?.apiKeyId ?? null,
-    checksKey: service !== null,
     project: given.project ?? null,
     memberId: memberOf(actor, given.memberId ?? null),
   };

@@ -7,7 +7,7 @@ import { asPlatform, type Transaction } from "../db";
 import { callerKey, newLot } from "./credits";
 import { findByKey, lockAccount, saveAccounts } from "./ledger/accounts";
 import type { KnownRow } from "./ledger/load";
-import { availableAfterSettling } from "./ledger/settling";
+import { settledAnswer } from "./ledger/settling";
 
 export interface Adjustment {
   transactionId: string;
@@ -66,11 +66,5 @@ async function adjustmentOf(
   row: Pick<KnownRow, "id" | "seq" | "amount" | "entries">,
   replayed: boolean,
 ): Promise<Adjustment> {
-  return {
-    transactionId: row.id,
-    amount: row.amount,
-    available: await availableAfterSettling(tx, organizationId, row),
-    allocations: row.entries.map(({ grantId, source, amount }) => ({ grantId, source, amount })),
-    replayed,
-  };
+  return { ...(await settledAnswer(tx, organizationId, row, replayed)), amount: row.amount };
 }

@@ -1,10 +1,8 @@
 // API keys: how a service proves which organization it belongs to. The key itself is shown once; only its hash is kept.
 import { randomInt } from "node:crypto";
 import { BillingError } from "~/domain/errors";
-import { asBusy, asOrganization, asPlatform, type Prisma, type Transaction } from "../db";
+import { ask, asOrganization, asPlatform, type Prisma, type Transaction } from "../db";
 import { newId, sha256 } from "../db/keys";
-import { database } from "../db/pool";
-import { timed } from "../db/statements";
 import { displayNames } from "./members";
 
 const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -177,10 +175,8 @@ function lookUp(keyHash: string, now: Date): Promise<AuthenticatedKey> {
 
 /** Asks whether a key that was accepted from memory still is valid. @throws BillingError UNAUTHENTICATED */
 export async function requireValidApiKey(apiKeyId: string): Promise<void> {
-  const { rows } = await database()
-    .query<{ valid: boolean }>(timed("SELECT api_key_is_valid($1) AS valid", [apiKeyId]))
-    .catch((error) => Promise.reject(asBusy(error)));
-  if (!rows[0]?.valid) throw refused();
+  const [row] = await ask<{ valid: boolean }>("SELECT api_key_is_valid($1) AS valid", [apiKeyId]);
+  if (!row?.valid) throw refused();
 }
 
 /** Once a minute all callers of a key come here together: the first one writes, the others do not wait for it. */

@@ -6,10 +6,8 @@ import { grant } from "~/domain/granting";
 import { endLeases } from "~/domain/holds";
 import { costOf, rateAt, requireEvent } from "~/domain/rate-card";
 import { consume, expire } from "~/domain/spending";
-import { asBusy, asPlatform, type Transaction } from "../db";
+import { ask, asPlatform, type Transaction } from "../db";
 import { fingerprint, newId, newTransactionId } from "../db/keys";
-import { database } from "../db/pool";
-import { timed } from "../db/statements";
 import { findByKey, lockAccount, saveAccounts } from "./ledger/accounts";
 import { groupCommit } from "./ledger/group-commit";
 import { type KnownRow, readAccount, type StoredAccount } from "./ledger/load";
@@ -22,9 +20,8 @@ export type Metadata = Record<string, string | number | boolean | null>;
 /** Who does something in an organization, and on whose account inside it. */
 export interface Spender {
   actor: string;
+  /** The group commit asks, in the same statement, that it is valid: it may be revoked while the call waits. */
   apiKeyId?: string | null;
-  /** Whether the ledger asks, in the same statement, that the API key is valid: it may be revoked while the call waits. */
-  checksKey?: boolean;
   /** A tag of the organization's own, for budgets and usage. */
   project?: string | null;
   /** The member on whose behalf a service spends. */
@@ -81,7 +78,7 @@ export function consumeCredits(request: ConsumeRequest): Promise<Consumption> {
     {
       organizationId,
       key,
-      unverifiedKeyId: unverifiedKeyOf(request),
+      apiKeyId: request.apiKeyId ?? null,
       now: request.now,
       decide(account, rateCard, at) {
         const event = rateAt(requireEvent(rateCard.events.get(eventName), eventName, at), account.state.overrides, at);
@@ -134,10 +131,6 @@ export function causeOf(spender: Spender, key: LedgerKey, metadata?: Metadata): 
     memberId: spender.memberId ?? null,
     metadata: metadata ?? null,
   };
-}
-
-export function unverifiedKeyOf(spender: Spender): string | null {
-  return spender.checksKey ? (spender.apiKeyId ?? null) : null;
 }
 
 export function sizeOf(metadata: Metadata | undefined): number {
@@ -264,10 +257,8 @@ export async function getBalance(organizationId: string, now: Date): Promise<Bal
 
 /** The account as it stands, holds whose lease is over left out, in one exchange with the database. @throws BillingError NOT_FOUND */
 export async function lookAtAccount(organizationId: string, now: Date): Promise<Account> {
-  const { rows } = await database()
-    .query<{ state: StoredAccount }>(timed("SELECT state FROM ledger_look($1)", [organizationId]))
-    .catch((error) => Promise.reject(asBusy(error)));
-  const stored = rows[0]?.state;
+  const [row] = await ask<{ state: StoredAccount }>("SELECT state FROM ledger_look($1)", [organizationId]);
+  const stored = row?.state;
   if (!stored || stored.deleted)
     throw new BillingError("NOT_FOUND", "There is no such organization.", { organizationId });
   const account = new Account(readAccount(stored), newTransactionId);

@@ -18,7 +18,6 @@ import {
   type Spender,
   sizeOf,
   tagsOf,
-  unverifiedKeyOf,
 } from "./credits";
 import { groupCommit } from "./ledger/group-commit";
 import type { KnownRow, RateCard } from "./ledger/load";
@@ -78,7 +77,7 @@ export function holdCredits(request: HoldRequest): Promise<Held> {
     {
       organizationId,
       key,
-      unverifiedKeyId: unverifiedKeyOf(request),
+      apiKeyId: request.apiKeyId ?? null,
       now: request.now,
       decide(account, rateCard, at) {
         if (eventName !== null) requireEvent(rateCard.events.get(eventName), eventName, at);
@@ -145,7 +144,7 @@ export async function captureHold(request: CaptureRequest): Promise<Captured> {
     {
       organizationId,
       key,
-      unverifiedKeyId: unverifiedKeyOf(request),
+      apiKeyId: request.apiKeyId ?? null,
       now: request.now,
       decide(account, rateCard, at) {
         const held = requireOpenHold(account, holdId, at);
@@ -222,7 +221,7 @@ export function extendHold(request: ExtendRequest): Promise<{ holdId: string; le
       {
         organizationId,
         key: null,
-        unverifiedKeyId: unverifiedKeyOf(request),
+        apiKeyId: request.apiKeyId ?? null,
         now: request.now,
         decide(account, _, at) {
           requireOpenHold(account, holdId, at);
@@ -255,7 +254,7 @@ export async function releaseHold(request: Spender & HoldAddress): Promise<Relea
     {
       organizationId,
       key: null,
-      unverifiedKeyId: unverifiedKeyOf(request),
+      apiKeyId: request.apiKeyId ?? null,
       now: request.now,
       decide(account, _, at) {
         requireOpenHold(account, holdId, at);

@@ -10,7 +10,7 @@ import { type Allocation, callerKey, causeOf } from "./credits";
 import { findByKey, loadLots, lockAccount, saveAccounts } from "./ledger/accounts";
 import type { KnownRow } from "./ledger/load";
 import { movementsOf } from "./ledger/movements";
-import { availableAfterSettling } from "./ledger/settling";
+import { settledAnswer } from "./ledger/settling";
 
 export interface ReversalRequest {
   organizationId: string;
@@ -62,13 +62,7 @@ async function reversalOf(
   row: Pick<KnownRow, "id" | "seq" | "amount" | "entries">,
   replayed: boolean,
 ): Promise<Reversal> {
-  return {
-    transactionId: row.id,
-    reversed: row.amount,
-    available: await availableAfterSettling(tx, organizationId, row),
-    allocations: row.entries.map(({ grantId, source, amount }) => ({ grantId, source, amount })),
-    replayed,
-  };
+  return { ...(await settledAnswer(tx, organizationId, row, replayed)), reversed: row.amount };
 }
 
 /** A take with what earlier reversals left of it; brings its lots into the decision. @throws BillingError NOT_FOUND, INVALID_INPUT */

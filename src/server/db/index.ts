@@ -4,6 +4,7 @@ import pg from "pg";
 import { BillingError } from "~/domain/errors";
 import { Prisma, PrismaClient } from "./generated/client";
 import { database, endDatabase, holding, requireNoneHeld } from "./pool";
+import { timed } from "./statements";
 
 export { Prisma };
 
@@ -73,6 +74,15 @@ export function busy(cause?: unknown): BillingError {
 /** The same, where an error of the database is one that passes; any other as it is. */
 export function asBusy(error: unknown): unknown {
   return isPassing(error) ? busy(error) : error;
+}
+
+/** Asks a function of the database that takes its role itself, in one exchange. @throws BillingError BUSY */
+export async function ask<Row extends object>(text: string, values: unknown[]): Promise<Row[]> {
+  try {
+    return (await database().query<Row>(timed(text, values))).rows;
+  } catch (error) {
+    throw asBusy(error);
+  }
 }
 
 /** Ends the process's connections; for commands and tests that must end by themselves. */

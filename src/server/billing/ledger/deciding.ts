@@ -11,8 +11,8 @@ export interface Operation<Answer> {
   organizationId: string;
   /** What makes it once; null for what may be done again without harm. */
   key: LedgerKey | null;
-  /** An API key that was accepted from memory, and must still be valid when this is written. */
-  unverifiedKeyId: string | null;
+  /** The API key that it came with, which must be valid when this is written. */
+  apiKeyId: string | null;
   now: Date;
   /** Decides on the account and changes it; throws a `BillingError` and leaves it unchanged. */
   decide(account: Account, rateCard: RateCard, at: Date): { answer: Answer; rowId: string | null };
@@ -82,7 +82,7 @@ export function decideAll(
     try {
       const unheard = known && unheardAnswer(member, known);
       if (unheard) return unheard;
-      if (operation.unverifiedKeyId !== null && revokedKeys.has(operation.unverifiedKeyId)) {
+      if (operation.apiKeyId !== null && revokedKeys.has(operation.apiKeyId)) {
         throw new BillingError("UNAUTHENTICATED", "This API key is not valid.");
       }
       // The instant of the decision: a lot that ran out while the caller waited in the queue is not spent any more.

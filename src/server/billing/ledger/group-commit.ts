@@ -106,8 +106,6 @@ const VERSION = "SELECT version FROM credit_accounts WHERE organization_id = $1"
 export class GroupCommit {
   private readonly lanes = Array.from({ length: LANES }, (): Lane => ({ waiting: [], flushing: false, landedAt: 0 }));
   private readonly remembered = new Remembered();
-  /** Accounts that are decided on and not yet known to be written, by how many flushes: what is remembered of them may never come true. */
-  private readonly inFlight = new Map<string, number>();
   private readonly contended = new Contended();
   /** Accounts that somebody else keeps locked, with the operations that wait for them beside the lanes. */
   private readonly stuck = new Map<string, Waiting[]>();
@@ -165,10 +163,11 @@ export class GroupCommit {
    */
   async recallCurrent(organizationId: string, now: Date): Promise<Readonly<AccountState> | null> {
     const state = this.remembered.find(organizationId)?.state;
-    if (!state || this.inFlight.has(organizationId)) return null;
+    if (!state) return null;
     const { rows } = await this.askForVersion(organizationId);
-    const same = this.remembered.find(organizationId)?.state === state && !this.inFlight.has(organizationId);
-    if (!same || rows[0]?.version !== String(state.version)) return null;
+    // Where a flush of it is under way, its version is the one that it will have: the database does not know that yet.
+    const isSame = this.remembered.find(organizationId)?.state === state && rows[0]?.version === String(state.version);
+    if (!isSame) return null;
     for (const held of state.holds.values()) if (held.leaseEndsAt <= now) return null;
     return state;
   }
@@ -252,16 +251,6 @@ export class GroupCommit {
     }
   }
 
-  private enter(organizationId: string): void {
-    this.inFlight.set(organizationId, (this.inFlight.get(organizationId) ?? 0) + 1);
-  }
-
-  private leave(organizationId: string): void {
-    const count = (this.inFlight.get(organizationId) ?? 1) - 1;
-    if (count === 0) this.inFlight.delete(organizationId);
-    else this.inFlight.set(organizationId, count);
-  }
-
   // ── Accounts that somebody else keeps locked ─────────────────────────────────────────────────────────────────
 
   private setAside(organizationId: string, members: Waiting[]): void {
@@ -331,17 +320,14 @@ export class GroupCommit {
           !known ||
           this.contended.mustLock(organizationId) ||
           known.state.epoch !== rateCard.epoch ||
-          members.some((member) => revokedKeys.has(member.operation.unverifiedKeyId))
+          members.some((member) => revokedKeys.has(member.operation.apiKeyId))
         ) {
           this.remembered.forget(organizationId);
           locked.push(...members);
           continue;
         }
         const account = new Account(known.state, newTransactionId);
-        this.enter(organizationId);
-        const group: Decided = { account, members, outcomes: [] };
-        decided.push(group);
-        group.outcomes = decideAll(account, members, rateCard, null, NO_KEYS);
+        decided.push({ account, members, outcomes: decideAll(account, members, rateCard, null, NO_KEYS) });
       }
       if (decided.length === 0) return { landed: Promise.resolve({ rest: locked, failure: null }) };
       // In the order of ids, as everybody locks.
@@ -352,12 +338,10 @@ export class GroupCommit {
       const write = prepared(WRITE, writeParameters(accounts, rateCard.epoch, asks));
       const sent = via.query<{ refused: Refused | null }>(write);
       const landed = sent
-        .finally(() => this.leaveAll(decided))
         .then(({ rows }) => this.land(decided, rows[0]?.refused ?? null))
         .then((rest) => ({ rest: [...locked, ...rest], failure: null }), fail);
       return { landed };
     } catch (error) {
-      this.leaveAll(decided);
       return { landed: Promise.resolve(fail(error)) };
     }
   }
@@ -384,10 +368,6 @@ export class GroupCommit {
     return rest;
   }
 
-  private leaveAll(decided: readonly Decided[]): void {
-    for (const { account } of decided) this.leave(account.state.organizationId);
-  }
-
   /** Reads, without a lock, what is not remembered. @returns the API keys that are not valid any more */
   private async recall(groups: Map<string, Waiting[]>, rateCard: RateCard): Promise<Set<string | null>> {
     const unknown: string[] = [];
@@ -397,7 +377,7 @@ export class GroupCommit {
       const usable = known && known.state.epoch === rateCard.epoch;
       if (!usable) unknown.push(organizationId);
       for (const { operation } of members) {
-        const key = operation.unverifiedKeyId;
+        const key = operation.apiKeyId;
         if (key !== null && !(usable && this.remembered.isKeyValidFor(key, known.loaded))) keys.add(key);
       }
     }
@@ -492,7 +472,7 @@ export class GroupCommit {
   ): Promise<{ accounts: Account[]; outcomes: Outcome[] }> {
     const groups = byOrganization(batch);
     const keyed = batch.map(({ operation }) => operation).filter((operation) => operation.key !== null);
-    const apiKeys = new Set(batch.map(({ operation }) => operation.unverifiedKeyId).filter((id) => id !== null));
+    const apiKeys = new Set(batch.map(({ operation }) => operation.apiKeyId).filter((id) => id !== null));
     const { rows } = await client.query<{ opened: States & { known: StoredKnown[] | null } }>(
       timed("SELECT ledger_open($1, $2, $3, $4, $5) AS opened", [
         [...groups.keys()],

@@ -2,7 +2,7 @@
 import type { TransactionType } from "~/domain/account";
 import type { Transaction } from "../../db";
 
-export interface Movement {
+export interface LotMovement {
   /** Number of the row. */
   seq: bigint;
   grantId: string;
@@ -14,8 +14,8 @@ export interface Movement {
 }
 
 /** What rows moved in lots, by row and in the order in which each took them. */
-export function movementsOf(tx: Transaction, organizationId: string, seqs: readonly bigint[]): Promise<Movement[]> {
-  return tx.$queryRaw<Movement[]>`
+export function movementsOf(tx: Transaction, organizationId: string, seqs: readonly bigint[]): Promise<LotMovement[]> {
+  return tx.$queryRaw<LotMovement[]>`
     SELECT transaction_seq AS seq, grant_id AS "grantId", amount, held, lot_after AS "lotAfter" FROM credit_movements
     WHERE organization_id = ${organizationId}::uuid AND transaction_seq = ANY (${[...seqs]}::bigint[])
     ORDER BY transaction_seq, position`;

@@ -51,7 +51,6 @@ const TYPES = {
   accountOrg: "uuid[]",
   accountExpected: "bigint[]",
   accountVersion: "bigint[]",
-  accountChanged: "boolean[]",
   accountBalance: "bigint[]",
   accountHeld: "bigint[]",
   accountDebt: "bigint[]",
@@ -207,7 +206,6 @@ export function writeParameters(
     to.accountOrg.add(state.organizationId);
     to.accountExpected.add(account.expectedVersion);
     to.accountVersion.add(state.version);
-    to.accountChanged.add(account.isChanged ? null : false);
     to.accountBalance.add(state.balance);
     to.accountHeld.add(orZero(state.held));
     to.accountDebt.add(orZero(state.debt));

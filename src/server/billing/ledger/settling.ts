@@ -2,6 +2,7 @@
 // a debt, or were claimed by a refund or dispute.
 import { invariant } from "~/domain/errors";
 import type { Transaction } from "../../db";
+import type { KnownRow } from "./load";
 
 // Nearly always there is one more row, or none.
 const STEP = 10;
@@ -29,6 +30,21 @@ export async function availableAfterSettling(
     invariant(last, "a row that is asked for is in the ledger");
     if (rows.length < STEP) return Number(last.availableAfter);
   }
+}
+
+/** The part of an answer that adjustments and reversals have in common. */
+export async function settledAnswer(
+  tx: Transaction,
+  organizationId: string,
+  row: Pick<KnownRow, "id" | "seq" | "entries">,
+  replayed: boolean,
+) {
+  return {
+    transactionId: row.id,
+    available: await availableAfterSettling(tx, organizationId, row),
+    allocations: row.entries.map(({ grantId, source, amount }) => ({ grantId, source, amount })),
+    replayed,
+  };
 }
 
 type SettledRow = Pick<
