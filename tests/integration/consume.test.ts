@@ -344,6 +344,8 @@ describe("what cannot be taken", () => {
     ["with a NUL", { text: "a\u0000b" }],
     ["with half a character", { text: "cut \ud83d" }],
     ["with half a character in a key", { "\ud83d": 1 }],
+    ["with a name that no answer can have", { prototype: 1 }],
+    ["with the name of what makes an object", { constructor: "x" }],
     ["that is a list", [1]],
     ["that is text", "hello"],
   ])("with metadata %s", async (_, metadata) => {

@@ -6,6 +6,7 @@ import { isReadable } from "~/domain/text";
 import { type Actor, actorName } from "../auth/actor";
 import type { Buyer } from "../billing/checkout";
 import type { Spender } from "../billing/credits";
+import { isFieldName } from "./transformer";
 
 /** A line of text as people and services name things: no control characters, no blank ends. */
 export function line(maxLength: number) {
@@ -49,7 +50,11 @@ const METADATA_BYTES = 8192;
 
 /** Facts that a service keeps with a transaction: a flat object, at most 50 keys and 8 kB. */
 export const metadata = z
-  .record(z.string().min(1).max(100), z.union([z.string().max(2000), z.number(), z.boolean(), z.null()]))
+  // A name that no answer can have would be kept, and then never be shown.
+  .record(
+    z.string().min(1).max(100).refine(isFieldName, "must not be a name that objects share"),
+    z.union([z.string().max(2000), z.number(), z.boolean(), z.null()]),
+  )
   .refine((value) => Object.keys(value).length <= METADATA_KEYS, `must not have more than ${METADATA_KEYS} keys`)
   .refine((value) => Buffer.byteLength(JSON.stringify(value)) <= METADATA_BYTES, "must not be larger than 8 kB")
   // What Postgres cannot store is said here rather than failed there.

@@ -10,8 +10,12 @@ export const transformer = {
 };
 
 const DEEPEST = 8;
-// superjson refuses these as names.
 const REFUSED = /^(__proto__|constructor|prototype)$/;
+
+/** Whether an answer can have a field of this name: superjson throws at those that reach for what all objects share. */
+export function isFieldName(name: string): boolean {
+  return !REFUSED.test(name);
+}
 
 /** Whether a value is written as it is: no instants, nothing undefined, no numbers that JSON does not have. */
 function isJson(value: unknown, depth: number): boolean {
@@ -25,7 +29,7 @@ function isJson(value: unknown, depth: number): boolean {
   }
   if (Object.getPrototypeOf(value) !== Object.prototype) return false;
   for (const [name, field] of Object.entries(value)) {
-    if (REFUSED.test(name) || !isJson(field, depth - 1)) return false;
+    if (!isFieldName(name) || !isJson(field, depth - 1)) return false;
   }
   return true;
 }
