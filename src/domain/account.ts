@@ -91,6 +91,8 @@ export interface AccountState {
   lastSeq: number;
   lastAt: Date | null;
   lastHash: string | null;
+  /** The lot that the newest row names; null where it names none, undefined where nobody has looked. */
+  lastLot: string | null | undefined;
   /** In burn order. */
   lots: AccountLot[];
   holds: Map<string, AccountHold>;

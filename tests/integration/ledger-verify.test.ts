@@ -174,6 +174,11 @@ describe("a ledger that somebody has changed", () => {
       /^row 6: leaves 963 in lot \S+ \| 970 \+ 0 = 970/,
     ],
     [
+      "that a run of a lot's rows begins",
+      [row(3, "starts_run = null")],
+      /^row 3: begins no run of rows \| one of lot \S+/,
+    ],
+    [
       "an entry beside the lot that a row names",
       [
         `INSERT INTO credit_entries (organization_id, transaction_seq, position, grant_id, amount, lot_after)

@@ -300,26 +300,100 @@ describe("a reversal", () => {
   });
 });
 
+describe("runs of rows", () => {
+  const lots = async (organizationId: string) =>
+    (await app.sql<{ id: string }>("SELECT id FROM credit_grants WHERE organization_id = $1", [organizationId])).map(
+      ({ id }) => id,
+    );
+
+  /** Each lot's first movement, and its last before each row; by looking at all of them where `read` is null. */
+  async function movements(organizationId: string, read: "by runs" | null) {
+    const last = read
+      ? "last_movement($1, g.id, before, moving)"
+      : `(SELECT transaction_seq, lot_after FROM credit_movements WHERE organization_id = $1 AND grant_id = g.id
+          AND transaction_seq < before AND (amount <> 0 OR NOT moving) ORDER BY transaction_seq DESC LIMIT 1)`;
+    const first = read
+      ? "first_movement($1, g.id)"
+      : "(SELECT min(transaction_seq) FROM credit_movements WHERE organization_id = $1 AND grant_id = g.id)";
+    return app.sql<{ id: string; before: number; moving: boolean; first: number; last: number; after: number }>(
+      `SELECT g.id, before, moving, ${first}::int AS first, last.transaction_seq::int AS last, last.lot_after::int AS after
+       FROM credit_grants g CROSS JOIN generate_series(1, (SELECT last_seq + 2 FROM credit_accounts WHERE organization_id = $1)) AS before
+       CROSS JOIN (VALUES (true), (false)) AS m (moving) LEFT JOIN LATERAL ${last} last ON true
+       WHERE g.organization_id = $1 ORDER BY 1, 2, 3`,
+      [organizationId],
+    );
+  }
+
+  it.each([
+    ["as they are written", []],
+    ["some of them of before", LEDGER_OF_BEFORE.slice(0, 2).map((statement) => `${statement} AND seq % 3 <> 2`)],
+    ["all of them of before", LEDGER_OF_BEFORE],
+    [
+      "with more beginnings than there need be",
+      ["UPDATE credit_transactions SET starts_run = true WHERE organization_id = $1 AND grant_id IS NOT NULL"],
+    ],
+  ])("lead to each movement of each lot: %s", async (_, statements) => {
+    const { organizationId, friend } = await livedLife();
+    for (const id of [organizationId, friend]) {
+      if (statements.length > 0) await app.tamper(id, ...statements);
+      const found = await movements(id, "by runs");
+      expect(found).toEqual(await movements(id, null));
+      expect(new Set(found.map((one) => one.id))).toEqual(new Set(await lots(id)));
+      expect(found.some(({ last }) => last !== null)).toBe(true);
+    }
+  });
+
+  it("begin where a row names another lot than the one before it, and seldom elsewhere", async () => {
+    const { id: organizationId } = await createTenant();
+    await addLot({ organizationId, amount: 40 });
+    const take = (n: number) =>
+      consumeCredits({
+        organizationId,
+        actor: "test",
+        eventName: "api_call_basic",
+        quantity: 1,
+        idempotencyKey: `${n}`,
+        now: minutesLater(1),
+      });
+    for (let n = 1; n <= 20; n++) await take(n);
+    await Promise.all(Array.from({ length: 20 }, (_, n) => take(100 + n)));
+    const rows = await app.sql<{ seq: number }>(
+      "SELECT seq::int FROM credit_transactions WHERE organization_id = $1 AND starts_run ORDER BY seq",
+      [organizationId],
+    );
+    // The grant, and the first take, before which this process had not seen the account.
+    expect(rows.map(({ seq }) => seq)).toEqual([1, 2]);
+  });
+});
+
 describe("the history of a lot", () => {
-  const ROWS = 20_000;
+  // Two lots, each used for a while: the first is left for the second, come back to, and at last taken from by rows of before.
+  const [LEFT, BACK, BEFORE, LAST] = [5000, 10_000, 15_000, 20_000];
+  const taken = (from: number, to: number, columns = "", values = "") => `
+    INSERT INTO credit_transactions (organization_id, seq, id, type, amount, balance_after, available_after, key_space, idempotency_key,
+      request_hash, event_id, event_name, quantity, unit_cost, actor, created_at, starts_run${columns})
+    SELECT $1, n, gen_random_uuid(), 'consume', -1, 200002 - n, 200002 - n, 'caller', 'bulk:' || n, '', gen_random_uuid(), 'x', 1, 1, 'test',
+      $2::timestamptz + n * interval '1 second', CASE WHEN n = ${from} THEN true END${values} FROM generate_series(${from}, ${to}) AS n`;
+  const named = (from: number, to: number, lot: string, after: string) =>
+    taken(from, to, ", grant_id, lot_after", `, '${lot}', ${after}`);
   let organizationId: string;
-  let grantId: string;
+  let first: string;
+  let second: string;
   beforeAll(async () => {
     organizationId = (await createTenant()).id;
-    grantId = await addLot({ organizationId, amount: 100_000 });
-    // Takes of which every other is one of before.
-    await app.sql(
-      `INSERT INTO credit_transactions (organization_id, seq, id, type, amount, balance_after, available_after, key_space, idempotency_key,
-         request_hash, event_id, event_name, quantity, unit_cost, actor, created_at, grant_id, lot_after)
-       SELECT $1, n, gen_random_uuid(), 'consume', -1, 100001 - n, 100001 - n, 'caller', 'bulk:' || n, '', gen_random_uuid(), 'x', 1, 1, 'test',
-         $2::timestamptz + n * interval '1 second', CASE WHEN n % 2 = 0 THEN $3::uuid END, CASE WHEN n % 2 = 0 THEN 100001 - n END
-       FROM generate_series(2, ${ROWS}) AS n`,
-      [organizationId, NOW, grantId],
-    );
+    first = await addLot({ organizationId, amount: 100_000 });
+    second = await addLot({ organizationId, amount: 100_000 });
+    for (const statement of [
+      named(3, LEFT, first, "100002 - n"),
+      named(LEFT + 1, BACK, second, `100000 + ${LEFT} - n`),
+      named(BACK + 1, BEFORE, first, `100002 - n + ${BACK - LEFT}`),
+      taken(BEFORE + 1, LAST),
+    ])
+      await app.sql(statement, [organizationId, NOW]);
     await app.sql(
       `INSERT INTO credit_entries (organization_id, transaction_seq, position, grant_id, amount, lot_after)
-       SELECT $1, n, 1, $2, -1, 100001 - n FROM generate_series(3, ${ROWS}, 2) AS n`,
-      [organizationId, grantId],
+       SELECT $1, n, 1, $2, -1, 100002 - n + ${BACK - LEFT} FROM generate_series(${BEFORE + 1}, ${LAST}) AS n`,
+      [organizationId, first],
     );
     await app.sql("ANALYZE credit_transactions, credit_entries");
   });
@@ -334,20 +408,25 @@ describe("the history of a lot", () => {
     return (plan?.["Shared Hit Blocks"] ?? Number.NaN) + (plan?.["Shared Read Blocks"] ?? Number.NaN);
   }
 
-  it.each([
-    ["last", ROWS],
-    ["last by a row in its middle", ROWS / 2 + 1],
-  ])("is not read to find its %s movement", async (_, seq) => {
-    const last = `SELECT last.lot_after FROM credit_grants g
-      CROSS JOIN LATERAL (
-        SELECT e.lot_after FROM credit_movements e
-        WHERE e.organization_id = g.organization_id AND e.grant_id = g.id AND e.transaction_seq <= ${seq}
-        ORDER BY e.transaction_seq DESC LIMIT 1
-      ) last WHERE g.organization_id = '${organizationId}'`;
+  it.each<[string, number, last: number, left: number]>([
+    ["last", LAST + 1, LAST, 85_002],
+    ["last by a row in its middle", 2500, 2499, 97_503],
+    ["last before another lot was used instead", BACK, LEFT, 95_002],
+    ["last after that", BACK + 2, BACK + 1, 95_001],
+    ["last of those that name it, before those that have entries", BEFORE + 1, BEFORE, 90_002],
+  ])("is not read to find its %s movement", async (_, before, seq, left) => {
+    const last = `SELECT last.* FROM credit_grants g CROSS JOIN LATERAL last_movement(g.organization_id, g.id, ${before}) last
+      WHERE g.organization_id = '${organizationId}' AND g.id = '${first}'`;
     expect(await asOrganization(organizationId, (tx) => tx.$queryRawUnsafe(last))).toEqual([
-      { lot_after: BigInt(100_001 - seq) },
+      { transaction_seq: BigInt(seq), lot_after: BigInt(left) },
     ]);
     expect(await pagesOf(last)).toBeLessThan(50);
+  });
+
+  it("is not read to find its first movement", async () => {
+    const made = `SELECT first_movement('${organizationId}', '${second}') AS seq`;
+    expect(await asOrganization(organizationId, (tx) => tx.$queryRawUnsafe(made))).toEqual([{ seq: 2n }]);
+    expect(await pagesOf(made)).toBeLessThan(20);
   });
 
   it("is not read to find what some rows moved", async () => {
@@ -357,8 +436,8 @@ describe("the history of a lot", () => {
     expect(await asOrganization(organizationId, (tx) => tx.$queryRawUnsafe(some))).toEqual(
       [9000, 9001, 9002, 9003].map((seq) => ({
         seq: BigInt(seq),
-        grant_id: grantId,
-        lot_after: BigInt(100_001 - seq),
+        grant_id: second,
+        lot_after: BigInt(105_000 - seq),
       })),
     );
     expect(await pagesOf(some)).toBeLessThan(100);

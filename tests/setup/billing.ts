@@ -243,7 +243,9 @@ export async function addPaidLot(
 export const LEDGER_OF_BEFORE = [
   `INSERT INTO credit_entries (organization_id, transaction_seq, position, grant_id, amount, held, lot_after)
    SELECT organization_id, seq, 1, grant_id, amount, held, lot_after FROM credit_transactions WHERE organization_id = $1 AND grant_id IS NOT NULL`,
-  "UPDATE credit_transactions SET grant_id = null, lot_after = null WHERE organization_id = $1 AND grant_id IS NOT NULL",
+  "UPDATE credit_transactions SET grant_id = null, lot_after = null, starts_run = null WHERE organization_id = $1 AND grant_id IS NOT NULL",
+  // Nobody remembers the account: such rows are older than any process that is still up.
+  "UPDATE credit_accounts SET version = version + 1 WHERE organization_id = $1",
 ];
 
 // ── Stripe ─────────────────────────────────────────────────────────────────────────────────────────────────

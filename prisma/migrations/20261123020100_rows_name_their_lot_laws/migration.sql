@@ -12,7 +12,47 @@ CREATE VIEW credit_movements WITH (security_invoker = true) AS
   ) moved WHERE grant_id IS NOT NULL;
 GRANT SELECT ON credit_movements TO billfold_app, billfold_platform;
 
-CREATE INDEX rows_of_lots ON credit_transactions (organization_id, grant_id, seq) WHERE grant_id IS NOT NULL;
+-- An index of every row by its lot costs a take as much as its key does. Rows of one lot mostly follow each other: only where such a
+-- run begins (or one of rows that name none) is it noted, and a run ends where the next one begins.
+CREATE INDEX runs ON credit_transactions (organization_id, seq) WHERE starts_run;
+CREATE INDEX runs_of_lots ON credit_transactions (organization_id, grant_id, seq) WHERE starts_run;
+
+-- The last that was done to a lot before a row; with `p_moving`, the last that was added to it or taken from it.
+CREATE FUNCTION last_movement(p_organization uuid, p_lot uuid, p_before bigint, p_moving boolean DEFAULT false)
+  RETURNS TABLE (transaction_seq bigint, lot_after bigint)
+  LANGUAGE sql STABLE
+  AS $$
+  SELECT last.seq, last.lot_after FROM (
+    (SELECT moved.seq, moved.lot_after FROM credit_transactions run
+     CROSS JOIN LATERAL (
+       SELECT t.seq, t.lot_after FROM credit_transactions t
+       WHERE t.organization_id = p_organization AND t.grant_id = p_lot AND (t.amount <> 0 OR NOT p_moving) AND t.seq >= run.seq
+         AND t.seq < least(p_before, (SELECT next.seq FROM credit_transactions next
+           WHERE next.organization_id = p_organization AND next.starts_run AND next.seq > run.seq ORDER BY next.seq LIMIT 1))
+       ORDER BY t.seq DESC LIMIT 1
+     ) moved
+     WHERE run.organization_id = p_organization AND run.grant_id = p_lot AND run.starts_run AND run.seq < p_before
+     ORDER BY run.seq DESC LIMIT 1)
+    UNION ALL
+    (SELECT e.transaction_seq, e.lot_after FROM credit_entries e
+     WHERE e.organization_id = p_organization AND e.grant_id = p_lot AND e.transaction_seq < p_before AND (e.amount <> 0 OR NOT p_moving)
+     ORDER BY e.transaction_seq DESC LIMIT 1)
+  ) last ORDER BY last.seq DESC LIMIT 1
+  $$;
+
+-- The row that made a lot.
+CREATE FUNCTION first_movement(p_organization uuid, p_lot uuid) RETURNS bigint
+  LANGUAGE sql STABLE
+  AS $$
+  SELECT least(
+    (SELECT run.seq FROM credit_transactions run
+     WHERE run.organization_id = p_organization AND run.grant_id = p_lot AND run.starts_run ORDER BY run.seq LIMIT 1),
+    (SELECT e.transaction_seq FROM credit_entries e
+     WHERE e.organization_id = p_organization AND e.grant_id = p_lot ORDER BY e.transaction_seq LIMIT 1))
+  $$;
+REVOKE EXECUTE ON FUNCTION last_movement, first_movement FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION last_movement, first_movement TO billfold_app, billfold_platform;
+
 -- What was set aside of a lot at an instant of the past.
 CREATE INDEX held_rows ON credit_transactions (organization_id, grant_id, seq) INCLUDE (held) WHERE grant_id IS NOT NULL AND held <> 0;
 
@@ -39,6 +79,11 @@ ALTER TABLE credit_transactions
   ADD CONSTRAINT row_lawful CHECK (seq > 0 AND available_after <= balance_after AND available_after >= 0
     AND (amount <> 0 OR held <> 0 OR debt <> 0) AND (grant_id IS NULL) = (lot_after IS NULL) AND coalesce(lot_after, 0) >= 0
     AND (type <> 'consume' OR (amount < 0 AND (hold_id IS NOT NULL OR (event_id IS NOT NULL AND event_name IS NOT NULL AND quantity > 0 AND unit_cost > 0)))));
+
+-- ── Room on pages ──────────────────────────────────────────────────────────────────────────────────────────
+-- The versions that a row leaves behind are cleared away when its page is full: the more room, the fewer rows are looked at for each.
+ALTER TABLE credit_accounts SET (fillfactor = 25);
+ALTER TABLE credit_grants SET (fillfactor = 25);
 
 -- ── Writing ────────────────────────────────────────────────────────────────────────────────────────────────
 COMMENT ON COLUMN credit_accounts.version IS 'A number that no other state of the account has had: chance where the ledger writes, one more where somebody else changes something.';
@@ -89,7 +134,7 @@ CREATE FUNCTION ledger_write(
   w_actor text[], w_api_key uuid[],
   t_account int[], t_seq bigint[], t_id uuid[], t_type text[], t_amount bigint[], t_held bigint[], t_debt bigint[], t_balance bigint[], t_available bigint[],
   t_space key_space[], t_key text[], t_request text[], t_event int[], t_quantity bigint[], t_corrects bigint[], t_hold uuid[], t_reference text[],
-  t_project text[], t_member uuid[], t_reason text[], t_who int[], t_metadata text[], t_at float8[], t_hash text[], t_lot int[], t_lot_after bigint[],
+  t_project text[], t_member uuid[], t_reason text[], t_who int[], t_metadata text[], t_at float8[], t_hash text[], t_lot int[], t_lot_after bigint[], t_starts_run boolean[],
   e_row int[], e_position int[], e_lot int[], e_amount bigint[], e_held bigint[], e_after bigint[],
   k_account int[], k_space key_space[], k_key text[]
 ) RETURNS jsonb
@@ -160,11 +205,11 @@ BEGIN
 
   INSERT INTO credit_transactions (organization_id, seq, id, type, amount, held, debt, balance_after, available_after, key_space, idempotency_key, request_hash,
     event_id, event_name, event_version, quantity, unit_cost, per_units, corrects_seq, hold_id, reference, project, member_id, reason, actor, api_key_id,
-    metadata, created_at, hash, grant_id, lot_after)
+    metadata, created_at, hash, grant_id, lot_after, starts_run)
   SELECT a_org[t_account[t.i]], t_seq[t.i], t_id[t.i], coalesce(t_type[t.i]::transaction_type, 'consume'), t_amount[t.i], coalesce(t_held[t.i], 0), coalesce(t_debt[t.i], 0), t_balance[t.i], t_available[t.i],
     coalesce(t_space[t.i], 'caller'), t_key[t.i], t_request[t.i], v_id[t_event[t.i]], v_name[t_event[t.i]], v_version[t_event[t.i]], t_quantity[t.i], v_cost[t_event[t.i]], v_per_units[t_event[t.i]],
     t_corrects[t.i], t_hold[t.i], t_reference[t.i], t_project[t.i], t_member[t.i], t_reason[t.i], w_actor[t_who[t.i]], w_api_key[t_who[t.i]], t_metadata[t.i]::jsonb, to_timestamp(t_at[t.i] / 1000), decode(t_hash[t.i], 'hex'),
-    g_id[t_lot[t.i]], coalesce(t_lot_after[t.i], CASE WHEN t_lot[t.i] IS NOT NULL THEN 0 END)
+    g_id[t_lot[t.i]], coalesce(t_lot_after[t.i], CASE WHEN t_lot[t.i] IS NOT NULL THEN 0 END), t_starts_run[t.i]
   FROM generate_series(1, cardinality(t_account)) AS t (i)
   WHERE v_all OR t_account[t.i] = ANY (v_ok);
 

@@ -107,13 +107,14 @@ async function seedPopulation(client: pg.ClientBase, population: Population): Pr
       CASE WHEN lot <= ${closedLots} THEN 0 WHEN lot = ${closedLots + 1} THEN ${full} - ${consumed} ELSE ${full} END AS remaining) a`);
   await client.query(`
     INSERT INTO credit_transactions (organization_id, seq, id, type, amount, balance_after, available_after, key_space, idempotency_key,
-      request_hash, event_id, event_name, event_version, quantity, unit_cost, per_units, reason, actor, created_at, grant_id, lot_after)
+      request_hash, event_id, event_name, event_version, quantity, unit_cost, per_units, reason, actor, created_at, grant_id, lot_after,
+      starts_run)
     SELECT organization_id, seq, ${TRANSACTION_ID}, CASE WHEN takes THEN 'consume' ELSE 'purchase' END::transaction_type,
       CASE WHEN takes THEN -1 WHEN seq <= ${granted} THEN 1 ELSE ${full} END, total, total,
       CASE WHEN takes THEN 'caller' ELSE 'billing' END::key_space, 'bench-seed-' || lpad(seq::text, 12, '0'), repeat('0', 64),
       CASE WHEN takes THEN e.id END, CASE WHEN takes THEN e.name END, CASE WHEN takes THEN e.version END,
       CASE WHEN takes THEN 1 END, CASE WHEN takes THEN 1 END, CASE WHEN takes THEN 1 END, CASE WHEN NOT takes THEN 'Pack' END, 'bench', at,
-      ${lotId}, lot_after
+      ${lotId}, lot_after, starts_run
     FROM ${eachRow}
     CROSS JOIN (SELECT id, name, version FROM credit_events WHERE name = '${EVENT_NAME}') e
     CROSS JOIN LATERAL (SELECT
@@ -125,7 +126,8 @@ async function seedPopulation(client: pg.ClientBase, population: Population): Pr
            ELSE ${openLots} * ${full} - (seq - ${opened}) END AS total,
       CASE WHEN seq <= ${granted} THEN seq WHEN seq <= ${opened} THEN seq - ${closedLots} ELSE ${closedLots + 1} END AS lot,
       CASE WHEN seq <= ${granted} THEN 1 WHEN seq <= ${spent} THEN 0 WHEN seq <= ${opened} THEN ${full}
-           ELSE ${full} - (seq - ${opened}) END AS lot_after) t`);
+           ELSE ${full} - (seq - ${opened}) END AS lot_after,
+      CASE WHEN seq <= ${opened} + 1 THEN true END AS starts_run) t`);
 }
 
 /** A UUIDv7 that carries the row's number, as `newTransactionId` makes them; the organization's number stands for chance. */

@@ -312,11 +312,7 @@ function lotsAt(tx: Transaction, organizationId: string, seq: bigint, at: Date):
       (SELECT coalesce(sum(e.held), 0)::bigint FROM credit_movements e
        WHERE e.organization_id = g.organization_id AND e.grant_id = g.id AND e.transaction_seq <= ${seq}::bigint AND e.held <> 0) AS held
     FROM credit_grants g
-    CROSS JOIN LATERAL (
-      SELECT e.lot_after FROM credit_movements e
-      WHERE e.organization_id = g.organization_id AND e.grant_id = g.id AND e.transaction_seq <= ${seq}::bigint
-      ORDER BY e.transaction_seq DESC LIMIT 1
-    ) last
+    CROSS JOIN LATERAL last_movement(g.organization_id, g.id, ${seq}::bigint + 1) last
     WHERE g.organization_id = ${organizationId}::uuid AND g.created_at <= ${at}::timestamptz AND last.lot_after > 0
     ORDER BY g.created_at, g.id`;
 }

@@ -105,6 +105,9 @@ const ENDS: Partial<Record<string, LotEnd["how"]>> = {
   adjustment: "adjusted",
 };
 
+// No row has this number.
+const AFTER_ALL = Number.MAX_SAFE_INTEGER;
+
 interface LastMovement {
   type: string;
   at: Date;
@@ -118,11 +121,7 @@ async function lastMovements(
   const rows = await tx.$queryRaw<{ grant_id: string; type: string; at: Date }[]>`
     SELECT g.id AS grant_id, t.type::text AS type, t.created_at AS at
     FROM unnest(${grantIds}::uuid[]) AS g (id)
-    CROSS JOIN LATERAL (
-      SELECT e.transaction_seq FROM credit_movements e
-      WHERE e.organization_id = ${organizationId}::uuid AND e.grant_id = g.id AND e.amount <> 0
-      ORDER BY e.transaction_seq DESC LIMIT 1
-    ) last
+    CROSS JOIN LATERAL last_movement(${organizationId}::uuid, g.id, ${AFTER_ALL}::bigint, true) last
     JOIN credit_transactions t ON t.organization_id = ${organizationId}::uuid AND t.seq = last.transaction_seq`;
   return new Map(rows.map((row) => [row.grant_id, row]));
 }

@@ -270,11 +270,7 @@ async function lotsBefore(
             WHERE e.organization_id = g.organization_id AND e.grant_id = g.id AND e.transaction_seq < ${seq}::bigint AND e.held <> 0) AS held
     FROM credit_grants g
     LEFT JOIN credit_movements mine ON mine.organization_id = g.organization_id AND mine.grant_id = g.id AND mine.transaction_seq = ${seq}::bigint
-    LEFT JOIN LATERAL (
-      SELECT e.lot_after FROM credit_movements e
-      WHERE e.organization_id = g.organization_id AND e.grant_id = g.id AND e.transaction_seq < ${seq}::bigint
-      ORDER BY e.transaction_seq DESC LIMIT 1
-    ) last ON true
+    LEFT JOIN LATERAL last_movement(g.organization_id, g.id, ${seq}::bigint) last ON true
     WHERE g.organization_id = ${organizationId}::uuid AND (mine.amount IS NOT NULL OR last.lot_after > 0)`;
   return rows.map((row) => ({
     id: row.id,

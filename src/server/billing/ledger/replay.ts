@@ -104,6 +104,8 @@ export class Replay {
   private at = Number.NEGATIVE_INFINITY;
   /** The row before is missing, so nothing is known that this one could be compared with. */
   private gap = false;
+  /** The lot that the row before names. */
+  private namedLot: string | null = null;
 
   constructor(
     readonly organizationId: string,
@@ -130,14 +132,18 @@ export class Replay {
     this.say({ organizationId: this.organizationId, where, says: String(says), should: String(should) });
   }
 
-  /** Adds the next row that is stored, with the entry that it is itself, or with its entries in their order. */
-  add(row: StoredRow, own: StoredEntry | null, stored: readonly StoredEntry[]): void {
+  /**
+   * Adds the next row that is stored, with the entry that it is itself, or with its entries in their order.
+   * @param startsRun whether it is marked as one with which rows of its lot begin
+   */
+  add(row: StoredRow, own: StoredEntry | null, stored: readonly StoredEntry[], startsRun: boolean): void {
     const where = `row ${row.seq}`;
     const entries = own === null ? stored : stored.length === 0 ? [own] : [own, ...stored];
     if (own !== null && stored.length > 0) {
       this.find(where, `names lot ${own.grantId} and has entries, ${stored.length}`, "one or the other");
     }
     this.follow(row);
+    this.requireRun(where, own?.grantId ?? null, startsRun);
     const at = row.at.getTime();
     this.lapse(at);
     const newLots = this.move(row, entries);
@@ -184,6 +190,14 @@ export class Replay {
     } else if (row.seq < next) {
       this.find(`row ${row.seq}`, "a number below 1", "the first row is number 1");
     }
+  }
+
+  /** Rows of a lot are found by the first of each run: where it is not marked, those behind it are not. */
+  private requireRun(where: string, lot: string | null, startsRun: boolean): void {
+    if (lot !== this.namedLot && !startsRun && !this.gap) {
+      this.find(where, "begins no run of rows", lot === null ? "one that names no lot" : `one of lot ${lot}`);
+    }
+    this.namedLot = lot;
   }
 
   private requireAvailable(row: StoredRow, at: number): void {

@@ -93,6 +93,7 @@ const TYPES = {
   rowHash: "text[]",
   rowLot: "int[]",
   rowLotAfter: "bigint[]",
+  rowStartsRun: "boolean[]",
   entryRow: "int[]",
   entryPosition: "int[]",
   entryLot: "int[]",
@@ -178,6 +179,9 @@ export function writeParameters(
       const only = entries.length === 1 ? entries[0] : undefined;
       to.rowLot.add(only && lotNumber(only.grantId));
       to.rowLotAfter.add(only && orZero(only.lotAfter));
+      const lot = only?.grantId ?? null;
+      to.rowStartsRun.add(lot === state.lastLot ? null : true);
+      state.lastLot = lot;
       if (only) continue;
       for (const [position, entry] of entries.entries()) {
         to.entryRow.add(to.rowSeq.size);

@@ -262,7 +262,7 @@ async function* batches(client: pg.PoolClient, range: Range): AsyncGenerator<{ r
 const ROWS = `
   SELECT organization_id, seq, id, type, amount, held, debt, balance_after, available_after, key_space, idempotency_key, request_hash,
     event_id, event_name, event_version, quantity, unit_cost, per_units, corrects_seq, hold_id, reference, project, member_id,
-    reason, actor, api_key_id, metadata, created_at, hash, grant_id, lot_after
+    reason, actor, api_key_id, metadata, created_at, hash, grant_id, lot_after, starts_run
   FROM credit_transactions WHERE (organization_id, seq) > ($1::uuid, $2::bigint) AND organization_id <= $3::uuid
   ORDER BY organization_id, seq LIMIT ${BATCH_ROWS}`;
 
@@ -301,7 +301,7 @@ function replayBatch(rows: readonly Cells[], entries: readonly Cells[], of: (org
     const organizationId = cells[0] as string;
     const row = toRow(cells);
     takeOrphans({ organizationId, seq: row.seq });
-    of(organizationId).add(row, toOwnEntry(cells, row), takeEntries(organizationId, row.seq));
+    of(organizationId).add(row, toOwnEntry(cells, row), takeEntries(organizationId, row.seq), cells[31] === "t");
   }
   takeOrphans(null);
 }
