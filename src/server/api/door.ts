@@ -18,7 +18,7 @@ import { createContext } from "./context";
 import { tooLarge } from "./errors";
 import { answerRequest, MAX_BODY_BYTES } from "./handler";
 import { appRouter } from "./root";
-import type { Context } from "./trpc";
+import { type Context, directCallOf } from "./trpc";
 
 /** Answers requests below `/api/trpc/`. Never rejects. */
 export type Door = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
@@ -118,8 +118,11 @@ export function createDoor(router: AnyTRPCRouter = appRouter, headers: Record<st
     const { type, batchIndex, signal } = request;
     try {
       const ctx = await request.context;
-      const getRawInput = async () => input;
-      return { result: { data: await procedure({ path, type, ctx, getRawInput, signal, batchIndex }) } };
+      const call = directCallOf(procedure);
+      const data = call
+        ? await call({ ctx, input, path })
+        : await procedure({ path, type, ctx, getRawInput: async () => input, signal, batchIndex });
+      return { result: { data } };
     } catch (cause) {
       const error = getTRPCErrorFromUnknown(cause);
       return { error: getTRPCErrorShape({ config, error, type, path, input, ctx: undefined }) };

@@ -101,7 +101,7 @@ export function spendingMutation<Input extends z.ZodType<{ organizationId: strin
   input: Input,
   resolve: (spending: Spending, input: z.output<Input>) => Promise<Answer>,
 ) {
-  return t.procedure.input(unread<Input>()).mutation(async ({ ctx, input: given, path }): Promise<Answer> => {
+  const call = async ({ ctx, input: given, path }: Call): Promise<Answer> => {
     try {
       if (ctx.refusal) throw ctx.refusal;
       const actor = actorOf(ctx);
@@ -111,7 +111,26 @@ export function spendingMutation<Input extends z.ZodType<{ organizationId: strin
     } catch (cause) {
       throw toTRPCError(getTRPCErrorFromUnknown(cause), path);
     }
-  });
+  };
+  const procedure = t.procedure.input(unread<Input>()).mutation(call);
+  calls.set(procedure, call);
+  return procedure;
+}
+
+interface Call {
+  ctx: Context;
+  input: unknown;
+  path: string;
+}
+
+const calls = new WeakMap<object, (call: Call) => Promise<unknown>>();
+
+/**
+ * What a spending mutation does, for whoever calls it at its own cost: tRPC's way to it copies what it is given for each step.
+ * @returns undefined for every other procedure
+ */
+export function directCallOf(procedure: object): ((call: Call) => Promise<unknown>) | undefined {
+  return calls.get(procedure);
 }
 
 /** An input of a schema's type that is to be read later. */
