@@ -91,8 +91,8 @@ export interface AccountState {
   lastSeq: number;
   lastAt: Date | null;
   lastHash: string | null;
-  /** The lot that the newest row names; null where it names none, undefined where nobody has looked. */
-  lastLot: string | null | undefined;
+  /** The lot that the newest row names. */
+  lastLot: string | null;
   /** In burn order. */
   lots: AccountLot[];
   holds: Map<string, AccountHold>;

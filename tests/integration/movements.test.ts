@@ -7,11 +7,13 @@ import { consumeCredits, expireLots, grantCredits } from "~/server/billing/credi
 import { explainBalance, explainTransaction } from "~/server/billing/explain";
 import { listGrants } from "~/server/billing/grants";
 import { captureHold, holdCredits } from "~/server/billing/holds";
+import { originsOf } from "~/server/billing/lot-origins";
 import { reverseConsumption } from "~/server/billing/reversals";
 import { getTransaction, listTransactions } from "~/server/billing/transactions";
 import { transferCredits } from "~/server/billing/transfers";
 import { asOrganization } from "~/server/db";
 import { addLot, expectLawfulLedger, LEDGER_OF_BEFORE, openLedger } from "../setup/billing";
+import { openQueue } from "../setup/queues";
 import { createTenant, minutesLater, NOW } from "../setup/tenancy";
 
 let app: Awaited<ReturnType<typeof openLedger>>;
@@ -313,7 +315,7 @@ describe("runs of rows", () => {
       : `(SELECT transaction_seq, lot_after FROM credit_movements WHERE organization_id = $1 AND grant_id = g.id
           AND transaction_seq < before AND (amount <> 0 OR NOT moving) ORDER BY transaction_seq DESC LIMIT 1)`;
     const first = read
-      ? "first_movement($1, g.id)"
+      ? "(SELECT transaction_seq FROM first_movement($1, g.id))"
       : "(SELECT min(transaction_seq) FROM credit_movements WHERE organization_id = $1 AND grant_id = g.id)";
     return app.sql<{ id: string; before: number; moving: boolean; first: number; last: number; after: number }>(
       `SELECT g.id, before, moving, ${first}::int AS first, last.transaction_seq::int AS last, last.lot_after::int AS after
@@ -326,43 +328,55 @@ describe("runs of rows", () => {
 
   it.each([
     ["as they are written", []],
-    ["some of them of before", LEDGER_OF_BEFORE.slice(0, 2).map((statement) => `${statement} AND seq % 3 <> 2`)],
+    [
+      "the first of them of before",
+      [
+        ...LEDGER_OF_BEFORE.slice(0, 2).map((statement) => `${statement} AND seq <= 4`),
+        "UPDATE credit_transactions SET starts_run = true WHERE organization_id = $1 AND seq = (SELECT min(seq) FROM credit_transactions WHERE organization_id = $1 AND grant_id IS NOT NULL)",
+      ],
+    ],
     ["all of them of before", LEDGER_OF_BEFORE],
     [
       "with more beginnings than there need be",
       ["UPDATE credit_transactions SET starts_run = true WHERE organization_id = $1 AND grant_id IS NOT NULL"],
     ],
   ])("lead to each movement of each lot: %s", async (_, statements) => {
-    const { organizationId, friend } = await livedLife();
-    for (const id of [organizationId, friend]) {
-      if (statements.length > 0) await app.tamper(id, ...statements);
-      const found = await movements(id, "by runs");
-      expect(found).toEqual(await movements(id, null));
-      expect(new Set(found.map((one) => one.id))).toEqual(new Set(await lots(id)));
-      expect(found.some(({ last }) => last !== null)).toBe(true);
-    }
+    const { organizationId } = await livedLife();
+    if (statements.length > 0) await app.tamper(organizationId, ...statements);
+    const found = await movements(organizationId, "by runs");
+    expect(found).toEqual(await movements(organizationId, null));
+    expect(new Set(found.map((one) => one.id))).toEqual(new Set(await lots(organizationId)));
+    expect(found.some(({ last }) => last !== null)).toBe(true);
   });
 
-  it("begin where a row names another lot than the one before it, and seldom elsewhere", async () => {
-    const { id: organizationId } = await createTenant();
-    await addLot({ organizationId, amount: 40 });
-    const take = (n: number) =>
-      consumeCredits({
-        organizationId,
-        actor: "test",
-        eventName: "api_call_basic",
-        quantity: 1,
-        idempotencyKey: `${n}`,
-        now: minutesLater(1),
-      });
-    for (let n = 1; n <= 20; n++) await take(n);
-    await Promise.all(Array.from({ length: 20 }, (_, n) => take(100 + n)));
-    const rows = await app.sql<{ seq: number }>(
-      "SELECT seq::int FROM credit_transactions WHERE organization_id = $1 AND starts_run ORDER BY seq",
-      [organizationId],
-    );
-    // The grant, and the first take, before which this process had not seen the account.
-    expect(rows.map(({ seq }) => seq)).toEqual([1, 2]);
+  it("begin where a row names another lot than the one before it, and nowhere else, whoever writes", async () => {
+    const { organizationId, friend } = await livedLife();
+    await addLot({ organizationId, amount: 8, at: minutesLater(LAST_MINUTE) });
+    const queues = [openQueue(app.database.url), openQueue(app.database.url)];
+    for (let n = 0; n < 12; n++) {
+      // Each is surprised by the other, and reads the account anew.
+      await queues[n % 2]?.run(() =>
+        consumeCredits({
+          organizationId,
+          actor: "test",
+          eventName: "api_call_basic",
+          quantity: n === 6 ? 4 : 1,
+          idempotencyKey: `in turn ${n}`,
+          now: minutesLater(LAST_MINUTE),
+        }),
+      );
+      if (n === 3) await addLot({ organizationId, amount: 9, at: minutesLater(LAST_MINUTE) });
+    }
+    await Promise.all(queues.map((queue) => queue.close()));
+    for (const id of [organizationId, friend]) {
+      const rows = await app.sql<{ seq: number; marked: boolean; begins: boolean }>(
+        `SELECT seq::int, coalesce(starts_run, false) AS marked, grant_id IS DISTINCT FROM lag(grant_id) OVER (ORDER BY seq) AS begins
+         FROM credit_transactions WHERE organization_id = $1 ORDER BY seq`,
+        [id],
+      );
+      expect(rows.filter(({ marked }) => marked)).toEqual(rows.filter(({ begins }) => begins));
+      await expectLawfulLedger(app.sql, id);
+    }
   });
 });
 
@@ -424,9 +438,25 @@ describe("the history of a lot", () => {
   });
 
   it("is not read to find its first movement", async () => {
-    const made = `SELECT first_movement('${organizationId}', '${second}') AS seq`;
+    const made = `SELECT transaction_seq AS seq FROM first_movement('${organizationId}', '${second}')`;
     expect(await asOrganization(organizationId, (tx) => tx.$queryRawUnsafe(made))).toEqual([{ seq: 2n }]);
     expect(await pagesOf(made)).toBeLessThan(20);
+  });
+
+  it("is not read to tell where a lot comes from", async () => {
+    const read = await asOrganization(organizationId, async (tx) => {
+      // Rows of the ledger that this connection has looked at, by whichever index or none.
+      const count = async () => {
+        const [row] = await tx.$queryRaw<{ count: bigint }[]>`
+          SELECT seq_tup_read + idx_tup_fetch AS count FROM pg_stat_xact_user_tables WHERE relname = 'credit_transactions'`;
+        return Number(row?.count);
+      };
+      const before = await count();
+      expect((await originsOf(tx, organizationId, [first, second])).size).toBe(2);
+      return (await count()) - before;
+    });
+    expect(read).toBeGreaterThan(0);
+    expect(read).toBeLessThan(20);
   });
 
   it("is not read to find what some rows moved", async () => {

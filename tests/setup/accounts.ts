@@ -34,7 +34,7 @@ export function emptyAccount(change: Partial<AccountState> = {}): Account {
     lastSeq: 0,
     lastAt: null,
     lastHash: null,
-    lastLot: undefined,
+    lastLot: null,
     lots: [],
     holds: new Map(),
     budgets: [],

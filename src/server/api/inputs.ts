@@ -50,15 +50,13 @@ const METADATA_BYTES = 8192;
 
 /** Facts that a service keeps with a transaction: a flat object, at most 50 keys and 8 kB. */
 export const metadata = z
-  // A name that no answer can have would be kept, and then never be shown.
-  .record(
-    z.string().min(1).max(100).refine(isFieldName, "must not be a name that objects share"),
-    z.union([z.string().max(2000), z.number(), z.boolean(), z.null()]),
-  )
+  .record(z.string().min(1).max(100), z.union([z.string().max(2000), z.number(), z.boolean(), z.null()]))
   .refine((value) => Object.keys(value).length <= METADATA_KEYS, `must not have more than ${METADATA_KEYS} keys`)
   .refine((value) => Buffer.byteLength(JSON.stringify(value)) <= METADATA_BYTES, "must not be larger than 8 kB")
   // What Postgres cannot store is said here rather than failed there.
-  .refine((value) => Object.entries(value).flat().every(isStorable), "must not contain NUL or halves of characters");
+  .refine((value) => Object.entries(value).flat().every(isStorable), "must not contain NUL or halves of characters")
+  // It would be kept, and then never be shown.
+  .refine((value) => Object.keys(value).every(isFieldName), "must not have a key that all objects have");
 
 function isStorable(part: unknown): boolean {
   return typeof part !== "string" || !(part.includes("\0") || /\p{Cs}/u.test(part));

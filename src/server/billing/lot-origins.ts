@@ -62,7 +62,8 @@ export async function originsOf(
     SELECT g.id, g.source::text AS source, g.origin_source::text AS origin_source, g.plan_version, p.name AS product_name,
       g.stripe_invoice_id, g.stripe_session_id, t.id AS transaction_id, t.created_at AS at, t.actor, t.reason, t.reference, t.idempotency_key
     FROM credit_grants g
-    JOIN credit_transactions t ON t.organization_id = g.organization_id AND t.seq = first_movement(g.organization_id, g.id)
+    CROSS JOIN LATERAL first_movement(g.organization_id, g.id) made
+    JOIN credit_transactions t ON t.organization_id = g.organization_id AND t.seq = made.transaction_seq
     LEFT JOIN credit_products p ON p.id = g.product_id
     WHERE g.organization_id = ${organizationId}::uuid AND g.id = ANY (${grantIds}::uuid[])`;
   const periods = await periodsOf(tx, organizationId, lots);

@@ -7,8 +7,7 @@ import type { RatedEvent, RateOverride } from "~/domain/rate-card";
 type Ms = number;
 
 /** An account as `ledger_read` answers it: instants in milliseconds, and what is empty left out. */
-export interface StoredAccount
-  extends Omit<AccountState, "lastAt" | "lastLot" | "lots" | "holds" | "budgets" | "overrides"> {
+export interface StoredAccount extends Omit<AccountState, "lastAt" | "lots" | "holds" | "budgets" | "overrides"> {
   lastAt: Ms | null;
   lots: StoredLot[] | null;
   holds: StoredHold[] | null;
@@ -58,7 +57,6 @@ export function readAccount(stored: StoredAccount): AccountState {
   return {
     ...rest,
     lastAt: lastAt === null ? null : new Date(lastAt),
-    lastLot: undefined,
     lots: (lots ?? []).map(readLot).sort(compareLots(stored.burnOrder)),
     holds: new Map((holds ?? []).map((hold) => [hold[0], readHold(hold)])),
     // The oldest first: where several are exceeded, it is always the same one that is told.
