@@ -25,6 +25,7 @@ const SUPERUSER = "postgres";
 // taken only as they are used) for pages, and checkpoints minutes apart. It touches nothing of what a commit promises.
 const MEMORY = {
   shared_buffers: `${Math.floor(Math.min(4096, Math.max(128, totalmem() / 2 ** 22)))}MB`,
+  max_wal_size: "4GB",
   checkpoint_timeout: "15min",
 };
 
@@ -37,8 +38,6 @@ export type PostgresOptions = {
   /** false skips fsync: for throw-away clusters whose loss in a power cut is no loss. */
   durable?: boolean;
   logFile?: string;
-  /** Gigabytes of disk for what was written since the last checkpoint; about half of it brings the next one. Default 4. */
-  mostWalGb?: number;
   /** Told of the server as soon as there is a process, before it is ready. */
   onSpawn?: (server: Child) => void;
 };
@@ -277,7 +276,6 @@ function spawnServer({ binaries, dataDir, port, logFile, identity, options }: La
     unix_socket_directories: "",
     max_connections: 200,
     ...MEMORY,
-    max_wal_size: `${options.mostWalGb ?? 4}GB`,
     log_min_messages: "warning",
     timezone: "UTC",
     log_timezone: "UTC",

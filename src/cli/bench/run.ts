@@ -35,8 +35,6 @@ const CONNECTIONS = 16;
 /** Of the processes that only show how ours grows, so that all of them together stay below the server's own bound. */
 const CONNECTIONS_GROWTH = 8;
 const MEMORY_PARTS = 10;
-// More than a full run writes: a checkpoint in the middle of the rounds would be paid for by whichever cells come next.
-const MOST_WAL_GB = 20;
 
 export type Report = {
   kind: Plan["kind"];
@@ -159,7 +157,6 @@ export class Bench {
     this.postgres = await startPostgres({
       dataDir: join(this.directory, "postgres"),
       persistent: false,
-      mostWalGb: MOST_WAL_GB,
       onSpawn: (server) => this.database.adopt(server),
     });
     const [first, ...others] = this.databases;
