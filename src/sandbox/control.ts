@@ -128,6 +128,7 @@ export function answerControl(context: Context, method: string, path: string): C
     case "POST reset":
       world.store.wipe();
       world.scheduler.restart();
+      world.beginSeed();
       return ok({ ok: true });
     default:
       return refuse(404, `The sandbox has no ${method} ${path}; its README lists its controls.`);

@@ -9,6 +9,7 @@ import { settleRefund } from "./engine/refund";
 import { advanceSubscription, expireIncomplete, warnOfTrialEnd } from "./engine/subscription";
 import { KEY_LIFE_SECONDS } from "./http/api";
 import { serve } from "./http/server";
+import { drawingFrom } from "./ids";
 import { startMailServer } from "./mailbox";
 import { World } from "./world";
 
@@ -21,6 +22,8 @@ export interface SandboxOptions {
   dataDir?: string;
   /** The only key that the API accepts. */
   secretKey: string;
+  /** Makes ids and secrets the same in every run of the same requests. */
+  seed?: string | number;
   /** Starts with the global clock frozen at this instant (unix seconds), unless it was set before. */
   now?: number;
   /** Where browsers reach the sandbox, if not at 127.0.0.1 and its port. */
@@ -61,6 +64,7 @@ function openWorld(options: SandboxOptions, url: string): World {
     dataDir: options.dataDir,
     draftSeconds: options.draftSeconds ?? 3600,
     retryDays: options.retryDays ?? [3, 5, 7],
+    ...(options.seed !== undefined && { seed: String(options.seed) }),
   });
   moveLinks(world, url);
   nameJobs(world);
@@ -121,7 +125,10 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const world = openWorld(options, url);
   const deliverer = new Deliverer(world);
   serve(server, { world, deliverer, secretKey: options.secretKey });
-  const ticking = setInterval(() => world.scheduler.runDue(null, world.clock.global()), TICK_MS);
+  const ticking = setInterval(
+    () => drawingFrom(world.random, () => world.scheduler.runDue(null, world.clock.global())),
+    TICK_MS,
+  );
   const stop = async () => {
     clearInterval(ticking);
     await deliverer.close();

@@ -1,7 +1,7 @@
 // A mail server that delivers to nobody: every mail is kept for the mailbox pages and for tests.
 import { simpleParser } from "mailparser";
 import { SMTPServer } from "smtp-server";
-import { newId } from "./ids";
+import { drawingFrom, newId } from "./ids";
 import type { MailMessage, World } from "./world";
 
 const MAX_MAIL_BYTES = 10 * 1024 * 1024;
@@ -28,7 +28,7 @@ export async function startMailServer(world: World, port: number): Promise<{ por
           const html = typeof mail.html === "string" ? mail.html : null;
           const text = mail.text ?? "";
           const message: MailMessage = {
-            id: newId("mail"),
+            id: drawingFrom(world.random, () => newId("mail")),
             created: Math.floor(Date.now() / 1000),
             from: mail.from?.text ?? (session.envelope.mailFrom ? session.envelope.mailFrom.address : ""),
             to: session.envelope.rcptTo.map(({ address }) => address),

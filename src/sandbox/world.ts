@@ -1,6 +1,7 @@
 // Everything one sandbox knows: its collections, clock, scheduler and events. Engine, routes and pages share it.
 import { Clock, type Setting } from "./clock";
 import { Events } from "./events";
+import { type Randomness, randomnessOf } from "./ids";
 import { Scheduler } from "./scheduler";
 import { type Collection, Store } from "./store";
 import type {
@@ -9,20 +10,30 @@ import type {
   Charge,
   CheckoutLine,
   CheckoutSession,
+  Coupon,
+  CreditNote,
+  CreditNoteLine,
   Customer,
+  CustomerBalanceTransaction,
+  Discount,
   Dispute,
   Invoice,
+  InvoiceItem,
   InvoiceLine,
   InvoicePayment,
+  Meter,
   PaymentIntent,
   PaymentMethod,
   PortalConfiguration,
   PortalSession,
   Price,
   Product,
+  PromotionCode,
   Refund,
   SetupIntent,
   Subscription,
+  TaxId,
+  TaxRate,
   TestClock,
   WebhookEndpoint,
 } from "./types";
@@ -38,6 +49,22 @@ export interface CardSecret {
 
 /** A line of a Checkout session, with the session it belongs to. */
 export type SessionLine = CheckoutLine & { session: string };
+
+/** A line of a credit note, with the note it belongs to. */
+export type NoteLine = CreditNoteLine & { note: string };
+
+/** Usage that was reported to a meter. */
+export interface MeterReading {
+  id: string;
+  created: number;
+  event_name: string;
+  identifier: string;
+  payload: Record<string, string>;
+  timestamp: number;
+  /** The customer and the value that the meter read out of the payload. */
+  customer: string;
+  value: number;
+}
 
 /** What stays of a deleted object. */
 export interface Tombstone {
@@ -109,6 +136,8 @@ export interface WorldOptions {
   draftSeconds: number;
   /** Days after a failed attempt until the next one; after the last, the subscription is canceled. */
   retryDays: number[];
+  /** What all ids follow from; left out: the system's randomness. */
+  seed?: string;
 }
 
 export class World {
@@ -135,6 +164,18 @@ export class World {
   readonly disputes: Collection<Dispute>;
   readonly inquirySecrets: Collection<InquirySecret>;
   readonly balanceTransactions: Collection<BalanceTransaction>;
+  readonly coupons: Collection<Coupon>;
+  readonly promotionCodes: Collection<PromotionCode>;
+  /** Also those that have ended: invoices go on naming them. */
+  readonly discounts: Collection<Discount>;
+  readonly taxRates: Collection<TaxRate>;
+  readonly taxIds: Collection<TaxId>;
+  readonly customerBalanceTransactions: Collection<CustomerBalanceTransaction>;
+  readonly creditNotes: Collection<CreditNote>;
+  readonly creditNoteLines: Collection<NoteLine>;
+  readonly invoiceItems: Collection<InvoiceItem>;
+  readonly meters: Collection<Meter>;
+  readonly meterReadings: Collection<MeterReading>;
   readonly sessions: Collection<CheckoutSession>;
   readonly sessionLines: Collection<SessionLine>;
   readonly checkoutPlans: Collection<CheckoutPlan>;
@@ -146,6 +187,8 @@ export class World {
   readonly testClocks: Collection<TestClock>;
   readonly mails: Collection<MailMessage>;
   readonly answers: Collection<KeptAnswer>;
+  /** Where ids and secrets come from while this sandbox works. */
+  random: Randomness = randomnessOf(null);
   /** Where this sandbox can be reached: links in objects start with it. */
   url = "http://127.0.0.1";
 
@@ -198,6 +241,31 @@ export class World {
     this.balanceTransactions = store.collection("balance_transactions", {
       source: (entry: BalanceTransaction) => entry.source,
     });
+    this.coupons = store.collection("coupons");
+    this.promotionCodes = store.collection("promotion_codes", {
+      code: (promotion: PromotionCode) => promotion.code.toLowerCase(),
+    });
+    this.discounts = store.collection("discounts");
+    this.taxRates = store.collection("tax_rates");
+    this.taxIds = store.collection("tax_ids", { customer: (taxId: TaxId) => taxId.customer });
+    this.customerBalanceTransactions = store.collection("customer_balance_transactions", {
+      customer: (entry: CustomerBalanceTransaction) => entry.customer,
+      invoice: (entry: CustomerBalanceTransaction) => entry.invoice,
+    });
+    this.creditNotes = store.collection("credit_notes", {
+      invoice: (note: CreditNote) => note.invoice,
+      customer: (note: CreditNote) => note.customer,
+    });
+    this.creditNoteLines = store.collection("credit_note_lines", { note: (line: NoteLine) => line.note });
+    this.invoiceItems = store.collection("invoice_items", {
+      customer: (item: InvoiceItem) => item.customer,
+      invoice: (item: InvoiceItem) => item.invoice,
+    });
+    this.meters = store.collection("meters", { event_name: (meter: Meter) => meter.event_name });
+    this.meterReadings = store.collection("meter_readings", {
+      event_name: (reading: MeterReading) => reading.event_name,
+      identifier: (reading: MeterReading) => reading.identifier,
+    });
     this.sessions = store.collection("checkout_sessions", {
       customer: (session: CheckoutSession) => session.customer,
       subscription: (session: CheckoutSession) => session.subscription,
@@ -217,6 +285,16 @@ export class World {
     this.events = new Events(store, this.clock, this.endpoints, (object) => viewOf(this, object));
     store.load();
     this.scheduler.restart();
+    this.beginSeed();
+  }
+
+  /** Begins the seed's sequence. What was kept before has ids of the same seed, so a later start draws others. */
+  beginSeed(): void {
+    const { seed } = this.options;
+    if (seed === undefined) return;
+    const starts = Number(this.settings.get("starts")?.value ?? 0);
+    this.settings.put({ id: "starts", value: starts + 1 });
+    this.random = randomnessOf(starts === 0 ? seed : `${seed}\n${starts}`);
   }
 
   now(): number {

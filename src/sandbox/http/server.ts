@@ -3,6 +3,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { answerControl } from "../control";
 import type { Deliverer } from "../delivery";
 import { StripeError } from "../errors";
+import { drawingFrom } from "../ids";
 import { answerPage } from "../pages/index";
 import { message as pageMessage } from "../pages/layout";
 import { routes } from "../resources/index";
@@ -77,6 +78,17 @@ async function answer(
     send(response, 403, JSON_TYPE, JSON.stringify({ error: "Requests from other sites are refused." }));
     return;
   }
+  drawingFrom(world.random, () =>
+    respond({ world, deliverer, secretKey }, request, response, { method, path, query, body }),
+  );
+}
+
+function respond(
+  { world, deliverer, secretKey }: Parts,
+  request: IncomingMessage,
+  response: ServerResponse,
+  { method, path, query, body }: { method: string; path: string; query: string; body: string },
+): void {
   if (path.startsWith("/_sandbox/")) {
     const json = parseJson(body);
     const answered = json
@@ -91,6 +103,8 @@ async function answer(
     const page = showPage({ world, deliverer, query: new URLSearchParams(query), form }, method, path);
     send(response, page.status, page.headers, page.body);
   }
+  // What fell due at this very instant is done before the next request, however soon that comes.
+  if (method !== "GET") world.scheduler.runDue(null, world.clock.global());
 }
 
 /** Lets a listening server answer. */
