@@ -32,13 +32,14 @@ export async function entitle(
       ${period.trial}, ${plan.planId}::uuid, ${plan.planName}, ${plan.planVersion}::int, ${plan.priceId}::uuid,
       ${period.trial ? plan.trialCredits : plan.credits}::bigint, ${creditInterval}::billing_interval, ${slices.length}::int, 0,
       ${period.periodStart}::timestamptz, ${stripeInvoiceId}, ${now}::timestamptz)
-    ON CONFLICT (organization_id, stripe_item_id, period_start) DO NOTHING`;
+    ON CONFLICT (organization_id, stripe_item_id, period_start, cause) DO NOTHING`;
   const row = await tx.allowancePeriod.findUniqueOrThrow({
     where: {
-      organizationId_stripeItemId_periodStart: {
+      organizationId_stripeItemId_periodStart_cause: {
         organizationId,
         stripeItemId: period.stripeItemId,
         periodStart: period.periodStart,
+        cause: "",
       },
     },
   });

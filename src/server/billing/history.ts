@@ -3,7 +3,7 @@ import { asOrganization } from "../db";
 
 export interface HistoryItem {
   id: string;
-  kind: "invoice" | "credit_purchase" | "refund";
+  kind: "invoice" | "credit_purchase" | "refund" | "credit_note";
   status: string;
   description: string;
   /** Minor units, tax included; a refund is negative. */
