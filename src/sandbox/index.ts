@@ -3,6 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Deliverer } from "./delivery";
 import { expireSession } from "./engine/checkout";
+import { endDiscount } from "./engine/discounts";
 import { decideDispute, openDisputeOfCard, passDeadline } from "./engine/dispute";
 import { advanceInvoice } from "./engine/invoicing";
 import { settleRefund } from "./engine/refund";
@@ -53,6 +54,7 @@ function nameJobs(world: World): void {
   scheduler.on("invoice.finalize", (id) => advanceInvoice(world, id));
   scheduler.on("invoice.retry", (id) => advanceInvoice(world, id));
   scheduler.on("session.expire", (id) => void expireSession(world, id));
+  scheduler.on("discount.end", (id) => endDiscount(world, id));
   scheduler.on("refund.settle", (id) => settleRefund(world, id));
   scheduler.on("dispute.open", (id) => openDisputeOfCard(world, id));
   scheduler.on("dispute.decide", (id) => decideDispute(world, id));

@@ -10,6 +10,7 @@ export type JobKind =
   | "invoice.finalize"
   | "invoice.retry"
   | "session.expire"
+  | "discount.end"
   | "refund.settle"
   | "dispute.open"
   | "dispute.decide"

@@ -1,6 +1,7 @@
 // Everything one sandbox knows: its collections, clock, scheduler and events. Engine, routes and pages share it.
 import { Clock, type Setting } from "./clock";
 import { Events } from "./events";
+import { Faults } from "./faults";
 import { type Randomness, randomnessOf } from "./ids";
 import { Scheduler } from "./scheduler";
 import { type Collection, Store } from "./store";
@@ -32,6 +33,7 @@ import type {
   Refund,
   SetupIntent,
   Subscription,
+  SubscriptionSchedule,
   TaxId,
   TaxRate,
   TestClock,
@@ -49,6 +51,9 @@ export interface CardSecret {
 
 /** A line of a Checkout session, with the session it belongs to. */
 export type SessionLine = CheckoutLine & { session: string };
+
+/** A coupon lives on for the discounts that it gave, also after it was deleted. */
+export type KeptCoupon = Coupon & { deletedFromCatalogue?: boolean };
 
 /** A line of a credit note, with the note it belongs to. */
 export type NoteLine = CreditNoteLine & { note: string };
@@ -100,6 +105,21 @@ export interface SubscriptionSecret {
   id: string;
   /** Prorations that wait for the next invoice. */
   pendingLines: InvoiceLine[];
+  /** Of each charged line the instant from which its time was given back. */
+  credited?: Record<string, number>;
+  /** What an open invoice will do once it is paid. */
+  onPayment?: PaymentSequel | null;
+}
+
+/** A change that waits for an invoice to be paid: an update that is pending, or the end of a pause. */
+export interface PaymentSequel {
+  kind: "update" | "resume";
+  invoice: string;
+  changes: Partial<Subscription>;
+  /** What its credit lines give back. */
+  credited: Record<string, number>;
+  /** A resume that goes on as past due when the payment fails. */
+  onAttempt?: boolean;
 }
 
 /** What an inquiry must remember in case it becomes a chargeback. */
@@ -107,6 +127,15 @@ export interface InquirySecret {
   id: string;
   /** Refunds that were made before it: those reach the customer whatever comes. */
   refundsBefore: string[];
+}
+
+/** What an endpoint signs with, and whether its deliveries are held back. */
+export interface EndpointSecret {
+  id: string;
+  secret: string;
+  /** Rolled secrets that still sign, each until an instant of real time in ms. */
+  old?: Array<{ secret: string; until: number }>;
+  paused?: boolean;
 }
 
 export interface MailMessage {
@@ -154,6 +183,7 @@ export class World {
   readonly cards: Collection<CardSecret>;
   readonly subscriptions: Collection<Subscription>;
   readonly subscriptionSecrets: Collection<SubscriptionSecret>;
+  readonly schedules: Collection<SubscriptionSchedule>;
   readonly invoices: Collection<Invoice>;
   readonly lines: Collection<InvoiceLine>;
   readonly invoicePayments: Collection<InvoicePayment>;
@@ -164,7 +194,7 @@ export class World {
   readonly disputes: Collection<Dispute>;
   readonly inquirySecrets: Collection<InquirySecret>;
   readonly balanceTransactions: Collection<BalanceTransaction>;
-  readonly coupons: Collection<Coupon>;
+  readonly coupons: Collection<KeptCoupon>;
   readonly promotionCodes: Collection<PromotionCode>;
   /** Also those that have ended: invoices go on naming them. */
   readonly discounts: Collection<Discount>;
@@ -183,7 +213,8 @@ export class World {
   readonly portalConfigurations: Collection<PortalConfiguration>;
   readonly endpoints: Collection<WebhookEndpoint>;
   /** The signing secret of an endpoint: shown once, used at each delivery. */
-  readonly endpointSecrets: Collection<{ id: string; secret: string }>;
+  readonly endpointSecrets: Collection<EndpointSecret>;
+  readonly faults: Faults;
   readonly testClocks: Collection<TestClock>;
   readonly mails: Collection<MailMessage>;
   readonly answers: Collection<KeptAnswer>;
@@ -214,11 +245,17 @@ export class World {
       customer: (subscription: Subscription) => subscription.customer,
     });
     this.subscriptionSecrets = store.collection("subscription_secrets");
+    this.schedules = store.collection("subscription_schedules", {
+      customer: (schedule: SubscriptionSchedule) => schedule.customer,
+    });
     this.invoices = store.collection("invoices", {
       customer: (invoice: Invoice) => invoice.customer,
       subscription: (invoice: Invoice) => invoice.parent?.subscription_details?.subscription,
     });
-    this.lines = store.collection("invoice_lines", { invoice: (line: InvoiceLine) => line.invoice });
+    this.lines = store.collection("invoice_lines", {
+      invoice: (line: InvoiceLine) => line.invoice,
+      subscription_item: (line: InvoiceLine) => line.parent?.subscription_item_details?.subscription_item,
+    });
     this.invoicePayments = store.collection("invoice_payments", {
       invoice: (payment: InvoicePayment) => payment.invoice,
       payment_intent: (payment: InvoicePayment) => payment.payment.payment_intent,
@@ -283,6 +320,8 @@ export class World {
     this.mails = store.collection("mails");
     this.answers = store.collection("idempotency_answers");
     this.events = new Events(store, this.clock, this.endpoints, (object) => viewOf(this, object));
+    this.faults = new Faults(options.seed ?? "faults");
+    this.events.delaysOf = (event, endpoint) => this.faults.delaysOf(event, endpoint);
     store.load();
     this.scheduler.restart();
     this.beginSeed();
