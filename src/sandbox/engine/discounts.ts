@@ -224,7 +224,7 @@ export function endDiscount(world: World, id: string): void {
 }
 
 /** Coupons for one time only are gone once an invoice had something to take off; a trial's has not. */
-export function useUpDiscounts(world: World, invoice: Invoice): void {
+export function exhaustDiscounts(world: World, invoice: Invoice): void {
   const subscription = invoice.parent?.subscription_details?.subscription;
   if (!subscription || invoice.subtotal <= 0) return;
   const once = couponsOf(world, invoice.discounts).filter(({ coupon }) => coupon.duration === "once");

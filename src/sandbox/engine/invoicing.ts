@@ -1,11 +1,15 @@
 // The life of an invoice: draft, open, paid, retried, void. Totals, numbers and payments.
 import { cardError, invalidRequest } from "../errors";
 import { newId } from "../ids";
-import type { Invoice, InvoiceLine, InvoicePayment, Metadata, PaymentMethod, Subscription } from "../types";
+import type { Invoice, InvoiceLine, InvoicePayment, Metadata, PaymentMethod, Subscription, TaxRate } from "../types";
 import type { World } from "../world";
 import type { Failure } from "./cards";
+import { balanceIn, enterBalance } from "./customer-balance";
+import { couponsOf, discountsOf, exhaustDiscounts } from "./discounts";
+import { priceLines, totalsOf } from "./invoice-amounts";
 import { cancelIntent, confirmIntent, createIntent, type Outcome } from "./payment";
 import { onInvoiceFailed, onInvoicePaid, paymentMethodOf } from "./subscription-state";
+import { automaticTax, manualTax, placeOf, type Taxation, UNTAXED } from "./tax";
 
 const DAY = 86_400;
 
@@ -22,31 +26,45 @@ export interface NewInvoice {
   description?: string | null;
   defaultPaymentMethod?: string | null;
   autoAdvance?: boolean;
+  /** Ids of discounts; left out: the subscription's. */
+  discounts?: string[];
+  /** Left out: as the subscription is taxed. */
+  automaticTax?: boolean;
+  defaultTaxRates?: TaxRate[];
+  collectionMethod?: Invoice["collection_method"];
+  dueDate?: number | null;
+  footer?: string | null;
 }
 
-/** The fields of an invoice that follow from its lines and the customer's balance. */
-export function totalsOf(lines: InvoiceLine[], balance: number) {
-  const total = lines.reduce((sum, line) => sum + line.amount, 0);
-  // A negative total or balance is money that the customer has left for later invoices.
-  const due = Math.max(0, total + balance);
-  return {
-    subtotal: total,
-    subtotal_excluding_tax: total,
-    total,
-    total_excluding_tax: total,
-    amount_due: due,
-    amount_remaining: due,
-    starting_balance: balance,
-    endingBalance: total + balance - due,
-  };
+/** How an invoice of a customer is taxed: automatically, by rates of the account's own choice, or not at all. */
+export function taxationOf(
+  world: World,
+  customerId: string | null,
+  automatic: boolean,
+  rates: TaxRate[] | null,
+): Taxation {
+  const customer = customerId ? world.customers.get(customerId) : undefined;
+  if (automatic) return automaticTax(world, placeOf(world, customer));
+  return rates && rates.length > 0 ? manualTax(rates, customer?.tax_exempt ?? "none") : UNTAXED;
 }
 
-/** An invoice that is kept nowhere yet. */
-export function draftInvoice(world: World, given: NewInvoice, id = newId("in")): Invoice {
+/** An invoice that is kept nowhere yet, and its lines with discounts and tax. */
+export function draftInvoice(
+  world: World,
+  given: NewInvoice,
+  id = newId("in"),
+): { invoice: Invoice; lines: InvoiceLine[] } {
   const customer = world.customers.get(given.customer);
-  const { endingBalance: _, ...totals } = totalsOf(given.lines, customer?.balance ?? 0);
   const { subscription } = given;
-  return {
+  const discounts = given.discounts ?? (subscription ? discountsOf(world, subscription) : []);
+  const coupons = couponsOf(world, discounts);
+  const rates = given.defaultTaxRates ?? subscription?.default_tax_rates ?? [];
+  const automatic = given.automaticTax ?? subscription?.automatic_tax.enabled ?? false;
+  const taxation = taxationOf(world, given.customer, automatic, rates);
+  const lines = priceLines(world, given.lines, coupons, taxation);
+  const balance = balanceIn(customer, given.currency);
+  const { endingBalance: _, ...totals } = totalsOf(lines, coupons, taxation, balance);
+  const invoice = {
     id,
     object: "invoice",
     account_country: "US",
@@ -60,10 +78,9 @@ export function draftInvoice(world: World, given: NewInvoice, id = newId("in")):
     attempt_count: 0,
     attempted: false,
     auto_advance: given.autoAdvance ?? true,
-    automatic_tax: { disabled_reason: null, enabled: false, liability: null, provider: null, status: null },
     automatically_finalizes_at: null,
     billing_reason: given.billingReason,
-    collection_method: "charge_automatically",
+    collection_method: given.collectionMethod ?? "charge_automatically",
     created: world.now(),
     currency: given.currency,
     custom_fields: null,
@@ -74,17 +91,17 @@ export function draftInvoice(world: World, given: NewInvoice, id = newId("in")):
     customer_name: customer?.name ?? null,
     customer_phone: customer?.phone ?? null,
     customer_shipping: null,
-    customer_tax_exempt: "none",
-    customer_tax_ids: [],
+    customer_tax_exempt: customer?.tax_exempt ?? "none",
+    customer_tax_ids: taxIdsOf(world, given.customer),
     default_payment_method: given.defaultPaymentMethod ?? null,
     default_source: null,
-    default_tax_rates: [],
+    default_tax_rates: rates,
     description: given.description ?? null,
-    discounts: [],
-    due_date: null,
+    discounts,
+    due_date: given.dueDate ?? null,
     effective_at: null,
     ending_balance: null,
-    footer: null,
+    footer: given.footer ?? null,
     from_invoice: null,
     hosted_invoice_url: null,
     invoice_pdf: null,
@@ -117,21 +134,46 @@ export function draftInvoice(world: World, given: NewInvoice, id = newId("in")):
     status: "draft",
     status_transitions: { finalized_at: null, marked_uncollectible_at: null, paid_at: null, voided_at: null },
     test_clock: customer?.test_clock ?? null,
-    total_discount_amounts: [],
-    total_pretax_credit_amounts: [],
-    total_taxes: [],
     webhooks_delivered_at: null,
   } satisfies Invoice;
+  return { invoice, lines };
+}
+
+function taxIdsOf(world: World, customer: string): NonNullable<Invoice["customer_tax_ids"]> {
+  return world.taxIds.by("customer", customer).map(({ type, value }) => ({ type, value }));
 }
 
 /** Makes a draft. With `finalizeAt` it goes on by itself then. */
 export function createInvoice(world: World, given: NewInvoice, finalizeAt: number | null = null): Invoice {
-  const invoice = world.invoices.put({ ...draftInvoice(world, given), automatically_finalizes_at: finalizeAt });
+  const draft = draftInvoice(world, given);
+  const invoice = world.invoices.put({ ...draft.invoice, automatically_finalizes_at: finalizeAt });
   // The newest line stands first, as on Stripe.
-  for (const line of given.lines) world.lines.put({ ...line, invoice: invoice.id });
+  for (const line of draft.lines) world.lines.put({ ...line, invoice: invoice.id });
   world.scheduler.plan("invoice.finalize", invoice.id, finalizeAt, world.clockOf(given.customer));
   world.events.emit("invoice.created", invoice);
+  exhaustDiscounts(world, invoice);
   return invoice;
+}
+
+/** Reckons a draft anew, after its lines, discounts, tax or customer have changed. Returns what the balance becomes. */
+export function repriceInvoice(world: World, id: string, balance: number): { invoice: Invoice; endingBalance: number } {
+  const draft = getInvoice(world, id);
+  const { enabled } = draft.automatic_tax;
+  const coupons = couponsOf(world, draft.discounts);
+  const taxation = taxationOf(world, draft.customer, enabled, draft.default_tax_rates);
+  const lines = priceLines(world, world.lines.by("invoice", id), coupons, taxation);
+  for (const line of lines) world.lines.put(line);
+  const { endingBalance, automatic_tax: tax, ...totals } = totalsOf(lines, coupons, taxation, balance);
+  // Where automatic tax was given up, it goes on saying why.
+  const automatic = enabled ? tax : draft.automatic_tax;
+  return { invoice: world.invoices.patch(id, { ...totals, automatic_tax: automatic }), endingBalance };
+}
+
+/** The same for a draft as it stands, with the customer's balance of now. */
+export function refreshDraft(world: World, id: string): Invoice {
+  const { customer, currency } = getInvoice(world, id);
+  const balance = balanceIn(customer ? world.customers.get(customer) : undefined, currency);
+  return repriceInvoice(world, id, balance).invoice;
 }
 
 export function getInvoice(world: World, id: string): Invoice {
@@ -148,9 +190,32 @@ function nextNumber(world: World, customerId: string): string | null {
   return `${customer.invoice_prefix}-${String(sequence).padStart(4, "0")}`;
 }
 
-function applyBalance(world: World, customerId: string, balance: number): void {
-  if (world.customers.get(customerId)?.balance === balance) return;
-  world.change(world.customers, customerId, { balance }, "customer.updated");
+/**
+ * Automatic tax needs to know where the customer is. A subscription's invoice goes on without it; one made by hand is
+ * refused.
+ */
+function requireLocation(world: World, draft: Invoice): void {
+  if (!draft.automatic_tax.enabled || !draft.customer) return;
+  const customer = world.customers.get(draft.customer);
+  if (placeOf(world, customer).country) return;
+  if (!draft.parent?.subscription_details) throw unknownLocation();
+  world.invoices.patch(draft.id, {
+    automatic_tax: {
+      ...draft.automatic_tax,
+      enabled: false,
+      disabled_reason: "finalization_requires_location_inputs",
+      status: "requires_location_inputs",
+    },
+  });
+}
+
+/** The refusal where automatic tax has no country to go by. */
+export function unknownLocation(): Error {
+  return invalidRequest(
+    "The customer's location isn't recognized. Set a valid customer address in order to automatically calculate tax.",
+    undefined,
+    "customer_tax_location_invalid",
+  );
 }
 
 /** Links a payment to the invoice it pays. */
@@ -177,24 +242,36 @@ export function finalizeInvoice(world: World, id: string, paidBy: string | null 
   if (draft.status !== "draft" || !draft.customer)
     throw invalidRequest("This invoice is already finalized, you can't re-finalize it.");
   const now = world.now();
+  requireLocation(world, draft);
   world.scheduler.plan("invoice.finalize", id, null, null);
-  const { endingBalance, ...totals } = totalsOf(
-    world.lines.by("invoice", id),
-    world.customers.get(draft.customer)?.balance ?? 0,
-  );
+  const customer = world.customers.get(draft.customer);
+  // Whoever has paid already has paid the whole: nothing is taken from the balance.
+  const balance = paidBy ? 0 : balanceIn(customer, draft.currency);
+  const { invoice: priced, endingBalance } = repriceInvoice(world, id, balance);
   const secret = newId("live", 40).replace("live_", "");
   const open = world.invoices.patch(id, {
-    ...totals,
     status: "open",
     number: nextNumber(world, draft.customer),
     automatically_finalizes_at: null,
-    effective_at: now,
+    effective_at: draft.effective_at ?? now,
     ending_balance: endingBalance,
+    customer_address: customer?.address ?? null,
+    customer_email: customer?.email ?? null,
+    customer_name: customer?.name ?? null,
+    customer_phone: customer?.phone ?? null,
+    customer_tax_exempt: customer?.tax_exempt ?? "none",
+    customer_tax_ids: taxIdsOf(world, draft.customer),
     hosted_invoice_url: `${world.url}/i/${id}/${secret}`,
     invoice_pdf: `${world.url}/i/${id}/${secret}/pdf`,
     status_transitions: { ...draft.status_transitions, finalized_at: now },
   });
-  applyBalance(world, draft.customer, endingBalance);
+  enterBalance(world, {
+    customer: draft.customer,
+    amount: endingBalance - priced.starting_balance,
+    currency: draft.currency,
+    type: "applied_to_invoice",
+    invoice: id,
+  });
   world.events.emit("invoice.finalized", open);
   if (open.amount_due === 0) return markPaid(world, id);
   if (paidBy) {
@@ -367,6 +444,16 @@ export function voidInvoice(world: World, id: string): Invoice {
       status_transitions: { canceled_at: now, paid_at: null },
     });
     if (payment.payment.payment_intent) cancelIntent(world, payment.payment.payment_intent, "void_invoice");
+  }
+  // What was taken from the balance, or added to it, goes back.
+  if (invoice.customer && invoice.ending_balance !== null) {
+    enterBalance(world, {
+      customer: invoice.customer,
+      amount: invoice.starting_balance - invoice.ending_balance,
+      currency: invoice.currency,
+      type: "unapplied_from_invoice",
+      invoice: id,
+    });
   }
   const voided = world.change(
     world.invoices,

@@ -17,20 +17,20 @@ function preview(
   at: { created: number; start: number; end: number },
   reason: Invoice["billing_reason"],
 ): Invoice {
-  const draft = draftInvoice(
-    world,
-    {
-      customer: subscription.customer,
-      currency: subscription.currency,
-      billingReason: reason,
-      subscription,
-      lines,
-      periodStart: at.start,
-      periodEnd: at.end,
-    },
-    newId("upcoming_in"),
+  const given = {
+    customer: subscription.customer,
+    currency: subscription.currency,
+    billingReason: reason,
+    subscription,
+    lines,
+    periodStart: at.start,
+    periodEnd: at.end,
+  };
+  // Discounts may have ended by then.
+  const { invoice: draft, lines: priced } = world.clock.at(at.created, () =>
+    draftInvoice(world, given, newId("upcoming_in")),
   );
-  const data = lines.map((line) => ({ ...line, invoice: draft.id }));
+  const data = priced.map((line) => ({ ...line, invoice: draft.id }));
   return { ...draft, created: at.created, next_payment_attempt: at.created + 3600, lines: { ...draft.lines, data } };
 }
 
