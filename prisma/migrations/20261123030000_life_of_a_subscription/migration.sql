@@ -41,7 +41,9 @@ ADD COLUMN     "stripe_schedule_id" TEXT;
 -- AlterTable
 ALTER TABLE "stripe_events" ADD COLUMN     "customer_id" TEXT,
 ADD COLUMN     "object_id" TEXT,
+ADD COLUMN     "replayed_at" TIMESTAMPTZ(3),
 ADD COLUMN     "source" "stripe_event_source" NOT NULL DEFAULT 'webhook',
+ADD COLUMN     "subscription_id" TEXT,
 ADD COLUMN     "target" TEXT;
 
 -- AlterTable
@@ -114,6 +116,9 @@ CREATE INDEX "reconciliations_started_at_idx" ON "reconciliations"("started_at")
 
 -- CreateIndex
 CREATE INDEX "reconciliation_findings_reconciliation_id_idx" ON "reconciliation_findings"("reconciliation_id");
+
+-- CreateIndex
+CREATE INDEX "stripe_events_type_received_at_idx" ON "stripe_events"("type", "received_at");
 
 -- CreateIndex
 CREATE INDEX "reconciliation_findings_organization_id_at_idx" ON "reconciliation_findings"("organization_id", "at");

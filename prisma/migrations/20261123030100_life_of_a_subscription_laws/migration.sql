@@ -26,10 +26,14 @@ ALTER TABLE allowance_periods ADD CONSTRAINT upgrade_is_whole CHECK ((cause = ''
 
 -- ── Ways to find rows that only part of a table needs ──────────────────────────────────────────────────────
 CREATE INDEX lots_of_allowances ON credit_grants (allowance_id) WHERE allowance_id IS NOT NULL;
--- Events of one object that wait are done together; events that a person must look at are few among many.
-CREATE INDEX events_waiting_by_object ON stripe_events (target, object_id) WHERE status IN ('received', 'failed');
-CREATE INDEX events_for_a_person ON stripe_events (received_at) WHERE status IN ('dead', 'quarantined');
+-- Events of one customer are done one after the other, those of one object together; where the body names neither, an event is
+-- alone. Events that a person must look at are few among many.
+CREATE INDEX events_in_turn ON stripe_events ((coalesce(customer_id, object_id, id)), received_at) WHERE status IN ('received', 'processing', 'failed');
+CREATE INDEX events_for_a_person ON stripe_events (received_at) WHERE status IN ('dead', 'quarantined', 'refused');
+CREATE INDEX events_quarantined ON stripe_events (customer_id) WHERE status = 'quarantined';
 CREATE INDEX events_by_end ON stripe_events (processed_at) WHERE status IN ('done', 'ignored', 'refused');
+-- Payments that are overdue, and trials that end soon, are looked at each minute.
+CREATE INDEX subscriptions_overdue ON organization_subscriptions (past_due_since) WHERE past_due_since IS NOT NULL;
 CREATE UNIQUE INDEX one_reconciliation ON reconciliations ((true)) WHERE status = 'running';
 
 -- ── What an account reads ──────────────────────────────────────────────────────────────────────────────────
