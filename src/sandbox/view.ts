@@ -1,7 +1,8 @@
 // How a kept object is served: nested lists and current prices are filled in here, at reading.
 
-import type { AnyObject, Invoice, Plan, Price, Subscription, SubscriptionItem } from "./types";
-import type { World } from "./world";
+import { isActive, isRedeemable } from "./engine/discounts";
+import type { AnyObject, Invoice, Plan, Price, PromotionCode, Subscription, SubscriptionItem } from "./types";
+import type { KeptCoupon, World } from "./world";
 
 /** Pages of a list inside an object. */
 export function embeddedList<T>(data: T[], url: string, limit = 10) {
@@ -50,6 +51,12 @@ function viewSubscription(world: World, subscription: Subscription): Subscriptio
   };
 }
 
+/** A coupon without what is only there when asked for. */
+function viewCoupon(world: World, coupon: KeptCoupon): Record<string, unknown> {
+  const { applies_to: _, currency_options: __, deletedFromCatalogue: ___, ...seen } = coupon;
+  return { ...seen, valid: isRedeemable(world, coupon) };
+}
+
 function viewInvoice(world: World, { payments: _, ...invoice }: Invoice): Record<string, unknown> {
   // A preview has no id that anyone could look lines up with: it carries its own.
   if (invoice.lines.data.length > 0) return invoice;
@@ -65,6 +72,10 @@ export function viewOf(world: World, object: AnyObject): Record<string, unknown>
       return { ...viewSubscription(world, object as Subscription) };
     case "subscription_item":
       return { ...viewItem(world, object as SubscriptionItem) };
+    case "coupon":
+      return viewCoupon(world, object as KeptCoupon);
+    case "promotion_code":
+      return { ...object, active: isActive(world, object as PromotionCode) };
     case "invoice":
       return viewInvoice(world, object as Invoice);
     default:

@@ -1,6 +1,6 @@
 // `expand`: puts whole objects where their ids stand, and adds what is only there when asked for.
 import { invalidRequest } from "../errors";
-import type { AnyObject, Charge, CheckoutSession, Invoice, Price } from "../types";
+import type { AnyObject, Charge, CheckoutSession, Coupon, Invoice, Price } from "../types";
 import { embeddedList, viewOf } from "../view";
 import type { World } from "../world";
 
@@ -14,8 +14,22 @@ const REFERENCES: Record<string, string[]> = {
   plan: ["product"],
   customer: ["test_clock"],
   payment_method: ["customer"],
-  subscription: ["customer", "default_payment_method", "latest_invoice", "pending_setup_intent", "test_clock"],
-  invoice: ["customer", "default_payment_method", "test_clock"],
+  subscription: [
+    "customer",
+    "default_payment_method",
+    "discounts",
+    "latest_invoice",
+    "pending_setup_intent",
+    "test_clock",
+  ],
+  invoice: ["customer", "default_payment_method", "discounts", "test_clock"],
+  line_item: ["discounts", "subscription"],
+  discount: ["customer", "promotion_code"],
+  promotion_code: ["customer"],
+  tax_id: ["customer"],
+  customer_balance_transaction: ["credit_note", "customer", "invoice"],
+  credit_note: ["customer", "customer_balance_transaction", "invoice"],
+  invoiceitem: ["customer", "invoice", "test_clock"],
   invoice_payment: ["invoice"],
   payment_intent: ["customer", "payment_method", "latest_charge"],
   setup_intent: ["customer", "payment_method"],
@@ -32,7 +46,6 @@ const REFERENCES: Record<string, string[]> = {
   balance_transaction: ["source"],
   "checkout.session": ["customer", "subscription", "payment_intent", "setup_intent", "invoice"],
   "billing_portal.session": ["configuration"],
-  line_item: ["subscription"],
 };
 
 /** Objects inside objects that carry ids too. */
@@ -41,11 +54,21 @@ const NESTED: Record<string, string[]> = {
   subscription_details: ["subscription"],
   payment: ["payment_intent", "charge"],
   price_details: ["price"],
+  source: ["coupon"],
+  promotion: ["coupon"],
+  discounts: ["coupon", "promotion_code"],
+  discount_amounts: ["discount"],
+  total_discount_amounts: ["discount"],
+  refunds: ["refund"],
 };
 
 const ADDED: Record<string, Record<string, Adds>> = {
   price: {
     currency_options: (world, price: Price) => world.prices.get(price.id)?.currency_options,
+  },
+  coupon: {
+    applies_to: (world, coupon: Coupon) => world.coupons.get(coupon.id)?.applies_to,
+    currency_options: (world, coupon: Coupon) => world.coupons.get(coupon.id)?.currency_options,
   },
   invoice: {
     payments: (world, { id }: Invoice) =>
@@ -61,6 +84,8 @@ const ADDED: Record<string, Record<string, Adds>> = {
       embeddedList(world.refunds.by("charge", id).reverse(), `/v1/charges/${id}/refunds`),
   },
   customer: {
+    tax_ids: (world, { id }: AnyObject) =>
+      embeddedList(world.taxIds.by("customer", id).reverse(), `/v1/customers/${id}/tax_ids`),
     subscriptions: (world, { id }: AnyObject) =>
       embeddedList(
         world.subscriptions
@@ -95,6 +120,11 @@ function findAny(world: World, id: string): AnyObject | null {
     world.refunds,
     world.disputes,
     world.balanceTransactions,
+    world.coupons,
+    world.promotionCodes,
+    world.discounts,
+    world.customerBalanceTransactions,
+    world.creditNotes,
     world.sessions,
     world.portalConfigurations,
     world.testClocks,
@@ -122,10 +152,12 @@ function expanded(world: World, node: Json, nodeKey: string, key: string, path: 
   const adds = ADDED[kind]?.[key];
   if (adds) return value ?? adds(world, node as never);
   const references = kind ? REFERENCES[kind] : NESTED[nodeKey];
-  if (references?.includes(key) && typeof value === "string") {
-    const found = findAny(world, value);
-    return found ? viewOf(world, found) : value;
-  }
+  const behind = (id: unknown) => {
+    const found = typeof id === "string" ? findAny(world, id) : null;
+    return found ? viewOf(world, found) : id;
+  };
+  if (references?.includes(key) && typeof value === "string") return behind(value);
+  if (references?.includes(key) && Array.isArray(value)) return value.map(behind);
   const traversable = value === null || (typeof value === "object" && (!last || "object" in value));
   if (traversable || references?.includes(key)) return value ?? null;
   // What is left of a deleted object has none of its fields.

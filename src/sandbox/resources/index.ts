@@ -4,6 +4,8 @@ import { accounts } from "./account";
 import { balanceTransactions } from "./balance-transactions";
 import { charges } from "./charges";
 import { checkoutSessions } from "./checkout-sessions";
+import { coupons } from "./coupons";
+import { customerDetails } from "./customer-details";
 import { customers } from "./customers";
 import { disputes } from "./disputes";
 import { events } from "./events";
@@ -15,10 +17,12 @@ import { portalConfigurations } from "./portal-configurations";
 import { portalSessions } from "./portal-sessions";
 import { prices } from "./prices";
 import { products } from "./products";
+import { promotionCodes } from "./promotion-codes";
 import { refunds } from "./refunds";
 import { setupIntents } from "./setup-intents";
 import { subscriptionItems } from "./subscription-items";
 import { subscriptions } from "./subscriptions";
+import { taxRates } from "./tax-rates";
 import { testClocks } from "./test-clocks";
 import { webhookEndpoints } from "./webhook-endpoints";
 
@@ -27,6 +31,8 @@ export const routes: Route[] = [
   ...balanceTransactions,
   ...charges,
   ...checkoutSessions,
+  ...coupons,
+  ...customerDetails,
   ...customers,
   ...disputes,
   ...events,
@@ -38,10 +44,12 @@ export const routes: Route[] = [
   ...portalSessions,
   ...prices,
   ...products,
+  ...promotionCodes,
   ...refunds,
   ...setupIntents,
   ...subscriptionItems,
   ...subscriptions,
+  ...taxRates,
   ...testClocks,
   ...webhookEndpoints,
 ];
