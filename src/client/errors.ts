@@ -18,6 +18,8 @@ export interface FailureDetails {
   };
   /** Spending stopped because a payment was taken back. */
   ACCOUNT_SUSPENDED: { organizationId: string };
+  /** Spending stopped at that instant, because a payment of the subscription is overdue; it goes on once that is paid. */
+  PAYMENT_OVERDUE: { organizationId: string; since: Date };
   /** The hold was released, or its lease is over: nothing was taken now; credits that were taken of it, and that became free. */
   HOLD_ENDED: { holdId: string; reason: "released" | "lease_ended"; endedAt: Date; captured: number; released: number };
   UNKNOWN_EVENT: { eventName: string };

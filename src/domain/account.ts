@@ -85,6 +85,8 @@ export interface AccountState {
   burnOrder: BurnOrder;
   spentPolicy: SpentPolicy;
   suspended: boolean;
+  /** From when on nothing can be spent, because a payment is overdue, in milliseconds; null while none is. */
+  blockedFrom: number | null;
   balance: number;
   held: number;
   debt: number;

@@ -20,7 +20,7 @@ export interface HoldRequest {
 /**
  * Sets credits aside, from the lots in burn order. A lot that expires later stays good for its hold.
  * @param named what to set aside of which lots; in burn order where it is left out
- * @throws BillingError INSUFFICIENT_CREDITS, BUDGET_EXCEEDED, ACCOUNT_SUSPENDED; the account is unchanged then
+ * @throws BillingError INSUFFICIENT_CREDITS, BUDGET_EXCEEDED, ACCOUNT_SUSPENDED, PAYMENT_OVERDUE; the account is unchanged then
  */
 export function hold(
   account: Account,
@@ -28,7 +28,7 @@ export function hold(
   named?: { lot: AccountLot; amount: Credits }[],
 ): LedgerRow {
   const { cause, amount, at } = request;
-  requireSpendable(account);
+  requireSpendable(account, at);
   const parts = named ?? account.take(amount, at);
   const budgets = request.kind === "gift" ? [] : budgetsOf(account.state.budgets, cause);
   const createdAt = account.rowInstant(at);
@@ -86,7 +86,7 @@ export function capture(account: Account, { holdId, cost, event, quantity, cause
   if (beyond > 0) {
     const available = account.available(at);
     if (beyond > available) throw insufficient(cost, held.remaining + available, { held: held.remaining });
-    requireSpendable(account);
+    requireSpendable(account, at);
     const budgets = budgetsOf(account.state.budgets, spender);
     const countedAt = account.rowInstant(at);
     requireBudget(budgets, beyond, countedAt);

@@ -6,12 +6,29 @@ import { type Credits, isExpired } from "./credits";
 import { BillingError } from "./errors";
 import type { PricedEvent } from "./rate-card";
 
-/** @throws BillingError ACCOUNT_SUSPENDED while the platform has stopped all spending */
-export function requireSpendable(account: Account): void {
-  if (!account.state.suspended) return;
-  throw new BillingError("ACCOUNT_SUSPENDED", "Spending is suspended for this organization.", {
-    organizationId: account.state.organizationId,
-  });
+/**
+ * @throws BillingError ACCOUNT_SUSPENDED `{ organizationId }` while the platform has stopped all spending, PAYMENT_OVERDUE
+ *   `{ organizationId, since }` from the instant on at which the grace of an overdue payment is over
+ */
+export function requireSpendable({ state }: Account, at: Date): void {
+  const { organizationId, suspended, blockedFrom } = state;
+  if (suspended) {
+    throw new BillingError("ACCOUNT_SUSPENDED", "Spending is suspended for this organization.", { organizationId });
+  }
+  if (blockedFrom === null || at.getTime() < blockedFrom) return;
+  throw new BillingError(
+    "PAYMENT_OVERDUE",
+    "A payment of the subscription is overdue. Pay it to spend credits again.",
+    {
+      organizationId,
+      since: new Date(blockedFrom),
+    },
+  );
+}
+
+/** Whether anything may be spent at all at this instant. */
+export function isSpendable({ state }: Account, at: Date): boolean {
+  return !state.suspended && (state.blockedFrom === null || at.getTime() < state.blockedFrom);
 }
 
 export interface Spending {
@@ -24,11 +41,11 @@ export interface Spending {
 
 /**
  * Takes what an event costs from the lots in burn order, within the spender's budgets.
- * @throws BillingError INSUFFICIENT_CREDITS, BUDGET_EXCEEDED, ACCOUNT_SUSPENDED; the account is unchanged then
+ * @throws BillingError INSUFFICIENT_CREDITS, BUDGET_EXCEEDED, ACCOUNT_SUSPENDED, PAYMENT_OVERDUE; the account is unchanged then
  */
 export function consume(account: Account, spending: Spending): LedgerRow {
   const { cost, event, quantity, cause, at } = spending;
-  requireSpendable(account);
+  requireSpendable(account, at);
   const parts = account.take(cost, at);
   const budgets = account.state.budgets.length === 0 ? [] : budgetsOf(account.state.budgets, cause);
   const countedAt = account.rowInstant(at);

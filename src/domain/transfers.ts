@@ -5,7 +5,7 @@ import { settleAccount } from "./claims";
 import { type Credits, freeCredits, isExpired, toCredits } from "./credits";
 import { BillingError, invariant } from "./errors";
 import { release } from "./holds";
-import { requireSpendable } from "./spending";
+import { isSpendable, requireSpendable } from "./spending";
 
 /** Nobody paid for promotions and trials, and what a refund or dispute claims stays where it can be found. */
 export function isTransferable(lot: AccountLot): boolean {
@@ -19,7 +19,7 @@ function firstSource(lot: AccountLot): AccountLot["source"] {
 
 /** What of the account could be transferred at this instant. */
 export function transferableCredits(account: Account, at: Date): Credits {
-  if (account.state.suspended) return toCredits(0);
+  if (!isSpendable(account, at)) return toCredits(0);
   let sum = 0;
   for (const lot of account.state.lots) if (isTransferable(lot)) sum += freeCredits(lot, at);
   return toCredits(sum);
@@ -33,10 +33,10 @@ export interface TransferredPart {
 
 /**
  * The credits that a transfer of an amount would take, in burn order.
- * @throws BillingError INSUFFICIENT_CREDITS `{ required, available, transferable }`, ACCOUNT_SUSPENDED
+ * @throws BillingError INSUFFICIENT_CREDITS `{ required, available, transferable }`, ACCOUNT_SUSPENDED, PAYMENT_OVERDUE
  */
 export function pickTransferable(account: Account, amount: Credits, at: Date): TransferredPart[] {
-  requireSpendable(account);
+  requireSpendable(account, at);
   const parts: TransferredPart[] = [];
   let open: number = amount;
   for (const lot of account.state.lots) {
@@ -140,7 +140,7 @@ export function isGiftGood(account: Account, gift: AccountHold, at: Date): boole
   return partsOf(account, gift).every(({ lot }) => isTransferable(lot) && !isExpired(lot, at));
 }
 
-/** Takes a gift that is good, of a giver who is not suspended, out of its hold and ends it. @returns the parts that go to the receiver */
+/** Takes a gift that is good, of a giver who may spend, out of its hold and ends it. @returns the parts that go to the receiver */
 export function takeGift(
   account: Account,
   gift: AccountHold,
@@ -148,7 +148,7 @@ export function takeGift(
   at: Date,
 ): { row: LedgerRow; parts: TransferredPart[] } {
   invariant(gift.open && isGiftGood(account, gift, at), "only a good gift is taken");
-  invariant(!account.state.suspended, "a gift waits while its giver is suspended");
+  invariant(isSpendable(account, at), "a gift waits while its giver may not spend");
   const parts = partsOf(account, gift);
   gift.captured = gift.remaining;
   gift.remaining = 0;

@@ -28,6 +28,7 @@ export function emptyAccount(change: Partial<AccountState> = {}): Account {
     burnOrder: "purchased_first",
     spentPolicy: "clamp",
     suspended: false,
+    blockedFrom: null,
     balance: 0,
     held: 0,
     debt: 0,

@@ -65,6 +65,16 @@ CREATE TABLE "allowance_returns" (
 );
 
 -- CreateTable
+CREATE TABLE "billing_notices" (
+    "organization_id" UUID NOT NULL,
+    "kind" TEXT NOT NULL,
+    "subject" TEXT NOT NULL,
+    "created_at" TIMESTAMPTZ(3) NOT NULL,
+
+    CONSTRAINT "billing_notices_pkey" PRIMARY KEY ("organization_id","kind","subject")
+);
+
+-- CreateTable
 CREATE TABLE "reconciliations" (
     "id" UUID NOT NULL,
     "status" "reconciliation_status" NOT NULL,
@@ -109,6 +119,9 @@ CREATE TABLE "stripe_account" (
 );
 
 -- CreateIndex
+CREATE INDEX "stripe_events_type_received_at_idx" ON "stripe_events"("type", "received_at");
+
+-- CreateIndex
 CREATE INDEX "allowance_returns_organization_id_stripe_item_id_idx" ON "allowance_returns"("organization_id", "stripe_item_id");
 
 -- CreateIndex
@@ -116,9 +129,6 @@ CREATE INDEX "reconciliations_started_at_idx" ON "reconciliations"("started_at")
 
 -- CreateIndex
 CREATE INDEX "reconciliation_findings_reconciliation_id_idx" ON "reconciliation_findings"("reconciliation_id");
-
--- CreateIndex
-CREATE INDEX "stripe_events_type_received_at_idx" ON "stripe_events"("type", "received_at");
 
 -- CreateIndex
 CREATE INDEX "reconciliation_findings_organization_id_at_idx" ON "reconciliation_findings"("organization_id", "at");

@@ -5,7 +5,7 @@ DO $$
 DECLARE
   name text;
 BEGIN
-  FOREACH name IN ARRAY ARRAY['allowance_returns', 'reconciliation_findings'] LOOP
+  FOREACH name IN ARRAY ARRAY['allowance_returns', 'billing_notices', 'reconciliation_findings'] LOOP
     EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
     EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
     EXECUTE format('CREATE POLICY tenant ON %I TO billfold_app USING (organization_id = (SELECT current_organization_id())) WITH CHECK (organization_id = (SELECT current_organization_id()))', name);
@@ -41,3 +41,30 @@ CREATE UNIQUE INDEX one_reconciliation ON reconciliations ((true)) WHERE status 
 DROP TRIGGER remembered ON credit_accounts;
 CREATE TRIGGER remembered BEFORE UPDATE OF suspended_at, blocked_from ON credit_accounts FOR EACH ROW
   WHEN (NEW.version = OLD.version) EXECUTE FUNCTION raise_own_version();
+
+CREATE OR REPLACE FUNCTION ledger_read(p_organizations uuid[]) RETURNS TABLE (state json)
+  LANGUAGE sql STABLE
+  SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+  AS $$
+  SELECT json_build_object(
+    'organizationId', a.organization_id, 'version', a.version, 'epoch', (SELECT epoch FROM ledger_epoch),
+    'deleted', o.deleted_at IS NOT NULL, 'burnOrder', o.burn_order, 'spentPolicy', o.spent_policy, 'suspended', a.suspended_at IS NOT NULL,
+    'blockedFrom', ledger_ms(a.blocked_from),
+    'balance', a.balance, 'held', a.held, 'debt', a.debt, 'lastSeq', a.last_seq, 'lastAt', ledger_ms(a.last_at), 'lastHash', encode(a.last_hash, 'hex'),
+    'lastLot', (SELECT t.grant_id FROM credit_transactions t WHERE t.organization_id = a.organization_id AND t.seq = a.last_seq),
+    'lots', (SELECT json_agg(ledger_lot(g))
+      FROM credit_grants g WHERE g.organization_id = a.organization_id AND g.open),
+    'holds', (SELECT json_agg(json_build_array(h.id, h.kind, h.amount, h.captured, h.remaining, h.lots, h.budgets,
+        ledger_ms(h.lease_ends_at), h.event_name, h.project, h.member_id, h.api_key_id, h.actor, ledger_ms(h.created_at)))
+      FROM credit_holds h WHERE h.organization_id = a.organization_id AND h.open),
+    'budgets', (SELECT json_agg(json_build_array(b.id, b.scope, b.subject, b."window", b."limit", b.since_seq,
+        (SELECT json_agg(json_build_array(ledger_ms(u.window_start), u.used)) FROM (
+          SELECT w.window_start, w.used FROM credit_budget_usage w WHERE w.organization_id = b.organization_id AND w.budget_id = b.id
+          ORDER BY w.window_start DESC LIMIT 3) u)))
+      FROM credit_budgets b WHERE b.organization_id = a.organization_id AND b.active),
+    'overrides', (SELECT json_agg(json_build_array(r.event_id, r.cost, r.per_units, ledger_ms(r.effective_from), ledger_ms(r.effective_until)))
+      FROM credit_event_overrides r WHERE r.organization_id = a.organization_id))
+  FROM unnest(p_organizations) AS wanted (id)
+  JOIN credit_accounts a ON a.organization_id = wanted.id
+  JOIN organizations o ON o.id = wanted.id
+  $$;

@@ -6,6 +6,7 @@ import { can } from "~/domain/capabilities";
 import type { Credits } from "~/domain/credits";
 import { BillingError, invariant } from "~/domain/errors";
 import { hold } from "~/domain/holds";
+import { isSpendable } from "~/domain/spending";
 import { endGift, findOpenGift, isGiftGood, pickTransferable, takeGift, transferableCredits } from "~/domain/transfers";
 import type { Actor } from "../auth/actor";
 import { asPlatform, Prisma, type Transaction } from "../db";
@@ -43,7 +44,7 @@ export interface CreatedGift {
  * Sets credits aside for whoever opens the link.
  * @param request.expiresAt until when it can be claimed, 90 days at most; null for 30 days
  * @throws BillingError INSUFFICIENT_CREDITS `{ required, available, transferable }`, INVALID_INPUT (expiry, too many open gifts),
- *   ACCOUNT_SUSPENDED, IDEMPOTENCY_CONFLICT, NOT_FOUND
+ *   ACCOUNT_SUSPENDED, PAYMENT_OVERDUE, IDEMPOTENCY_CONFLICT, NOT_FOUND
  */
 export function createGift(request: {
   organizationId: string;
@@ -282,7 +283,7 @@ export interface ClaimedGift {
  * Takes a gift for an organization, whoever of its members asks; that they may act for it was checked before. Claiming again
  * for the same organization gives the first answer.
  * @throws BillingError GIFT_NOT_VALID, with why, for a link that leads nowhere, a gift that was claimed by another, cancelled,
- *   not claimed in time or withdrawn, for the giver itself, and while the giver is suspended (it can be claimed after that);
+ *   not claimed in time or withdrawn, for the giver itself, and while the giver may not spend (it can be claimed after that);
  *   NOT_FOUND
  */
 export async function claimGift(request: {
@@ -322,7 +323,7 @@ export async function claimGift(request: {
       return null;
     }
     // It passes, so the gift is not ended: whoever comes after it has what was given.
-    if (giver.state.suspended) throw notValid("suspended", SUSPENDED);
+    if (!isSpendable(giver, now)) throw notValid("suspended", SUSPENDED);
     const names = await organizationNames(tx, [giverId, organizationId]);
     const said = message(gift.message);
     const { parts } = takeGift(
