@@ -27,25 +27,21 @@ export async function payCheckout(url: string, card = "4242424242424242"): Promi
   await control(`checkout/${id}/complete`, { card });
 }
 
-let lastEvent: string | null = null;
+const received = new Set<string>();
 
 /** Receives and processes the events since the last time, oldest first, each at its own instant. */
 export async function receiveEvents(): Promise<void> {
   const fresh: Stripe.Event[] = [];
-  for await (const event of stripeForJobs().events.list({
-    limit: 100,
-    ...(lastEvent ? { ending_before: lastEvent } : {}),
-  })) {
+  // Newest first. Not from a cursor: Stripe forgets events after thirty days, and a renewal may come later than that.
+  for await (const event of stripeForJobs().events.list({ limit: 100 })) {
+    if (received.has(event.id)) break;
     fresh.push(event);
   }
-  // Without a cursor Stripe lists newest first; before one, the SDK walks from the old to the new.
-  fresh.sort((a, b) => a.created - b.created);
-  for (const event of fresh) {
+  for (const event of fresh.reverse()) {
     const at = new Date(event.created * 1000);
     const { id, type, api_version, livemode, created } = event;
     await storeEvent({ id, type, api_version, livemode, created, body: JSON.stringify(event) }, at);
     await processEvent(id, at);
+    received.add(id);
   }
-  const newest = await stripeForJobs().events.list({ limit: 1 });
-  lastEvent = newest.data[0]?.id ?? lastEvent;
 }

@@ -5,6 +5,7 @@ import type { Deliverer } from "./delivery";
 import { passesLuhn } from "./engine/cards";
 import { asksForCard, authenticateCheckout, submitCheckout } from "./engine/checkout";
 import { listMails } from "./mailbox";
+import { actOnEndpoint, isEndpointAction, sendAgain } from "./webhook-control";
 import type { World } from "./world";
 
 export interface ControlAnswer {
@@ -66,15 +67,6 @@ function completeCheckout({ world, body }: Context, sessionId: string): ControlA
   return outcome.status === "expired" ? refuse(409, "The session has expired.") : ok({ status: outcome.status });
 }
 
-function redeliver({ world, body }: Context, eventId: string): ControlAnswer {
-  const event = world.events.all.get(eventId);
-  if (!event) return refuse(404, `No such event: '${eventId}'`);
-  const wanted = typeof body.endpoint === "string" ? body.endpoint : null;
-  const endpoints = [...world.endpoints.values()].filter(({ id }) => !wanted || id === wanted);
-  if (endpoints.length === 0) return refuse(404, wanted ? `No such endpoint: '${wanted}'` : "There is no endpoint.");
-  return ok({ deliveries: endpoints.map(({ id }) => world.events.enqueue(event, id).id) });
-}
-
 function listDeliveries({ world, query }: Context): ControlAnswer {
   const [event, state] = [query.get("event"), query.get("state")];
   const found = event ? world.events.deliveries.by("event", event) : [...world.events.deliveries.values()];
@@ -102,6 +94,9 @@ export function answerControl(context: Context, method: string, path: string): C
     return ok(actOnRefund(world, id, action, body.reason));
   }
   if (acts && noun === "disputes" && isDisputeAction(action)) return ok(actOnDispute(world, id, action));
+  if (acts && noun === "webhook_endpoints" && isEndpointAction(action)) {
+    return ok(actOnEndpoint(context, id, action, body));
+  }
   switch (asked) {
     case "GET health":
       return ok({ ok: true, url: world.url, ...clockState(world) });
@@ -112,7 +107,8 @@ export function answerControl(context: Context, method: string, path: string): C
     case "POST checkout/:id/complete":
       return completeCheckout(context, id);
     case "POST events/:id/deliver":
-      return redeliver(context, id);
+      if (world.endpoints.size === 0) return refuse(404, "There is no endpoint.");
+      return ok({ deliveries: sendAgain(world, id, typeof body.endpoint === "string" ? body.endpoint : null) });
     case "POST disputes":
       return ok(openDisputeOf(world, body));
     case "GET deliveries":
@@ -123,10 +119,16 @@ export function answerControl(context: Context, method: string, path: string): C
       if (typeof body.paused !== "boolean") return refuse(400, "`paused` must be true or false");
       deliverer.pause(body.paused);
       return ok({ paused: body.paused });
+    case "GET faults":
+      return ok(world.faults.show());
+    case "POST faults":
+      world.faults.set(body);
+      return ok(world.faults.show());
     case "GET mails":
       return ok(listMails(world, query.get("to")));
     case "POST reset":
       world.store.wipe();
+      world.faults.set({});
       world.scheduler.restart();
       world.beginSeed();
       return ok({ ok: true });

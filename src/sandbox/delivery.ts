@@ -1,7 +1,9 @@
 // Sends events to webhook endpoints: signed, a few at a time, again and again until they are taken.
 import { createHmac } from "node:crypto";
-import type { Delivery } from "./events";
-import type { World } from "./world";
+import type { Delivery, DeliveryAttempt } from "./events";
+import { isLoopback } from "./loopback";
+import { eventOfVersion } from "./versions";
+import type { EndpointSecret, World } from "./world";
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -12,9 +14,14 @@ const MAX_AGE_MS = 3 * 24 * HOUR;
 /** Waits between attempts; the last one repeats until three days are over. Short at first: someone is watching. */
 const BACKOFF_MS = [SECOND, 3 * SECOND, 10 * SECOND, 30 * SECOND, MINUTE, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 6 * HOUR];
 
-/** The `Stripe-Signature` header of a body sent at an instant (unix seconds). */
-export function signature(secret: string, body: string, at: number): string {
-  return `t=${at},v1=${createHmac("sha256", secret).update(`${at}.${body}`).digest("hex")}`;
+/** How many attempts of a delivery are remembered, and how much of each answer. */
+const MAX_LOG = 20;
+const MAX_ANSWER = 2000;
+
+/** The `Stripe-Signature` header of a body sent at an instant (unix seconds): a `v1` for each secret that still signs. */
+export function signature(secrets: string[], body: string, at: number): string {
+  const each = secrets.map((secret) => `v1=${createHmac("sha256", secret).update(`${at}.${body}`).digest("hex")}`);
+  return [`t=${at}`, ...each].join(",");
 }
 
 export class Deliverer {
@@ -39,6 +46,12 @@ export class Deliverer {
     this.wake(0);
   }
 
+  /** Holds back what goes to one endpoint, or lets it go. */
+  pauseEndpoint(id: string, paused: boolean): void {
+    this.world.endpointSecrets.patch(id, { paused });
+    this.wake(0);
+  }
+
   /** Waits until nothing is being sent; stops sending. */
   async close(): Promise<void> {
     this.closed = true;
@@ -58,7 +71,7 @@ export class Deliverer {
     const now = Date.now();
     let next = Number.POSITIVE_INFINITY;
     for (const delivery of this.world.events.deliveries.each("state", "pending")) {
-      if (this.inFlight.has(delivery.id)) continue;
+      if (this.inFlight.has(delivery.id) || this.world.endpointSecrets.get(delivery.endpoint)?.paused) continue;
       if (delivery.nextAt > now) {
         next = Math.min(next, delivery.nextAt);
         continue;
@@ -75,23 +88,35 @@ export class Deliverer {
   }
 
   private async send(delivery: Delivery): Promise<void> {
-    const event = this.world.events.all.get(delivery.event);
-    const endpoint = this.world.endpoints.get(delivery.endpoint);
-    const secret = this.world.endpointSecrets.get(delivery.endpoint)?.secret;
-    if (!event || !endpoint || !secret) {
-      this.world.events.deliveries.remove(delivery.id);
+    const { world } = this;
+    const event = world.events.all.get(delivery.event);
+    const endpoint = world.endpoints.get(delivery.endpoint);
+    const kept = world.endpointSecrets.get(delivery.endpoint);
+    if (!event || !endpoint || !kept) {
+      world.events.deliveries.remove(delivery.id);
       return;
     }
+    const at = Date.now();
+    const end = (status: number | null, answer: string, last = false) =>
+      this.record(delivery.id, { at, status, answer, tookMs: Date.now() - at }, last);
+    if (endpoint.status !== "enabled") return end(null, "the endpoint is disabled", true);
+    if (!isLoopback(endpoint.url)) return end(null, "the sandbox sends nothing beyond this machine", true);
+    const fault = world.faults.ofAttempt(event.id, endpoint.id, delivery.attempts);
+    if (fault === "loss") return end(null, "lost on its way (a fault that was asked for)");
     const payload = {
-      ...event,
-      api_version: endpoint.api_version ?? event.api_version,
-      pending_webhooks: this.world.events.pendingOf(event.id),
+      ...eventOfVersion(world, event, endpoint.api_version ?? event.api_version),
+      pending_webhooks: world.events.pendingOf(event.id),
     };
-    const body = JSON.stringify(payload, null, 2);
-    let status: number | null = null;
-    let failure: string | null = null;
+    const answered = await this.post(endpoint.url, JSON.stringify(payload, null, 2), secretsOf(kept, at));
+    // Stopped in the middle: it stays due and is sent again after the restart.
+    if (this.closed && answered.status === null) return;
+    if (fault === "unanswered") return end(null, "the answer was lost (a fault that was asked for)");
+    end(answered.status, answered.answer);
+  }
+
+  private async post(url: string, body: string, secrets: string[]): Promise<{ status: number | null; answer: string }> {
     try {
-      const response = await fetch(endpoint.url, {
+      const response = await fetch(url, {
         method: "POST",
         body,
         redirect: "manual",
@@ -99,38 +124,52 @@ export class Deliverer {
         headers: {
           "content-type": "application/json; charset=utf-8",
           "user-agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-          "stripe-signature": signature(secret, body, Math.floor(Date.now() / 1000)),
+          "stripe-signature": signature(secrets, body, Math.floor(Date.now() / 1000)),
         },
       });
-      status = response.status;
-      await response.body?.cancel();
+      return { status: response.status, answer: await beginningOf(response) };
     } catch (error) {
-      failure = error instanceof Error ? describe(error) : String(error);
+      return { status: null, answer: error instanceof Error ? describe(error) : String(error) };
     }
-    // Stopped in the middle: it stays due and is sent again after the restart.
-    if (this.closed && status === null) return;
-    this.record(delivery.id, status, failure);
   }
 
-  private record(id: string, status: number | null, failure: string | null): void {
+  /** Writes an attempt down and plans the next. `last`: there is no use in another. */
+  private record(id: string, attempt: DeliveryAttempt, last: boolean): void {
     const delivery = this.world.events.deliveries.get(id);
     if (!delivery) return;
-    const now = Date.now();
+    const { status } = attempt;
     const delivered = status !== null && status >= 200 && status < 300;
     const attempts = delivery.attempts + 1;
     const wait = BACKOFF_MS[attempts - 1] ?? BACKOFF_MS[BACKOFF_MS.length - 1] ?? HOUR;
     const waited = BACKOFF_MS.slice(0, attempts).reduce((sum, each) => sum + each, 0);
     const beyond = Math.max(0, attempts - BACKOFF_MS.length) * 6 * HOUR;
-    const givesUp = !delivered && waited + beyond > MAX_AGE_MS;
+    const givesUp = !delivered && (last || waited + beyond > MAX_AGE_MS);
+    const now = Date.now();
     this.world.events.deliveries.patch(id, {
       attempts,
       state: delivered ? "delivered" : givesUp ? "failed" : "pending",
       nextAt: now + wait,
       lastStatus: status,
-      lastError: delivered ? null : (failure ?? `HTTP ${status}`),
+      lastError: delivered ? null : status === null ? attempt.answer : `HTTP ${status}`,
       lastAttemptAt: now,
+      log: [...(delivery.log ?? []), attempt].slice(-MAX_LOG),
     });
   }
+}
+
+/** The secrets that sign at an instant (ms), the newest first. */
+function secretsOf({ secret, old = [] }: EndpointSecret, at: number): string[] {
+  return [secret, ...old.filter(({ until }) => until > at).map((each) => each.secret)];
+}
+
+async function beginningOf(response: Response): Promise<string> {
+  let text = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of response.body ?? []) {
+    text += decoder.decode(chunk, { stream: true });
+    if (text.length > MAX_ANSWER) break;
+  }
+  return text.slice(0, MAX_ANSWER);
 }
 
 function describe(error: Error): string {

@@ -1,11 +1,14 @@
 // The event bus: one event for each change, with the snapshot that was true then, and a delivery for each endpoint
 // that asked for it.
+import { previousAttributes } from "./changes";
 import type { Clock } from "./clock";
 import { newId } from "./ids";
 import type { Collection, Store } from "./store";
 import type { AnyObject, StoredEvent, WebhookEndpoint } from "./types";
+import { API_VERSION } from "./vocabulary";
 
-export const API_VERSION = "2026-10-28.endive";
+/** How far back Stripe tells of what happened. */
+const REACH_SECONDS = 30 * 86_400;
 
 /** One event on its way to one endpoint. `nextAt` is real time in ms: deliveries do not follow the sandbox's clock. */
 export interface Delivery {
@@ -19,6 +22,18 @@ export interface Delivery {
   lastStatus: number | null;
   lastError: string | null;
   lastAttemptAt: number | null;
+  /** The latest attempts, oldest first. */
+  log: DeliveryAttempt[];
+}
+
+/** One attempt to hand an event over, and what came back. `at` is real time in ms. */
+export interface DeliveryAttempt {
+  at: number;
+  /** Null: there was no answer. */
+  status: number | null;
+  /** The beginning of the answer, or why there was none. */
+  answer: string;
+  tookMs: number;
 }
 
 /** The request in hand, as events name it. */
@@ -29,25 +44,14 @@ export interface RequestInfo {
 
 type View = (object: AnyObject) => Record<string, unknown>;
 
-function previousAttributes(before: Record<string, unknown>, after: Record<string, unknown>): Record<string, unknown> {
-  const previous: Record<string, unknown> = {};
-  for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) {
-    const [was, is] = [before[key], after[key]];
-    if (JSON.stringify(was) === JSON.stringify(is)) continue;
-    // Stripe names only the keys of metadata (and of other plain objects) that changed.
-    previous[key] = isPlain(was) && isPlain(is) && !("object" in was) ? previousAttributes(was, is) : (was ?? null);
-  }
-  return previous;
-}
-
-function isPlain(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 export class Events {
   readonly all: Collection<StoredEvent>;
   readonly deliveries: Collection<Delivery>;
+  /** Events that happened on a clock which lags behind, by the instant at which the account learned of them. */
+  private readonly arrivals: Collection<{ id: string; at: number }>;
   request: RequestInfo | null = null;
+  /** How long each delivery of an event waits, in ms; more than one entry: it is made more than once. */
+  delaysOf: (event: string, endpoint: string) => number[] = () => [0];
   /** Told after each event that someone waits for. */
   onPending: () => void = () => {};
 
@@ -58,6 +62,7 @@ export class Events {
     private readonly view: View,
   ) {
     this.all = store.collection<StoredEvent>("events");
+    this.arrivals = store.collection("event_arrivals");
     this.deliveries = store.collection<Delivery>("deliveries", {
       event: (delivery) => delivery.event,
       endpoint: (delivery) => delivery.endpoint,
@@ -90,11 +95,15 @@ export class Events {
       request: this.request ?? { id: null, idempotency_key: null },
       type,
     });
-    for (const { id } of listeners) this.enqueue(event, id);
+    const arrived = this.clock.global();
+    if (arrived > event.created) this.arrivals.put({ id: event.id, at: arrived });
+    for (const { id } of listeners) {
+      for (const delay of this.delaysOf(event.id, id)) this.enqueue(event, id, delay);
+    }
   }
 
   /** Puts an event on its way to an endpoint, whether it went there before or not. */
-  enqueue(event: StoredEvent, endpoint: string): Delivery {
+  enqueue(event: StoredEvent, endpoint: string, delayMs = 0): Delivery {
     const delivery = this.deliveries.put({
       id: newId("whd"),
       created: event.created,
@@ -102,17 +111,28 @@ export class Events {
       endpoint,
       state: "pending",
       attempts: 0,
-      nextAt: Date.now(),
+      nextAt: Date.now() + delayMs,
       lastStatus: null,
       lastError: null,
       lastAttemptAt: null,
+      log: [],
     });
     this.onPending();
     return delivery;
   }
 
+  /** Whether Stripe would still tell of it: it is no older than thirty days. */
+  isInReach(event: StoredEvent): boolean {
+    const at = this.arrivals.get(event.id)?.at ?? event.created;
+    return at >= this.clock.global() - REACH_SECONDS;
+  }
+
   /** The number of endpoints that have not yet taken the event. */
   pendingOf(eventId: string): number {
-    return this.deliveries.by("event", eventId).filter(({ state }) => state !== "delivered").length;
+    const endpoints = new Map<string, boolean>();
+    for (const { endpoint, state } of this.deliveries.each("event", eventId)) {
+      endpoints.set(endpoint, endpoints.get(endpoint) || state === "delivered");
+    }
+    return [...endpoints.values()].filter((taken) => !taken).length;
   }
 }

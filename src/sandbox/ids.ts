@@ -59,12 +59,6 @@ export function randomText(length: number, stream = "text"): string {
   return text;
 }
 
-/** A number from 0 up to 1, never 1. */
-export function randomShare(stream: string): number {
-  const [a = 0, b = 0, c = 0, d = 0] = inHand.bytes(stream, 4);
-  return (a * 2 ** 24 + b * 2 ** 16 + c * 2 ** 8 + d) / 2 ** 32;
-}
-
 /** A new id such as `cus_Q1w2…`. */
 export function newId(prefix: string, length = 24): string {
   return `${prefix}_${randomText(length, prefix)}`;

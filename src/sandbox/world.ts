@@ -163,8 +163,10 @@ export interface WorldOptions {
   dataDir?: string;
   /** How long a renewal invoice stays a draft. Stripe: about an hour. */
   draftSeconds: number;
-  /** Days after a failed attempt until the next one; after the last, the subscription is canceled. */
+  /** Days after a failed attempt until the next one. */
   retryDays: number[];
+  /** What becomes of a subscription after the last one; left out: it is canceled. */
+  afterLastRetry?: "cancel" | "unpaid" | "past_due";
   /** What all ids follow from; left out: the system's randomness. */
   seed?: string;
 }

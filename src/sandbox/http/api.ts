@@ -1,10 +1,10 @@
 // The API as one function from request to answer: key, route, parameters, idempotency, handler, expansion.
 import { createHash, timingSafeEqual } from "node:crypto";
 import { StripeError } from "../errors";
-import { API_VERSION } from "../events";
 import { decodeForm, type RawObject } from "../form";
 import { newId } from "../ids";
 import { parseShape } from "../params";
+import { API_VERSION } from "../vocabulary";
 import type { World } from "../world";
 import { present } from "./expand";
 import { findRoute, type Route } from "./route";
@@ -15,12 +15,19 @@ export interface ApiRequest {
   query: string;
   body: string;
   headers: Record<string, string | string[] | undefined>;
+  /** It fails inside Stripe, and the failure is kept under its idempotency key. */
+  breaks?: boolean;
 }
 
 export interface ApiAnswer {
   status: number;
   headers: Record<string, string>;
   body: string;
+}
+
+interface Found {
+  route: Route;
+  ids: string[];
 }
 
 /** How long an answer is handed out again. */
@@ -58,21 +65,20 @@ function unexpected(error: unknown): StripeError {
   return new StripeError(500, { type: "api_error", message: "An unknown error occurred in the sandbox." });
 }
 
-function run(world: World, route: Route, ids: string[], raw: RawObject): { status: number; body: string } {
+function run(
+  world: World,
+  { route, ids }: Found,
+  raw: RawObject,
+  breaks: boolean | undefined,
+): { status: number; body: string } {
+  if (breaks) throw new StripeError(500, { type: "api_error", message: "An unknown error occurred." });
   const { expand, ...params } = parseShape(route.shape, raw) as { expand?: string[] };
   const answer = route.handle(world, params as never, ids);
   return { status: 200, body: JSON.stringify(present(world, answer, expand), null, 2) };
 }
 
 /** Runs a request once for its idempotency key, or hands out the first answer again. */
-function runOnce(
-  world: World,
-  route: Route,
-  ids: string[],
-  raw: RawObject,
-  request: ApiRequest,
-  requestId: string,
-): ApiAnswer {
+function runOnce(world: World, found: Found, raw: RawObject, request: ApiRequest, requestId: string): ApiAnswer {
   const key = request.method === "POST" ? header(request, "idempotency-key") : "";
   if (key.length > 255) {
     throw new StripeError(400, {
@@ -104,7 +110,7 @@ function runOnce(
   try {
     return world.store.transaction(
       // One request happens at one instant, also when a second passes while it runs.
-      () => world.clock.at(world.clock.global(), () => keep(run(world, route, ids, raw))),
+      () => world.clock.at(world.clock.global(), () => keep(run(world, found, raw, request.breaks))),
       (error) => error instanceof StripeError && error.keepsWrites,
     );
   } catch (error) {
@@ -131,7 +137,7 @@ export function answerApi(world: World, routes: Route[], secretKey: string, requ
     }
     const raw = decodeForm(request.query);
     if (request.method !== "GET") decodeForm(request.body, raw);
-    const answer = runOnce(world, found.route, found.ids, raw, request, requestId);
+    const answer = runOnce(world, found, raw, request, requestId);
     return { ...answer, headers: { ...common, ...answer.headers } };
   } catch (error) {
     const refusal = unexpected(error);

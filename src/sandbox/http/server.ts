@@ -8,7 +8,8 @@ import { answerPage } from "../pages/index";
 import { message as pageMessage } from "../pages/layout";
 import { routes } from "../resources/index";
 import type { World } from "../world";
-import { answerApi } from "./api";
+import { type ApiAnswer, answerApi } from "./api";
+import { sendFaulty } from "./faulty";
 
 const MAX_BODY_BYTES = 1024 * 1024;
 
@@ -96,8 +97,14 @@ function respond(
       : { status: 400, body: { error: "The body must be a JSON object." } };
     send(response, answered.status, JSON_TYPE, JSON.stringify(answered.body, null, 2));
   } else if (/^\/v\d+\//.test(path)) {
-    const answered = answerApi(world, routes, secretKey, { method, path, query, body, headers: request.headers });
-    send(response, answered.status, { ...JSON_TYPE, ...answered.headers }, answered.body);
+    const fault = world.faults.ofRequest(method, path);
+    const asked = { method, path, query, body, headers: request.headers, breaks: fault?.kept };
+    // Drawn and settled where it happens: a slow fault works later than this.
+    const work = () => drawingFrom(world.random, () => answerApi(world, routes, secretKey, asked));
+    const sendAnswer = (answered: ApiAnswer) =>
+      send(response, answered.status, { ...JSON_TYPE, ...answered.headers }, answered.body);
+    if (fault && !fault.kept) sendFaulty(response, fault, work, sendAnswer);
+    else sendAnswer(work());
   } else {
     const form = new URLSearchParams(body);
     const page = showPage({ world, deliverer, query: new URLSearchParams(query), form }, method, path);

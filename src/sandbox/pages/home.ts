@@ -2,6 +2,7 @@
 // took it.
 import { formatMoney } from "../money";
 import type { StoredEvent } from "../types";
+import { sendAgain } from "../webhook-control";
 import type { World } from "../world";
 import type { PageContext } from "./context";
 import { type Html, html } from "./html";
@@ -75,6 +76,6 @@ ${events.length > 0 ? html`<div class="scroll" tabindex="0" role="region" aria-l
 export function redeliverEvent({ world }: PageContext, id: string): PageAnswer {
   const event = world.events.all.get(id);
   if (!event) return message("Nothing here", "There is no such event.", 404);
-  for (const endpoint of world.endpoints.values()) world.events.enqueue(event, endpoint.id);
+  sendAgain(world, id);
   return seeOther("/");
 }

@@ -1,22 +1,47 @@
 // /v1/webhook_endpoints
-import { invalidRequest } from "../errors";
+import { invalidParameter, invalidRequest } from "../errors";
 import { page } from "../http/listing";
 import { type Route, route } from "../http/route";
 import { newId } from "../ids";
+import { isLoopback } from "../loopback";
 import * as p from "../params";
 import type { WebhookEndpoint } from "../types";
+import { isApiVersion, isEventType } from "../vocabulary";
 import { find } from "./find";
 
-const enabledEvents = p.list(p.string(), { max: 500 });
+/** As many as an account may have in test mode. */
+const MAX_ENDPOINTS = 16;
 
-function checkEvents(events: string[]): void {
-  for (const [position, event] of events.entries()) {
-    if (event === "*" || /^[a-z0-9_]+(\.[a-z0-9_]+)+$/.test(event)) continue;
-    throw invalidRequest(
-      `Invalid enabled_events[${position}]: ${event} is not an event.`,
-      `enabled_events[${position}]`,
-    );
-  }
+const enabledEvents = p.list(eventName(), { max: 500 });
+
+function eventName(): p.Spec<string> {
+  return {
+    parse(raw, path) {
+      const name = p.string().parse(raw, path);
+      if (name === "*" || isEventType(name)) return name;
+      throw invalidParameter(`Invalid ${path}: ${name} is not a type of event.`, path);
+    },
+  };
+}
+
+function apiVersion(): p.Spec<string> {
+  return {
+    parse(raw, path) {
+      const version = p.string().parse(raw, path);
+      if (isApiVersion(version)) return version;
+      throw invalidParameter(`Invalid Stripe API version: ${version}`, path);
+    },
+  };
+}
+
+function address(): p.Spec<string> {
+  return {
+    parse(raw, path) {
+      const url = p.url().parse(raw, path);
+      if (new URL(url).protocol === "https:" || isLoopback(url)) return url;
+      throw invalidParameter("Invalid URL: URL must be HTTPS, or on this machine.", path, "url_invalid");
+    },
+  };
 }
 
 export const webhookEndpoints: Route[] = [
@@ -24,15 +49,17 @@ export const webhookEndpoints: Route[] = [
     "POST",
     "/v1/webhook_endpoints",
     {
-      url: p.required(p.url()),
+      url: p.required(address()),
       enabled_events: p.required(enabledEvents),
-      api_version: p.string(),
+      api_version: apiVersion(),
       connect: p.accepted(),
       description: p.emptyable(p.string()),
       metadata: p.metadata(),
     },
     (world, given) => {
-      checkEvents(given.enabled_events);
+      if (world.endpoints.size >= MAX_ENDPOINTS) {
+        throw invalidRequest(`You have reached the maximum of ${MAX_ENDPOINTS} test webhook endpoints.`);
+      }
       const endpoint = world.endpoints.put({
         id: newId("we"),
         object: "webhook_endpoint",
@@ -57,7 +84,7 @@ export const webhookEndpoints: Route[] = [
     "POST",
     "/v1/webhook_endpoints/:id",
     {
-      url: p.url(),
+      url: address(),
       enabled_events: enabledEvents,
       disabled: p.boolean(),
       description: p.emptyable(p.string()),
@@ -65,7 +92,6 @@ export const webhookEndpoints: Route[] = [
     },
     (world, { disabled, metadata, ...given }, [id]) => {
       const endpoint = find(world.endpoints, "webhook_endpoint", id);
-      checkEvents(given.enabled_events ?? []);
       return world.endpoints.patch(id, {
         ...given,
         ...(disabled !== undefined && { status: disabled ? "disabled" : "enabled" }),
