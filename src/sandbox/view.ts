@@ -1,7 +1,16 @@
 // How a kept object is served: nested lists and current prices are filled in here, at reading.
 
 import { isActive, isRedeemable } from "./engine/discounts";
-import type { AnyObject, Invoice, Plan, Price, PromotionCode, Subscription, SubscriptionItem } from "./types";
+import type {
+  AnyObject,
+  CreditNote,
+  Invoice,
+  Plan,
+  Price,
+  PromotionCode,
+  Subscription,
+  SubscriptionItem,
+} from "./types";
 import type { KeptCoupon, World } from "./world";
 
 /** Pages of a list inside an object. */
@@ -51,6 +60,13 @@ function viewSubscription(world: World, subscription: Subscription): Subscriptio
   };
 }
 
+function viewCreditNote(world: World, note: CreditNote): Record<string, unknown> {
+  // A preview carries its own lines, as an invoice's does.
+  if (note.lines.data.length > 0) return { ...note };
+  const lines = world.creditNoteLines.by("note", note.id).map(({ note: _, ...line }) => line);
+  return { ...note, lines: embeddedList(lines, `/v1/credit_notes/${note.id}/lines`) };
+}
+
 /** A coupon without what is only there when asked for. */
 function viewCoupon(world: World, coupon: KeptCoupon): Record<string, unknown> {
   const { applies_to: _, currency_options: __, deletedFromCatalogue: ___, ...seen } = coupon;
@@ -76,6 +92,8 @@ export function viewOf(world: World, object: AnyObject): Record<string, unknown>
       return viewCoupon(world, object as KeptCoupon);
     case "promotion_code":
       return { ...object, active: isActive(world, object as PromotionCode) };
+    case "credit_note":
+      return viewCreditNote(world, object as CreditNote);
     case "invoice":
       return viewInvoice(world, object as Invoice);
     default:

@@ -1,6 +1,7 @@
 // Which page answers which address.
 import { checkoutPage } from "./checkout";
 import type { PageContext } from "./context";
+import { creditNotePage } from "./credit-note";
 import { homePage, redeliverEvent } from "./home";
 import { authenticatePage, invoicePage, receiptPage } from "./invoice";
 import { message, type PageAnswer } from "./layout";
@@ -19,6 +20,7 @@ export function answerPage(context: PageContext, method: string, path: string): 
   if (first === "c" && second === "pay") return checkoutPage(context, method, rest.slice(1));
   if (first === "p" && second === "session") return portalPage(context, method, rest);
   if (first === "i") return invoicePage(context, method, rest);
+  if (first === "credit-notes") return creditNotePage(context, rest);
   if (first === "receipts") return receiptPage(context, rest);
   if (first === "payments") return paymentPage(context, method, rest);
   if (first === "authenticate") return authenticatePage(context, method, rest);

@@ -5,6 +5,7 @@ import { balanceTransactions } from "./balance-transactions";
 import { charges } from "./charges";
 import { checkoutSessions } from "./checkout-sessions";
 import { coupons } from "./coupons";
+import { creditNotes } from "./credit-notes";
 import { customerDetails } from "./customer-details";
 import { customers } from "./customers";
 import { disputes } from "./disputes";
@@ -32,6 +33,7 @@ export const routes: Route[] = [
   ...charges,
   ...checkoutSessions,
   ...coupons,
+  ...creditNotes,
   ...customerDetails,
   ...customers,
   ...disputes,
