@@ -12,6 +12,7 @@ import { disputes } from "./disputes";
 import { events } from "./events";
 import { invoicePayments } from "./invoice-payments";
 import { invoices } from "./invoices";
+import { meters } from "./meters";
 import { paymentIntents } from "./payment-intents";
 import { paymentMethods } from "./payment-methods";
 import { portalConfigurations } from "./portal-configurations";
@@ -40,6 +41,7 @@ export const routes: Route[] = [
   ...events,
   ...invoicePayments,
   ...invoices,
+  ...meters,
   ...paymentIntents,
   ...paymentMethods,
   ...portalConfigurations,
