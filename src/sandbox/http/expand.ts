@@ -60,6 +60,7 @@ const NESTED: Record<string, string[]> = {
   discount_amounts: ["discount"],
   total_discount_amounts: ["discount"],
   refunds: ["refund"],
+  subscription_update: ["products"],
 };
 
 const ADDED: Record<string, Record<string, Adds>> = {

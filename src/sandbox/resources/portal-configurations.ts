@@ -53,7 +53,11 @@ const featureShape = {
     proration_behavior: prorations,
     billing_cycle_anchor: p.oneOf("now", "unchanged"),
     trial_update_behavior: p.oneOf("continue_trial", "end_trial"),
-    schedule_at_period_end: p.accepted(),
+    schedule_at_period_end: p.object({
+      conditions: p.emptyable(
+        p.list(p.object({ type: p.required(p.oneOf("decreasing_item_amount", "shortening_interval")) })),
+      ),
+    }),
   }),
 } satisfies p.Shape;
 
@@ -123,6 +127,9 @@ function mergeFeatures(before: Features, given: FeaturesGiven): Features {
       proration_behavior: update?.proration_behavior ?? before.subscription_update.proration_behavior,
       billing_cycle_anchor: update?.billing_cycle_anchor ?? before.subscription_update.billing_cycle_anchor,
       trial_update_behavior: update?.trial_update_behavior ?? before.subscription_update.trial_update_behavior,
+      schedule_at_period_end: update?.schedule_at_period_end
+        ? { conditions: update.schedule_at_period_end.conditions ?? [] }
+        : before.subscription_update.schedule_at_period_end,
       products:
         update?.products?.map(({ product, prices }) => ({
           adjustable_quantity: { enabled: false, maximum: null, minimum: 1 },

@@ -1,5 +1,6 @@
 // All routers, and the types that pages and clients take from them.
 import type { inferRouterInputs, inferRouterOutputs } from "@trpc/server";
+import { adminPlansRouter } from "./routers/admin/plans";
 import { apiKeysRouter } from "./routers/api-keys";
 import { billingRouter } from "./routers/billing";
 import { budgetsRouter } from "./routers/budgets";
@@ -33,7 +34,7 @@ export const appRouter = router({
   apiKeys: apiKeysRouter,
   platformApiKeys: platformApiKeysRouter,
   /** For the platform. */
-  admin: router({ bulkGrants: bulkGrantsRouter }),
+  admin: router({ bulkGrants: bulkGrantsRouter, plans: adminPlansRouter }),
 });
 
 export type AppRouter = typeof appRouter;

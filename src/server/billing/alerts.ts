@@ -16,7 +16,10 @@ export type AlertKind =
   | "credits_owed"
   | "account_suspended"
   | "account_resumed"
-  | "spent_policy_changed";
+  | "spent_policy_changed"
+  | "plan_changed"
+  | "grant_without_payment"
+  | "reconciliation";
 
 export interface Alert {
   organizationId: string | null;

@@ -1,124 +1,93 @@
-// Puts our catalogue into Stripe: a product for each plan and pack, a price for each of ours, and keeps their ids.
-// Doing it again changes nothing: what has an id is left alone, and each object is found again by a key of ours.
-import { asPlatform } from "../db";
-import { callStripe, expectObject, stripeForJobs } from "../stripe";
+// Puts the catalogue into a Stripe account: products, prices, meters, the portal's configuration and the webhook endpoint.
+// First what both sides have is loaded and compared, which gives a plan; then the plan is applied, in order. A push that was
+// cut off is made good by the next one: what is there is found again by ids and keys of ours. `stripe-catalogue/*` has the nouns.
+import { now } from "../clock";
+import { isLiveMode, type Stripe, stripeForJobs } from "../stripe";
+import { countLeftBehind, type LeftBehind, requireSameAccount } from "./stripe-catalogue/account";
+import type { Change, ChangeAction, ChangeKind } from "./stripe-catalogue/changes";
+import { planEndpoint, type WantedEndpoint } from "./stripe-catalogue/endpoint";
+import { planMeter } from "./stripe-catalogue/meters";
+import { loadOurs, saveAccount, withoutIds } from "./stripe-catalogue/ours";
+import { planPortal } from "./stripe-catalogue/portal";
+import { planPrices } from "./stripe-catalogue/prices";
+import { planProduct } from "./stripe-catalogue/products";
+import { loadTheirs } from "./stripe-catalogue/theirs";
 
-export interface PushedObject {
-  kind: "product" | "price";
-  name: string;
-  stripeId: string;
+export { type EndpointSecret, ensureWebhookEndpoint } from "./stripe-catalogue/endpoint";
+export type { Change, ChangeAction, ChangeKind };
+
+export interface PushOptions {
+  stripe?: Stripe;
+  /** Left out: endpoints are not looked at. */
+  endpoint?: WantedEndpoint;
+  /** Also a meter for each credit event. */
+  meters?: boolean;
+  /** Forgets the ids of another account or mode, and finds or makes everything in this one. */
+  adopt?: boolean;
 }
 
-/** @returns what was made in Stripe; empty when everything was there */
-export async function pushCatalogue(): Promise<PushedObject[]> {
-  const pushed: PushedObject[] = [];
-  const plans = await asPlatform((tx) =>
-    tx.subscriptionPlan.findMany({
-      where: { active: true },
-      include: { prices: { where: { active: true } } },
-      orderBy: { sortOrder: "asc" },
-    }),
-  );
-  for (const plan of plans) {
-    const product =
-      plan.stripeProductId ?? (await makeProduct(`plan_${plan.key}`, plan.name, plan.description, pushed));
-    await asPlatform((tx) =>
-      tx.subscriptionPlan.update({ where: { id: plan.id }, data: { stripeProductId: product } }),
-    );
-    for (const price of plan.prices) {
-      if (price.stripePriceId) continue;
-      const stripePriceId = await makePrice(
-        {
-          product,
-          lookupKey: `billfold_plan_${plan.key}_${price.interval}_${price.currency}`,
-          ownId: price.id,
-          currency: price.currency,
-          unitAmount: Number(price.unitAmount),
-          interval: price.interval,
-        },
-        pushed,
-      );
-      await asPlatform((tx) => tx.planPrice.update({ where: { id: price.id }, data: { stripePriceId } }));
-    }
+export interface PushPlan {
+  accountId: string;
+  livemode: boolean;
+  /** In the order in which they are applied, those that change nothing included. */
+  changes: Change[];
+  /** Set where another account is left behind. */
+  leavesBehind: LeftBehind | null;
+}
+
+/**
+ * What a push would do. Reads only.
+ * @throws BillingError INVALID_INPUT where the stored ids are another account's or mode's, STRIPE_UNAVAILABLE
+ */
+export async function planPush(options: PushOptions = {}): Promise<PushPlan> {
+  const { stripe = stripeForJobs(), endpoint, adopt = false } = options;
+  const livemode = isLiveMode();
+  const kinds = new Set<ChangeKind>(["product", "price", "portal_configuration"]);
+  if (options.meters) kinds.add("meter");
+  if (endpoint) kinds.add("webhook_endpoint");
+  const [stored, theirs] = await Promise.all([loadOurs(), loadTheirs(stripe, kinds)]);
+  const { account } = stored;
+  const isAnother = account !== null && (account.accountId !== theirs.accountId || account.livemode !== livemode);
+  if (!adopt) requireSameAccount(stored, theirs, livemode);
+  const ours = adopt && (isAnother || account === null) ? withoutIds(stored) : stored;
+
+  const productIds = new Map<string, string>();
+  const priceIds = new Map<string, string>();
+  const products = ours.products.map((product) => planProduct(stripe, product, theirs.products, productIds));
+  const side = { stripe, products: theirs.products, prices: theirs.prices, productIds };
+  const changes = products.filter((change) => change !== null);
+  changes.push(...planPrices(ours.products, side, priceIds));
+  if (options.meters) changes.push(...ours.meters.flatMap((meter) => planMeter(stripe, meter, theirs.meters)));
+  changes.push(planPortal(stripe, ours, theirs.portals, { products: productIds, prices: priceIds }));
+  const known = ours.account?.webhookEndpointId ?? null;
+  if (endpoint) changes.push(...planEndpoint(stripe, endpoint, known, theirs.endpoints));
+  const leavesBehind = adopt && isAnother ? await countLeftBehind() : null;
+  return { accountId: theirs.accountId, livemode, changes, leavesBehind };
+}
+
+/** What of a plan changes anything. */
+export function changesOf(plan: PushPlan): Change[] {
+  return plan.changes.filter((change) => change.action !== "keep");
+}
+
+/**
+ * Applies a plan, in order.
+ * @param onDone told of each change when it is made
+ * @throws BillingError STRIPE_UNAVAILABLE, STRIPE_REFUSED; what was applied stays, and the next plan goes on from there
+ */
+export async function applyPush(plan: PushPlan, onDone: (change: Change) => void = () => {}): Promise<void> {
+  const changes = changesOf(plan);
+  if (changes.length === 0) return;
+  await saveAccount({ accountId: plan.accountId, livemode: plan.livemode }, now());
+  for (const change of changes) {
+    await change.apply();
+    onDone(change);
   }
-  const packs = await asPlatform((tx) =>
-    tx.creditProduct.findMany({
-      where: { active: true },
-      include: { prices: { where: { active: true } } },
-      orderBy: { sortOrder: "asc" },
-    }),
-  );
-  for (const pack of packs) {
-    const product = pack.stripeProductId ?? (await makeProduct(`pack_${pack.key}`, pack.name, null, pushed));
-    await asPlatform((tx) => tx.creditProduct.update({ where: { id: pack.id }, data: { stripeProductId: product } }));
-    for (const price of pack.prices) {
-      if (price.stripePriceId) continue;
-      const stripePriceId = await makePrice(
-        {
-          product,
-          lookupKey: `billfold_pack_${pack.key}_${price.currency}`,
-          ownId: price.id,
-          currency: price.currency,
-          unitAmount: Number(price.unitAmount),
-          interval: null,
-        },
-        pushed,
-      );
-      await asPlatform((tx) => tx.creditProductPrice.update({ where: { id: price.id }, data: { stripePriceId } }));
-    }
-  }
-  return pushed;
 }
 
-async function makeProduct(
-  key: string,
-  name: string,
-  description: string | null,
-  pushed: PushedObject[],
-): Promise<string> {
-  const product = await callStripe(async () =>
-    expectObject(
-      "product",
-      await stripeForJobs().products.create(
-        { name, metadata: { billfoldKey: key }, ...(description ? { description } : {}) },
-        { idempotencyKey: `billfold:product:${key}` },
-      ),
-    ),
-  );
-  pushed.push({ kind: "product", name, stripeId: product.id });
-  return product.id;
-}
-
-interface WantedPrice {
-  product: string;
-  lookupKey: string;
-  ownId: string;
-  currency: string;
-  /** Minor units. */
-  unitAmount: number;
-  interval: "month" | "year" | null;
-}
-
-async function makePrice(wanted: WantedPrice, pushed: PushedObject[]): Promise<string> {
-  const { product, lookupKey, ownId, currency, unitAmount, interval } = wanted;
-  const price = await callStripe(async () =>
-    expectObject(
-      "price",
-      await stripeForJobs().prices.create(
-        {
-          product,
-          currency,
-          unit_amount: unitAmount,
-          // A replaced price gives its name to its successor; subscribers of the old one keep it.
-          lookup_key: lookupKey,
-          transfer_lookup_key: true,
-          metadata: { billfoldId: ownId },
-          ...(interval ? { recurring: { interval } } : {}),
-        },
-        { idempotencyKey: `billfold:price:${ownId}` },
-      ),
-    ),
-  );
-  pushed.push({ kind: "price", name: lookupKey, stripeId: price.id });
-  return price.id;
+/** Puts products, prices and the portal's configuration into Stripe. @returns what was changed; empty when all was there */
+export async function pushCatalogue(): Promise<Change[]> {
+  const plan = await planPush();
+  await applyPush(plan);
+  return changesOf(plan);
 }
