@@ -7,7 +7,11 @@ import { endDiscount } from "./engine/discounts";
 import { decideDispute, openDisputeOfCard, passDeadline } from "./engine/dispute";
 import { advanceInvoice } from "./engine/invoicing";
 import { settleRefund } from "./engine/refund";
-import { advanceSubscription, expireIncomplete, warnOfTrialEnd } from "./engine/subscription";
+import { advanceManaged, advanceSchedule } from "./engine/schedule";
+import { expireIncomplete, warnOfTrialEnd } from "./engine/subscription";
+import { expirePendingUpdate } from "./engine/subscription-apply";
+import type { AfterLastRetry } from "./engine/subscription-dunning";
+import { collectAgain, expireResume } from "./engine/subscription-pause";
 import { KEY_LIFE_SECONDS } from "./http/api";
 import { serve } from "./http/server";
 import { drawingFrom } from "./ids";
@@ -34,6 +38,8 @@ export interface SandboxOptions {
   /** Days from each failed attempt to the next. Here: 3, 5, 7. */
   retryDays?: number[];
 }
+  /** What becomes of a subscription after the last attempt. Here: it is canceled. */
+  afterLastRetry?: AfterLastRetry;
 
 export interface Sandbox {
   url: string;
@@ -48,7 +54,11 @@ const TICK_MS = 500;
 
 function nameJobs(world: World): void {
   const { scheduler } = world;
-  scheduler.on("subscription.advance", (id) => advanceSubscription(world, id));
+  scheduler.on("subscription.advance", (id) => advanceManaged(world, id));
+  scheduler.on("schedule.advance", (id) => advanceSchedule(world, id));
+  scheduler.on("subscription.update_expire", (id) => expirePendingUpdate(world, id));
+  scheduler.on("subscription.resume_expire", (id) => expireResume(world, id));
+  scheduler.on("subscription.collect_again", (id) => collectAgain(world, id));
   scheduler.on("subscription.expire", (id) => expireIncomplete(world, id));
   scheduler.on("subscription.trial_will_end", (id) => warnOfTrialEnd(world, id));
   scheduler.on("invoice.finalize", (id) => advanceInvoice(world, id));
@@ -68,6 +78,7 @@ function openWorld(options: SandboxOptions, url: string): World {
     retryDays: options.retryDays ?? [3, 5, 7],
     ...(options.seed !== undefined && { seed: String(options.seed) }),
   });
+    afterLastRetry: options.afterLastRetry,
   moveLinks(world, url);
   nameJobs(world);
   forgetOldAnswers(world);

@@ -8,7 +8,14 @@ import { balanceIn, enterBalance } from "./customer-balance";
 import { couponsOf, discountsOf, exhaustDiscounts } from "./discounts";
 import { priceLines, totalsOf } from "./invoice-amounts";
 import { cancelIntent, confirmIntent, createIntent, type Outcome } from "./payment";
-import { onInvoiceFailed, onInvoicePaid, paymentMethodOf } from "./subscription-state";
+import { dunningOf } from "./subscription-dunning";
+import {
+  onInvoiceFailed,
+  onInvoicePaid,
+  onInvoiceUncollectible,
+  onInvoiceVoided,
+  paymentMethodOf,
+} from "./subscription-state";
 import { automaticTax, manualTax, placeOf, type Taxation, UNTAXED } from "./tax";
 
 const DAY = 86_400;
@@ -362,7 +369,7 @@ function recordFailure(world: World, id: string, scheduled: boolean): void {
   const first = invoice.billing_reason === "subscription_create";
   // Stripe does not retry a first payment: its customer is there and tries again, or it expires.
   const retries = scheduled && invoice.auto_advance !== false && !first;
-  const wait = retries ? world.options.retryDays[attempts - 1] : undefined;
+  const wait = retries ? dunningOf(world).retryDays[attempts - 1] : undefined;
   const next = wait === undefined ? invoice.next_payment_attempt : world.now() + wait * DAY;
   const exhausted = retries && wait === undefined;
   const failed = world.change(
@@ -474,3 +481,24 @@ export function voidInvoice(world: World, id: string): Invoice {
 export function declined(failure: Failure, charge?: string): Error {
   return cardError(failure, charge ? { charge } : {});
 }
+  onInvoiceVoided(world, voided);
+/** Gives an open invoice up as a bad debt; it can still be paid. */
+export function markUncollectible(world: World, id: string): Invoice {
+  const invoice = getInvoice(world, id);
+  world.scheduler.forget(id);
+  const marked = world.change(
+    world.invoices,
+    id,
+    {
+      status: "uncollectible",
+      auto_advance: false,
+      next_payment_attempt: null,
+      status_transitions: { ...invoice.status_transitions, marked_uncollectible_at: world.now() },
+    },
+    "invoice.updated",
+  );
+  world.events.emit("invoice.marked_uncollectible", marked);
+  onInvoiceUncollectible(world, marked);
+  return marked;
+}
+

@@ -4,20 +4,23 @@ import { amountOf, formatInterval, formatMoney, unitAmountOf } from "../money";
 import type { InvoiceLine, Price, Subscription, SubscriptionItem } from "../types";
 import type { World } from "../world";
 
-interface NewLine {
+export interface NewLine {
   amount: number;
   currency: string;
   description: string;
   period: { start: number; end: number };
-  price: Price;
+  /** Null for an amount that stands for itself; then `unitAmount` is there. */
+  price: Price | null;
   quantity: number;
   parent: InvoiceLine["parent"];
   subscription: string | null;
   metadata?: Record<string, string>;
   unitAmount?: string;
+  discountable?: boolean;
 }
 
-function line(given: NewLine): InvoiceLine {
+/** A line that belongs to no invoice yet. */
+export function line(given: NewLine): InvoiceLine {
   return {
     id: newId("il"),
     object: "line_item",
@@ -25,7 +28,7 @@ function line(given: NewLine): InvoiceLine {
     currency: given.currency,
     description: given.description,
     discount_amounts: [],
-    discountable: given.amount >= 0,
+    discountable: given.discountable ?? (given.amount >= 0 && !given.parent?.subscription_item_details?.proration),
     discounts: [],
     invoice: null,
     livemode: false,
@@ -34,9 +37,9 @@ function line(given: NewLine): InvoiceLine {
     period: given.period,
     pretax_credit_amounts: [],
     pricing: {
-      price_details: { price: given.price.id, product: given.price.product },
+      ...(given.price && { price_details: { price: given.price.id, product: given.price.product } }),
       type: "price_details",
-      unit_amount_decimal: given.unitAmount ?? unitAmountOf(given.price, given.currency),
+      unit_amount_decimal: given.unitAmount ?? (given.price ? unitAmountOf(given.price, given.currency) : null),
     },
     quantity: given.quantity,
     quantity_decimal: String(given.quantity),
@@ -108,29 +111,39 @@ export function trialLine(world: World, subscription: Subscription, item: Subscr
 const shortDate = (at: number) =>
   new Date(at * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 
-/** The share of an item's period from an instant on: given back (`credit`) or charged. */
+/** A part of a period: given back (`credit`) or charged. The amount is positive for both, in minor units. */
+export interface Proration {
+  kind: "credit" | "debit";
+  amount: number;
+  period: { start: number; end: number };
+  price: Price;
+  quantity: number;
+  /** The line that charged what is given back. */
+  credits?: InvoiceLine;
+}
+
+/** A part of an item's period. */
 export function prorationLine(
   world: World,
   subscription: Subscription,
   item: SubscriptionItem,
-  at: number,
-  kind: "credit" | "debit",
+  { kind, amount, period, price, quantity, credits }: Proration,
 ): InvoiceLine {
-  const price = world.prices.get(item.price.id) ?? item.price;
-  const quantity = item.quantity ?? 1;
-  const { current_period_start: start, current_period_end: end } = item;
-  const share = (end - at) / (end - start);
-  const amount = Math.round(Number(unitAmountOf(price, subscription.currency)) * quantity * share);
   const subject = quantity === 1 ? nameOf(world, price) : `${quantity} × ${nameOf(world, price)}`;
   const words = kind === "credit" ? "Unused time on" : "Remaining time on";
+  const parent = itemParent(subscription, item, true);
+  const credited = credits?.invoice ? { invoice: credits.invoice, invoice_line_items: [credits.id] } : null;
+  if (parent?.subscription_item_details) {
+    parent.subscription_item_details.proration_details = { credited_items: credited };
+  }
   return line({
     amount: kind === "credit" ? -amount : amount,
     currency: subscription.currency,
-    description: `${words} ${subject} after ${shortDate(at)}`,
-    period: { start: at, end },
+    description: `${words} ${subject} after ${shortDate(period.start)}`,
+    period,
     price,
     quantity,
-    parent: itemParent(subscription, item, true),
+    parent,
     subscription: subscription.id,
     metadata: subscription.metadata,
   });

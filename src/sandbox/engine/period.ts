@@ -26,3 +26,19 @@ export function periodEnd(anchor: number, recurring: Price["recurring"], start: 
   while (addIntervals(anchor, interval, steps * step) <= start) steps += 1;
   return addIntervals(anchor, interval, steps * step);
 }
+
+export interface Period {
+  start: number;
+  end: number;
+}
+
+/** The whole period around an instant: the last step from the anchor up to it, and the first one after it. */
+export function cycleAround(anchor: number, recurring: Price["recurring"], at: number): Period {
+  const end = periodEnd(anchor, recurring, at);
+  const interval = recurring?.interval ?? "month";
+  const step = recurring?.interval_count ?? 1;
+  // The steps to the end, found from a rough count: the end may lie on either side of the anchor.
+  let steps = 0;
+  while (addIntervals(anchor, interval, (steps + 1) * step) <= end) steps += 1;
+  return { start: addIntervals(anchor, interval, (steps - 1) * step), end };
+}

@@ -1,6 +1,8 @@
 // What happens to a subscription when time passes or an invoice is paid or not. It moves no money.
 import type { Invoice, PaymentMethod, Subscription } from "../types";
 import type { World } from "../world";
+import { dunningOf } from "./subscription-dunning";
+import { markCredited, sequelOf, setSequel } from "./subscription-ledger";
 
 type CancellationDetails = NonNullable<Subscription["cancellation_details"]>;
 
@@ -66,10 +68,12 @@ export function endSubscription(
     world.scheduler.forget(invoice.id);
     world.invoices.patch(invoice.id, { auto_advance: false, next_payment_attempt: null });
   }
+  setSequel(world, id, null);
   const now = world.now();
   const before = world.events.snapshot(subscription);
   const ended = world.subscriptions.patch(id, {
     status,
+    pending_update: null,
     ended_at: now,
     canceled_at: subscription.canceled_at ?? now,
     cancellation_details: {
@@ -83,33 +87,110 @@ export function endSubscription(
   });
   if (status === "canceled") world.events.emit("customer.subscription.deleted", ended);
   else world.events.emit("customer.subscription.updated", ended, before);
+  if (subscription.schedule) stopSchedule(world, subscription.schedule, ended);
   return ended;
 }
 
-/** A paid invoice brings its subscription (back) to life. */
-export function onInvoicePaid(world: World, invoice: Invoice): void {
+/** A schedule ends with its subscription: canceled, or aborted where that happened because nobody paid. */
+function stopSchedule(world: World, id: string, ended: Subscription): void {
+  const schedule = world.schedules.get(id);
+  if (!schedule || (schedule.status !== "active" && schedule.status !== "not_started")) return;
+  world.scheduler.forget(id);
+  const stopped = world.schedules.patch(id, { status: "canceled", canceled_at: world.now(), current_phase: null });
+  const delinquent = ended.cancellation_details?.reason === "payment_failed";
+  world.events.emit(delinquent ? "subscription_schedule.aborted" : "subscription_schedule.canceled", stopped);
+}
+
+/** Does what was waiting for an invoice. What was paid meanwhile with it takes effect at once. */
+function applySequel(world: World, subscription: Subscription, changes: Partial<Subscription>): void {
+  const { id, pending_update: pending } = subscription;
+  const sequel = sequelOf(world, id);
+  if (!sequel) return;
+  setSequel(world, id, null);
+  world.scheduler.plan("subscription.update_expire", id, null, subscription.test_clock);
+  world.scheduler.plan("subscription.resume_expire", id, null, subscription.test_clock);
+  markCredited(world, id, sequel.credited);
+  if (sequel.kind === "resume") {
+    resumeWith(world, id, { ...sequel.changes, ...changes });
+    return;
+  }
+  const after = changeSubscription(world, id, { ...sequel.changes, ...changes, pending_update: null });
+  if (pending) world.events.emit("customer.subscription.pending_update_applied", after);
+}
+
+/** Ends a pause: the reason of it is gone. */
+export function resumeWith(world: World, id: string, changes: Partial<Subscription>): Subscription {
+  const subscription = world.subscriptions.get(id);
+  if (!subscription) throw new Error(`subscription ${id} is gone`);
+  const before = world.events.snapshot(subscription);
+  const { status_details: _, ...rest } = subscription;
+  const resumed = world.subscriptions.put({ ...rest, status: "active", ...changes });
+  planAdvance(world, resumed);
+  world.events.emit("customer.subscription.updated", resumed, before);
+  world.events.emit("customer.subscription.resumed", resumed);
+  return resumed;
+}
+
+function subscriptionOf(world: World, invoice: Invoice): Subscription | undefined {
   const id = invoice.parent?.subscription_details?.subscription;
-  const subscription = id ? world.subscriptions.get(id) : undefined;
-  if (!subscription) return;
-  if (subscription.status === "incomplete") {
+  return id ? world.subscriptions.get(id) : undefined;
+}
+
+function awaits(world: World, subscription: Subscription, invoice: Invoice): boolean {
+  return sequelOf(world, subscription.id)?.invoice === invoice.id;
+}
+
+/** A paid invoice brings its subscription (back) to life, or does what was waiting for it. */
+export function onInvoicePaid(world: World, invoice: Invoice): void {
+  const subscription = subscriptionOf(world, invoice);
+  if (!subscription || !isLive(subscription)) return;
+  if (awaits(world, subscription, invoice)) applySequel(world, subscription, {});
+  else if (subscription.status === "incomplete") {
     world.scheduler.plan("subscription.expire", subscription.id, null, subscription.test_clock);
     const trialing = subscription.trial_end !== null && subscription.trial_end > world.now();
     changeSubscription(world, subscription.id, { status: trialing ? "trialing" : "active" });
-  } else if (subscription.status === "paused" && subscription.latest_invoice === invoice.id) {
-    changeSubscription(world, subscription.id, { status: "active" }, "customer.subscription.resumed");
   } else if (subscription.status === "past_due" || subscription.status === "unpaid") {
     // Stripe looks at the latest invoice only: an older one that is paid changes nothing.
     if (subscription.latest_invoice === invoice.id) changeSubscription(world, subscription.id, { status: "active" });
   }
 }
 
+/** An invoice that nobody will pay: a subscription that waited for it to go on does so without. */
+export function onInvoiceUncollectible(world: World, invoice: Invoice): void {
+  const subscription = subscriptionOf(world, invoice);
+  if (subscription && awaits(world, subscription, invoice) && sequelOf(world, subscription.id)?.kind === "resume") {
+    applySequel(world, subscription, {});
+  }
+}
+
+/** A void invoice takes with it what was waiting for it. */
+export function onInvoiceVoided(world: World, invoice: Invoice): void {
+  const subscription = subscriptionOf(world, invoice);
+  if (!subscription) return;
+  const { id } = subscription;
+  if (awaits(world, subscription, invoice)) {
+    setSequel(world, id, null);
+    world.scheduler.plan("subscription.update_expire", id, null, subscription.test_clock);
+    world.scheduler.plan("subscription.resume_expire", id, null, subscription.test_clock);
+    if (subscription.pending_update) changeSubscription(world, id, { pending_update: null });
+  } else if (subscription.status === "past_due" && subscription.latest_invoice === invoice.id) {
+    changeSubscription(world, id, { status: "active" });
+  }
+}
+
 /** An unpaid invoice: the first one leaves the subscription incomplete, a later one past due. */
 export function onInvoiceFailed(world: World, invoice: Invoice, retriesLeft: boolean): void {
-  const id = invoice.parent?.subscription_details?.subscription;
-  const subscription = id ? world.subscriptions.get(id) : undefined;
+  const subscription = subscriptionOf(world, invoice);
   if (!subscription || !isLive(subscription) || subscription.status === "incomplete") return;
-  if (subscription.status === "active" || subscription.status === "trialing") {
-    changeSubscription(world, subscription.id, { status: "past_due" });
+  const { id, status } = subscription;
+  if (awaits(world, subscription, invoice)) {
+    const sequel = sequelOf(world, id);
+    if (sequel?.kind === "resume" && sequel.onAttempt) applySequel(world, subscription, { status: "past_due" });
+    return;
   }
-  if (!retriesLeft) endSubscription(world, subscription.id, { reason: "payment_failed" });
+  if (status === "active" || status === "trialing") changeSubscription(world, id, { status: "past_due" });
+  if (retriesLeft) return;
+  const { afterLastRetry } = dunningOf(world);
+  if (afterLastRetry === "cancel") endSubscription(world, id, { reason: "payment_failed" });
+  else if (afterLastRetry === "unpaid") changeSubscription(world, id, { status: "unpaid" });
 }

@@ -1,23 +1,29 @@
 // How a subscription begins, renews, leaves its trial and ends. Changes of price are in subscription-update.ts.
 import { invalidRequest } from "../errors";
 import { newId } from "../ids";
-import type { Customer, InvoiceLine, Metadata, Price, Subscription, SubscriptionItem } from "../types";
-import { planOf, viewPrice } from "../view";
+import type { Customer, InvoiceLine, Metadata, Subscription, SubscriptionItem } from "../types";
 import type { World } from "../world";
-import { attemptPayment, createInvoice, finalizeInvoice, getInvoice, type PayOutcome, settle } from "./invoicing";
-import { periodLine, trialLine } from "./lines";
+import {
+  attemptPayment,
+  createInvoice,
+  finalizeInvoice,
+  getInvoice,
+  type PayOutcome,
+  settle,
+  voidInvoice,
+} from "./invoicing";
+import { trialLine } from "./lines";
 import type { Outcome } from "./payment";
-import { periodEnd } from "./period";
+import { type Period, periodEnd } from "./period";
+import { isCollected } from "./subscription-dunning";
+import { type NewItem, newItem } from "./subscription-item";
+import { chargeFor, forgetCredits, settleWaiting, takeWaiting } from "./subscription-ledger";
+import { closeUncollected } from "./subscription-pause";
 import { changeSubscription, endSubscription, isLive, paymentMethodOf, planAdvance } from "./subscription-state";
+import type { Proration } from "./subscription-update";
 
 const DAY = 86_400;
 const INCOMPLETE_LIFE_SECONDS = 23 * 60 * 60;
-
-export interface NewItem {
-  price: Price;
-  quantity: number;
-  metadata?: Metadata;
-}
 
 export interface NewSubscription {
   customer: Customer;
@@ -30,38 +36,17 @@ export interface NewSubscription {
   billingCycleAnchor?: number | null;
   cancelAt?: number | null;
   cancelAtPeriodEnd?: boolean;
+  /** `none`: the time up to an anchor or an end inside the first period is not charged. */
+  proration?: Proration;
   missingPaymentMethod?: "cancel" | "create_invoice" | "pause";
   saveDefaultPaymentMethod?: "off" | "on_subscription";
   pendingSetupIntent?: string | null;
   /** Things bought once, on the first invoice. */
   oneOff?: InvoiceLine[];
-  /** `later`: the first invoice stays open until someone pays it. */
-  firstPayment: "now" | "later" | { intent: string; outcome: Outcome };
-}
-
-/** An item that starts at an instant. */
-export function newItem(
-  subscription: string,
-  { price, quantity, metadata }: NewItem,
-  created: number,
-  period: { start: number; end: number },
-): SubscriptionItem {
-  return {
-    id: newId("si", 14),
-    object: "subscription_item",
-    billing_thresholds: null,
-    created,
-    current_period_end: period.end,
-    current_period_start: period.start,
-    current_trial: null,
-    discounts: [],
-    metadata: metadata ?? {},
-    plan: planOf(price),
-    price: viewPrice(price),
-    quantity,
-    subscription,
-    tax_rates: [],
-  } satisfies SubscriptionItem;
+  /** The schedule that begins it. */
+  schedule?: string;
+  /** `later`: the first invoice stays open until someone pays it; `draft`: it is collected as a renewal's is. */
+  firstPayment: "now" | "later" | "draft" | { intent: string; outcome: Outcome };
 }
 
 function build(world: World, given: NewSubscription): Subscription {
@@ -71,7 +56,8 @@ function build(world: World, given: NewSubscription): Subscription {
   const anchor = given.billingCycleAnchor ?? trialEnd ?? now;
   const items = given.items.map((item) => {
     const end = trialEnd ?? periodEnd(anchor, item.price.recurring, now);
-    return newItem(id, item, now, { start: now, end });
+    const shortened = !trialEnd && given.proration !== "none" && given.cancelAt && given.cancelAt < end;
+    return newItem(id, item, now, { start: now, end: shortened ? (given.cancelAt as number) : end });
   });
   const cancelAt =
     given.cancelAt ?? (given.cancelAtPeriodEnd ? Math.max(...items.map((item) => item.current_period_end)) : null);
@@ -130,7 +116,7 @@ function build(world: World, given: NewSubscription): Subscription {
     pending_invoice_item_interval: null,
     pending_setup_intent: given.pendingSetupIntent ?? null,
     pending_update: null,
-    schedule: null,
+    schedule: given.schedule ?? null,
     start_date: now,
     status: trialEnd ? "trialing" : "incomplete",
     test_clock: given.customer.test_clock ?? null,
@@ -167,27 +153,63 @@ function claimCurrency(world: World, customer: Customer, currency: string): void
   if (customer.currency !== currency) world.change(world.customers, customer.id, { currency }, "customer.updated");
 }
 
+/** The lines of a first invoice: a trial costs nothing, a period that is cut short its share. */
+function firstLines(world: World, subscription: Subscription, proration: Proration | undefined): InvoiceLine[] {
+  return subscription.items.data.flatMap((item) => {
+    if (subscription.trial_end) return trialLine(world, subscription, item);
+    const period = { start: item.current_period_start, end: item.current_period_end };
+    const line = chargeFor(world, subscription, item, period);
+    const isPart = line.parent?.subscription_item_details?.proration ?? false;
+    return isPart && proration === "none" ? [] : line;
+  });
+}
+
+/** What the first invoice of a subscription that does not exist yet would hold. Writes nothing. */
+export function sketchSubscription(
+  world: World,
+  given: NewSubscription,
+): { subscription: Subscription; lines: InvoiceLine[] } {
+  const subscription = build(world, given);
+  return { subscription, lines: [...firstLines(world, subscription, given.proration), ...(given.oneOff ?? [])] };
+}
+
 /** Begins a subscription with its first invoice; says what became of the first payment. */
 export function createSubscription(
   world: World,
   given: NewSubscription,
 ): { subscription: Subscription; outcome: PayOutcome | null } {
   claimCurrency(world, given.customer, given.currency);
-  const draft = world.subscriptions.put(build(world, given));
+  const { subscription: sketch, lines } = sketchSubscription(world, given);
+  const draft = world.subscriptions.put(sketch);
   const now = world.now();
-  const invoice = createInvoice(world, {
-    customer: draft.customer,
-    currency: draft.currency,
-    billingReason: "subscription_create",
-    subscription: draft,
-    lines: [
-      ...draft.items.data.map((item) => (draft.trial_end ? trialLine : periodLine)(world, draft, item)),
-      ...(given.oneOff ?? []),
-    ],
-    periodStart: now,
-    periodEnd: now,
-  });
+  if (lines.length === 0) {
+    // Nothing is charged before the anchor, so there is no invoice either.
+    const begun = world.subscriptions.patch(draft.id, { status: "active" });
+    world.events.emit("customer.subscription.created", begun);
+    planAdvance(world, begun);
+    return { subscription: begun, outcome: null };
+  }
+  const waits = given.firstPayment === "draft" && !draft.trial_end;
+  const invoice = createInvoice(
+    world,
+    {
+      customer: draft.customer,
+      currency: draft.currency,
+      billingReason: "subscription_create",
+      subscription: draft,
+      lines,
+      periodStart: now,
+      periodEnd: now,
+    },
+    waits ? now + world.options.draftSeconds : null,
+  );
   world.subscriptions.patch(draft.id, { latest_invoice: invoice.id });
+  if (waits) {
+    const begun = world.subscriptions.patch(draft.id, { status: "active" });
+    world.events.emit("customer.subscription.created", begun);
+    planAdvance(world, begun);
+    return { subscription: begun, outcome: null };
+  }
   const paidBy = typeof given.firstPayment === "object" ? given.firstPayment.intent : null;
   // Nothing due settles the invoice at once and with it the status, so the event tells of the result.
   const free = invoice.amount_due === 0 && draft.status === "incomplete";
@@ -222,12 +244,53 @@ export function advanceSubscription(world: World, id: string): void {
   if (!subscription) return;
   const now = world.now();
   if (subscription.cancel_at !== null && subscription.cancel_at <= now) {
-    endSubscription(world, id, { reason: subscription.cancellation_details?.reason ?? "cancellation_requested" });
+    reachEnd(world, subscription);
   } else if (subscription.status === "trialing") {
     endTrial(world, subscription);
   } else {
     renew(world, subscription, {});
   }
+}
+
+/** The agreed end has come. Prorations that still wait are collected with a last invoice. */
+function reachEnd(world: World, subscription: Subscription): void {
+  const { id } = subscription;
+  const reason = subscription.cancellation_details?.reason ?? "cancellation_requested";
+  const waiting = takeWaiting(world, id);
+  endSubscription(world, id, { reason });
+  if (waiting.length > 0) {
+    const now = world.now();
+    const due = now + world.options.draftSeconds;
+    const last = invoiceFor(world, subscription, waiting, waiting, { start: now, end: now }, due);
+    world.subscriptions.patch(id, { latest_invoice: last.id });
+  }
+}
+
+/** An invoice of a period, with the prorations among its lines taken off the list of what waits. */
+function invoiceFor(
+  world: World,
+  subscription: Subscription,
+  waiting: InvoiceLine[],
+  lines: InvoiceLine[],
+  period: Period,
+  finalizeAt: number | null,
+) {
+  const invoice = createInvoice(
+    world,
+    {
+      customer: subscription.customer,
+      currency: subscription.currency,
+      billingReason: "subscription_cycle",
+      subscription,
+      lines,
+      periodStart: period.start,
+      periodEnd: period.end,
+      autoAdvance: finalizeAt !== null,
+    },
+    finalizeAt,
+  );
+  settleWaiting(world, waiting, invoice.id);
+  return invoice;
 }
 
 /** The trial is over: the first paid period, or what was agreed for a missing payment method. */
@@ -255,61 +318,47 @@ export function endTrial(world: World, subscription: Subscription): void {
   }
 }
 
-/** Ends a trial before its time. */
-export function endTrialNow(world: World, id: string, changes: Partial<Subscription> = {}): Subscription {
-  const subscription = current(world, id);
-  const now = world.now();
-  const data = subscription.items.data.map((item) => ({ ...item, current_period_end: now }));
-  const ended = { trial_end: now, billing_cycle_anchor: now, items: { ...subscription.items, data } };
-  endTrial(world, world.subscriptions.patch(id, { ...changes, ...ended }));
-  return current(world, id);
+export interface Renewal {
+  items: SubscriptionItem[];
+  lines: InvoiceLine[];
+  /** The period that is over. */
+  over: Period;
+}
+
+/** The next period of every item whose period is over at an instant, and what it costs. Writes nothing. */
+export function planRenewal(world: World, subscription: Subscription, at: number): Renewal {
+  const lines: InvoiceLine[] = [];
+  const due = subscription.items.data.filter((item) => item.current_period_end <= at);
+  const items = subscription.items.data.map((item) => {
+    if (!due.includes(item)) return item;
+    const start = item.current_period_end;
+    const end = periodEnd(subscription.billing_cycle_anchor, item.price.recurring, start);
+    // An end inside the new period makes it a part of one, whatever was asked about prorations.
+    const period = { start, end: Math.min(end, subscription.cancel_at ?? end) };
+    const next = { ...item, current_period_start: period.start, current_period_end: period.end };
+    lines.push(chargeFor(world, subscription, next, period));
+    return next;
+  });
+  const over = { start: due[0]?.current_period_start ?? at, end: due[0]?.current_period_end ?? at };
+  return { items, lines, over };
 }
 
 /** Starts the next period of every item whose period is over, with an invoice for it. */
 export function renew(world: World, subscription: Subscription, changes: Partial<Subscription>): void {
+  const { id } = subscription;
   const now = world.now();
-  const due = new Map<string, SubscriptionItem>();
-  for (const item of subscription.items.data) {
-    if (item.current_period_end > now) continue;
-    const start = item.current_period_end;
-    const end = periodEnd(
-      changes.billing_cycle_anchor ?? subscription.billing_cycle_anchor,
-      item.price.recurring,
-      start,
-    );
-    due.set(item.id, { ...item, current_period_start: start, current_period_end: end });
-  }
-  const previous = subscription.items.data.find((item) => due.has(item.id));
-  const items = subscription.items.data.map((item) => due.get(item.id) ?? item);
   const next = { ...subscription, ...changes };
-  const invoice = createInvoice(
-    world,
-    {
-      customer: subscription.customer,
-      currency: subscription.currency,
-      billingReason: "subscription_cycle",
-      subscription,
-      lines: [
-        ...takePendingLines(world, subscription.id),
-        ...[...due.values()].map((item) => periodLine(world, next, item)),
-      ],
-      periodStart: previous?.current_period_start ?? now,
-      periodEnd: previous?.current_period_end ?? now,
-    },
-    now + world.options.draftSeconds,
-  );
-  changeSubscription(world, subscription.id, {
+  const { items, lines, over } = planRenewal(world, next, now);
+  const waiting = takeWaiting(world, id);
+  const finalizeAt = isCollected(subscription) ? now + world.options.draftSeconds : null;
+  const invoice = invoiceFor(world, next, waiting, [...waiting, ...lines], over, finalizeAt);
+  forgetCredits(world, id, now);
+  changeSubscription(world, id, {
     ...changes,
-    items: { ...subscription.items, data: items },
+    items: { ...next.items, data: items },
     latest_invoice: invoice.id,
   });
-}
-
-/** The prorations that wait for the next invoice; they are taken out. */
-export function takePendingLines(world: World, id: string) {
-  const lines = world.subscriptionSecrets.get(id)?.pendingLines ?? [];
-  world.subscriptionSecrets.remove(id);
-  return lines;
+  closeUncollected(world, subscription, invoice.id);
 }
 
 /** A first payment that never came: the subscription ends without having begun. */
@@ -318,7 +367,7 @@ export function expireIncomplete(world: World, id: string): void {
   if (subscription?.status !== "incomplete") return;
   endSubscription(world, id, { reason: "payment_failed" }, "incomplete_expired");
   const latest = subscription.latest_invoice && getInvoice(world, subscription.latest_invoice);
-  if (latest && latest.status === "open") world.invoices.patch(latest.id, { auto_advance: false });
+  if (latest && latest.status === "open") voidInvoice(world, latest.id);
 }
 
 /** Tells that a trial will end. */

@@ -1,6 +1,6 @@
 // The customer portal: the subscription and its end, the card that pays, the invoices.
 import { attach, cardBehind, newPaymentMethod } from "../engine/cards";
-import { endTrialNow } from "../engine/subscription";
+import { updateSubscription } from "../engine/subscription-apply";
 import {
   changeSubscription,
   endSubscription,
@@ -8,7 +8,6 @@ import {
   lastPeriodEnd,
   paymentMethodOf,
 } from "../engine/subscription-state";
-import { updateItems } from "../engine/subscription-update";
 import { StripeError } from "../errors";
 import { formatInterval, formatMoney, unitAmountOf } from "../money";
 import type { Customer, PaymentMethod, PortalConfiguration, PortalSession, Price, Subscription } from "../types";
@@ -214,19 +213,20 @@ function change(door: Door, subscription: Subscription, form: URLSearchParams): 
   const item = subscription.items.data.find((each) => offered.has(each.price.product)) ?? subscription.items.data[0];
   try {
     world.store.transaction(() => {
-      updateItems(
+      const ends = subscription.status === "trialing" && trial === "end_trial";
+      updateSubscription(
         world,
         subscription.id,
-        [{ id: item?.id, price }],
-        {},
         {
+          items: [{ id: item?.id, price, quantity: item?.quantity }],
           proration: proration as "always_invoice" | "create_prorations" | "none",
-          payment: "error_if_incomplete",
           at: world.now(),
           resetAnchor: false,
+          ...(ends && { trialEnd: "now" as const }),
         },
+        {},
+        "error_if_incomplete",
       );
-      if (subscription.status === "trialing" && trial === "end_trial") endTrialNow(world, subscription.id);
     });
     return seeOther(path);
   } catch (error) {

@@ -12,6 +12,7 @@ import { disputes } from "./disputes";
 import { events } from "./events";
 import { invoicePayments } from "./invoice-payments";
 import { invoices } from "./invoices";
+import { invoicePreviews } from "./invoice-previews";
 import { meters } from "./meters";
 import { paymentIntents } from "./payment-intents";
 import { paymentMethods } from "./payment-methods";
@@ -24,6 +25,7 @@ import { refunds } from "./refunds";
 import { setupIntents } from "./setup-intents";
 import { subscriptionItems } from "./subscription-items";
 import { subscriptions } from "./subscriptions";
+import { subscriptionSchedules } from "./subscription-schedules";
 import { taxRates } from "./tax-rates";
 import { testClocks } from "./test-clocks";
 import { webhookEndpoints } from "./webhook-endpoints";
@@ -42,6 +44,7 @@ export const routes: Route[] = [
   ...invoicePayments,
   ...invoices,
   ...meters,
+  ...invoicePreviews,
   ...paymentIntents,
   ...paymentMethods,
   ...portalConfigurations,
@@ -54,6 +57,7 @@ export const routes: Route[] = [
   ...subscriptionItems,
   ...subscriptions,
   ...taxRates,
+  ...subscriptionSchedules,
   ...testClocks,
   ...webhookEndpoints,
 ];

@@ -1,8 +1,15 @@
 // /v1/invoices
 
 import { findPaymentMethod } from "../engine/cards";
-import { attemptPayment, declined, finalizeInvoice, markPaid, type PayOutcome, voidInvoice } from "../engine/invoicing";
-import { previewInvoice } from "../engine/preview";
+import {
+  attemptPayment,
+  declined,
+  finalizeInvoice,
+  markPaid,
+  markUncollectible,
+  type PayOutcome,
+  voidInvoice,
+} from "../engine/invoicing";
 import { invalidRequest } from "../errors";
 import { page, pageInOrder } from "../http/listing";
 import { type Route, route } from "../http/route";
@@ -30,56 +37,6 @@ function answerOf(world: World, id: string, outcome: PayOutcome): Invoice {
 }
 
 export const invoices: Route[] = [
-  route(
-    "POST",
-    "/v1/invoices/create_preview",
-    {
-      customer: p.string(),
-      subscription: p.string(),
-      automatic_tax: p.accepted(),
-      preview_mode: p.oneOf("next", "recurring"),
-      subscription_details: p.object({
-        billing_cycle_anchor: p.oneOf("now", "unchanged"),
-        cancel_at_period_end: p.boolean(),
-        items: p.list(
-          p.object({
-            id: p.string(),
-            price: p.string(),
-            quantity: p.integer({ min: 0, max: 999_999 }),
-            deleted: p.boolean(),
-            metadata: p.metadata(),
-          }),
-        ),
-        proration_behavior: p.oneOf("always_invoice", "create_prorations", "none"),
-        proration_date: p.integer(),
-      }),
-    },
-    (world, given) => {
-      const subscription = given.subscription
-        ? find(world.subscriptions, "subscription", given.subscription, "subscription")
-        : null;
-      const customer = given.customer ?? subscription?.customer;
-      if (!subscription || !customer) {
-        throw invalidRequest("You must provide `subscription`.", "subscription", "parameter_missing");
-      }
-      find(world.customers, "customer", customer, "customer");
-      const details = given.subscription_details ?? {};
-      const items = details.items?.map((item, position) => ({
-        ...item,
-        price: item.price
-          ? find(world.prices, "price", item.price, `subscription_details[items][${position}][price]`)
-          : undefined,
-      }));
-      return world.onClockOf(customer, () =>
-        previewInvoice(world, subscription, items ?? [], {
-          proration: details.proration_behavior ?? "create_prorations",
-          payment: "allow_incomplete",
-          at: details.proration_date ?? world.now(),
-          resetAnchor: details.billing_cycle_anchor === "now",
-        }),
-      );
-    },
-  ),
   route("GET", "/v1/invoices/:id", {}, (world, _, [id]) => find(world.invoices, "invoice", id)),
   route(
     "POST",
@@ -138,22 +95,7 @@ export const invoices: Route[] = [
     const invoice = find(world.invoices, "invoice", id);
     if (invoice.status !== "open")
       throw invalidRequest(`You can only mark open invoices. This invoice is ${invoice.status}.`);
-    return world.onClockOf(invoice.customer, () => {
-      world.scheduler.forget(id);
-      const marked = world.change(
-        world.invoices,
-        id,
-        {
-          status: "uncollectible",
-          auto_advance: false,
-          next_payment_attempt: null,
-          status_transitions: { ...invoice.status_transitions, marked_uncollectible_at: world.now() },
-        },
-        "invoice.updated",
-      );
-      world.events.emit("invoice.marked_uncollectible", marked);
-      return marked;
-    });
+    return world.onClockOf(invoice.customer, () => markUncollectible(world, id));
   }),
   route("GET", "/v1/invoices/:id/lines", p.pagination, (world, given, [id]) => {
     find(world.invoices, "invoice", id);
