@@ -39,9 +39,8 @@ export async function receiveEvents(): Promise<void> {
   }
   for (const event of fresh.reverse()) {
     const at = new Date(event.created * 1000);
-    const { id, type, api_version, livemode, created } = event;
-    await storeEvent({ id, type, api_version, livemode, created, body: JSON.stringify(event) }, at);
-    await processEvent(id, at);
-    received.add(id);
+    await storeEvent({ event, body: JSON.stringify(event) }, at);
+    await processEvent(event.id, at);
+    received.add(event.id);
   }
 }

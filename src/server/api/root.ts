@@ -1,5 +1,6 @@
 // All routers, and the types that pages and clients take from them.
 import type { inferRouterInputs, inferRouterOutputs } from "@trpc/server";
+import { eventsRouter } from "./routers/admin/events";
 import { adminPlansRouter } from "./routers/admin/plans";
 import { apiKeysRouter } from "./routers/api-keys";
 import { billingRouter } from "./routers/billing";
@@ -34,7 +35,7 @@ export const appRouter = router({
   apiKeys: apiKeysRouter,
   platformApiKeys: platformApiKeysRouter,
   /** For the platform. */
-  admin: router({ bulkGrants: bulkGrantsRouter, plans: adminPlansRouter }),
+  admin: router({ bulkGrants: bulkGrantsRouter, events: eventsRouter, plans: adminPlansRouter }),
 });
 
 export type AppRouter = typeof appRouter;

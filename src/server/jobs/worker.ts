@@ -5,7 +5,14 @@ import type { JobPayloads } from "../db/enqueue";
 import { env } from "../env";
 import { log } from "../log";
 import { carryOnBulkGrant } from "./tasks/bulk-grant";
-import { expireCredits, grantSlices, settleAlerts, sweepStripeEvents } from "./tasks/by-the-clock";
+import {
+  expireCredits,
+  grantSlices,
+  removeFinishedEvents,
+  retryQuarantinedEvents,
+  settleAlerts,
+  sweepStripeEvents,
+} from "./tasks/by-the-clock";
 import { processStripeEvent } from "./tasks/process-stripe-event";
 import { rollUpUsage } from "./tasks/roll-up-usage";
 import { sendMail } from "./tasks/send-mail";
@@ -20,6 +27,8 @@ const CRONTAB = `
 * * * * * grant-slices ?jobKey=grant-slices
 * * * * * roll-up-usage ?jobKey=roll-up-usage
 * * * * * release-dead-workers ?jobKey=release-dead-workers
+7 * * * * retry-quarantined-events ?jobKey=retry-quarantined-events
+23 * * * * remove-finished-events ?jobKey=remove-finished-events
 `;
 
 const tasks: TaskList = {
@@ -31,6 +40,8 @@ const tasks: TaskList = {
   "grant-slices": grantSlices,
   "roll-up-usage": rollUpUsage,
   "release-dead-workers": releaseDeadWorkers,
+  "retry-quarantined-events": retryQuarantinedEvents,
+  "remove-finished-events": removeFinishedEvents,
 };
 
 /** Jobs take seconds; one that is held for ten minutes is held by a process that died, long before the queue's own four hours. */

@@ -67,6 +67,16 @@ function isTransient(error: unknown): boolean {
   return false;
 }
 
+/** For how many seconds Stripe asks not to be asked again, where a failure, or what caused it, says so; else null. */
+export function retryAfterSeconds(error: unknown): number | null {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (!(cause instanceof Stripe.errors.StripeError)) continue;
+    const seconds = Number(cause.headers?.["retry-after"] ?? Number.NaN);
+    if (seconds >= 0) return seconds;
+  }
+  return null;
+}
+
 /**
  * Calls Stripe, with its failures in our words.
  * @throws BillingError STRIPE_UNAVAILABLE for what passes by itself, STRIPE_REFUSED for what Stripe will not do
@@ -160,4 +170,9 @@ export function verifySignature(body: string, signature: string, secrets: readon
     }
   }
   return null;
+}
+
+/** An event from its stored body, whose signature was verified when it came. */
+export function readStoredEvent(body: string): Stripe.Event {
+  return Stripe.webhooks.constructEventWithoutVerification(body);
 }

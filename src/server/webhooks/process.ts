@@ -1,27 +1,33 @@
-// What becomes of a stored event: claim it, find whose it is, take that organization's lock, refetch, sync, mark.
+// What becomes of stored events: claim those of one object, find whose it is, take that organization's lock, refetch, sync, mark.
 import { BillingError } from "~/domain/errors";
 import { raiseAlert } from "../billing/alerts";
-import { findOwner } from "../billing/customers";
+import { findOwner, type Owner } from "../billing/customers";
 import { type SyncRun, syncCheckoutSession, syncInvoice, syncPaymentIntent, syncSubscription } from "../billing/sync";
 import { withSyncLock } from "../billing/sync-lock";
 import { asPlatform, isPassing } from "../db";
-import { enqueue } from "../db/enqueue";
 import { log } from "../log";
-import { type Stripe, stripeForJobs } from "../stripe";
-import { type SyncTarget, targetOf } from "../stripe/events";
+import { readStoredEvent, retryAfterSeconds, type Stripe, stripeForJobs } from "../stripe";
+import type { SyncTarget } from "../stripe/events";
 import { type EventHint, findPaymentOwner, readHint } from "../stripe/facts";
+import { type Claim, type ClaimedEvent, claimEvents, findNextInTurn, holdingClaim, postponeTurn } from "./claim";
+import { type StoredHint, storedHintOf } from "./hints";
+import { markEvents, markFailed, type Outcome } from "./outcome";
+import { enqueueEvent } from "./queue";
 
-// A claim is renewed while its worker lives; after it the event is another worker's.
-const LEASE_SECONDS = 30;
-const RENEW_EVERY_MS = 10_000;
-// Eight tries over some forty minutes for a fault of ours; what passes by itself (Stripe or the database is away, another
-// event of the organization is at work) is tried for as long as Stripe itself would deliver it.
+// Eight tries over some forty minutes for a fault of ours; what passes by itself (Stripe or the database is away, somebody else
+// brings the organization up to date) is tried for as long as Stripe itself would deliver it.
 const MAX_FAULTS = 8;
 const GIVE_UP_AFTER_MS = 3 * 86_400_000;
 const FIRST_RETRY_SECONDS = 20;
-const BUSY_RETRY_SECONDS = 1;
 const LONGEST_RETRY_SECONDS = 3600;
-const LOCK_WAIT_MS = 10_000;
+const FIRST_BUSY_SECONDS = 1;
+const LONGEST_BUSY_SECONDS = 60;
+// What failed together is not tried again together.
+const SPREAD = 0.2;
+// A page holds the lock for a second or two. Whoever waits for it occupies a worker; then it comes back later.
+const LOCK_WAIT_MS = 2_000;
+// A customer of whom there is much to do hands the worker on after this; what is left has a job of its own.
+const TURN_MS = 3_000;
 
 const SYNC: Record<SyncTarget, (run: SyncRun, objectId: string) => Promise<string>> = {
   checkout_session: syncCheckoutSession,
@@ -30,160 +36,198 @@ const SYNC: Record<SyncTarget, (run: SyncRun, objectId: string) => Promise<strin
   payment_intent: syncPaymentIntent,
 };
 
-type Outcome = { status: "done" | "ignored"; organizationId: string | null; sentence: string };
-
 /**
- * Processes one stored event, if nobody else has or is at it.
- * @returns what became of it; null where there was nothing to do
+ * Processes one stored event, if nobody else has or is at it, with all that wait for the same object; then, for a while, what else
+ * waits of its customer.
+ * @returns what became of it; null where there was nothing to do, or where whoever is at its customer's events does it too
  */
 export async function processEvent(eventId: string, now: Date): Promise<string | null> {
-  const claimed = await claim(eventId, now);
-  if (!claimed) return null;
-  const renewal = setInterval(() => {
-    renew(eventId).catch((error) => log.warn("a claim was not renewed", { eventId, error }));
-  }, RENEW_EVERY_MS);
-  try {
-    const outcome = await apply(JSON.parse(claimed.body) as Stripe.Event, now);
-    await asPlatform((tx) =>
-      tx.stripeEvent.update({
-        where: { id: eventId },
-        data: {
-          status: outcome.status,
-          outcome: outcome.sentence,
-          organizationId: outcome.organizationId,
-          processedAt: now,
-          leaseUntil: null,
-          nextAttemptAt: null,
-        },
-      }),
+  const endsAt = performance.now() + TURN_MS;
+  let sentence: string | null = null;
+  const tried: string[] = [];
+  for (let next: string | null = eventId; next !== null; ) {
+    const claim = await claimEvents(next, now, tried);
+    if (!claim) break;
+    tried.push(...claim.events.map(({ id }) => id));
+    const told = await holdingClaim(
+      claim,
+      () => processClaim(claim, now),
+      (error) => log.warn("a claim was not renewed", { eventId: claim.events[0].id, error }),
     );
-    return outcome.sentence;
-  } catch (error) {
-    return await postpone(eventId, claimed, error, now);
-  } finally {
-    clearInterval(renewal);
+    sentence ??= told.sentence;
+    if (told.isOver) break;
+    // Only after the claim has ended: whoever found it held and went away had stored its event before.
+    next = await findNextInTurn(claim.turn, tried, now);
+    if (next !== null && performance.now() > endsAt) {
+      const waiting = next;
+      await asPlatform((tx) => enqueueEvent(tx, waiting));
+      break;
+    }
   }
+  return sentence;
 }
 
-async function renew(eventId: string): Promise<void> {
-  await asPlatform(
-    (tx) => tx.$executeRaw`
-      UPDATE stripe_events SET lease_until = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}::int)
-      WHERE id = ${eventId} AND status = 'processing'`,
-  );
+/** Events that one look at one object serves. */
+interface Part {
+  target: SyncTarget | null;
+  objectId: string | null;
+  events: [ClaimedEvent, ...ClaimedEvent[]];
 }
 
-interface Claimed {
-  body: string;
-  attempts: number;
-  faults: number;
-  received_at: Date;
+/** What a claim came to: the sentence of the event that was asked for, and whether its customer's turn is over. */
+interface Told {
+  sentence: string;
+  isOver: boolean;
 }
 
-async function claim(eventId: string, now: Date): Promise<Claimed | null> {
-  const [row] = await asPlatform(
-    (tx) => tx.$queryRaw<Claimed[]>`
-      UPDATE stripe_events SET status = 'processing', attempts = attempts + 1,
-        lease_until = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}::int)
-      WHERE id = ${eventId} AND (
-        status = 'received'
-        OR (status = 'failed' AND next_attempt_at <= greatest(${now}::timestamptz, clock_timestamp()))
-        OR (status = 'processing' AND lease_until < clock_timestamp()))
-      RETURNING body, attempts, faults, received_at`,
-  );
-  return row ?? null;
+/** The event that has brought the subscription of its claim up to date on its way. */
+interface Carrier {
+  leader: ClaimedEvent;
+  outcome: Outcome;
 }
 
-async function apply(event: Stripe.Event, now: Date): Promise<Outcome> {
-  const target = targetOf(event.type);
-  const hint = target ? await leadTo(target, readHint(event)) : null;
-  if (!target || !hint?.objectId) return { status: "ignored", organizationId: null, sentence: "nothing to look at" };
-  const { objectId } = hint;
-  const owner = await findOwner(hint);
-  if (owner.kind !== "organization") {
-    const sentence =
-      owner.kind === "mismatch"
-        ? "its metadata names another organization than its customer's; nothing was changed"
-        : "its customer is none that we know; nothing was changed";
-    await asPlatform((tx) =>
-      raiseAlert(
-        tx,
-        {
-          organizationId: null,
-          kind: owner.kind === "mismatch" ? "customer_mismatch" : "unknown_customer",
-          subject: objectId,
-          message: `Event ${event.id} (${event.type}): ${sentence}.`,
-          details: { event: event.id, customer: hint.customerId, named: hint.organizationId },
-        },
-        now,
-      ),
-    );
-    return { status: "ignored", organizationId: null, sentence };
+async function processClaim({ turn, events }: Claim, now: Date): Promise<Told> {
+  const [asked] = events;
+  const sentences = new Map<string, string>();
+  const parts = partsOf(events);
+  let carrier: Carrier | null = null;
+  for (const [index, part] of parts.entries()) {
+    const leader: ClaimedEvent = part.events.find(({ id }) => id === asked.id) ?? part.events[0];
+    try {
+      const carried: Carrier | null = part.target === "subscription" ? carrier : null;
+      const outcome: Outcome = carried?.outcome ?? (await look(leader, now));
+      await markEvents(part.events, carried?.leader ?? leader, outcome, part.objectId, now);
+      for (const { id } of part.events) sentences.set(id, outcome.sentence);
+      if (outcome.status === "done" && part.target !== "payment_intent") carrier ??= { leader, outcome };
+    } catch (error) {
+      const passing = isPassingFailure(error);
+      // What passes by itself would hold up the rest as well.
+      const held = passing ? parts.slice(index).flatMap((later) => later.events) : part.events;
+      const outcome = await postpone(held, turn, error, passing, now);
+      for (const { id } of held) sentences.set(id, outcome);
+      if (passing) return { sentence: sentences.get(asked.id) ?? outcome, isOver: true };
+    }
   }
-  const sentence = await withSyncLock(owner.organizationId, { waitMs: LOCK_WAIT_MS }, (lock) =>
+  return { sentence: sentences.get(asked.id) ?? "", isOver: false };
+}
+
+// Checkouts and invoices bring their subscription along, so it comes last: mostly nothing is left to do for it.
+const ORDER: readonly (SyncTarget | null)[] = ["checkout_session", "invoice", "payment_intent", "subscription", null];
+
+function partsOf(events: readonly ClaimedEvent[]): Part[] {
+  const parts = new Map<string, Part>();
+  for (const event of events) {
+    const { target, objectId } = storedHintOf(readStoredEvent(event.body));
+    const key = `${target}:${objectId}`;
+    const part = parts.get(key);
+    if (part) part.events.push(event);
+    else parts.set(key, { target, objectId, events: [event] });
+  }
+  return [...parts.values()].sort((a, b) => ORDER.indexOf(a.target) - ORDER.indexOf(b.target));
+}
+
+const NOTHING: Outcome = { status: "ignored", organizationId: null, sentence: "nothing to look at" };
+
+/** Looks at the object of an event, and makes our rows equal to it. */
+async function look(claimed: ClaimedEvent, now: Date): Promise<Outcome> {
+  const event = readStoredEvent(claimed.body);
+  const stored = storedHintOf(event);
+  const { target } = stored;
+  const lead = target ? await leadTo(stored, readHint(event)) : null;
+  if (!target || !lead?.objectId) return NOTHING;
+  const { objectId } = lead;
+  const owner = await findOwner(lead);
+  if (owner.kind !== "organization") return quarantine(event, objectId, lead, owner, now);
+  const { organizationId } = owner;
+  const sentence = await withSyncLock(organizationId, { waitMs: LOCK_WAIT_MS }, (lock) =>
     SYNC[target]({ lock, stripe: stripeForJobs(), now, cause: `${event.type} ${event.id}` }, objectId),
   );
-  return { status: "done", organizationId: owner.organizationId, sentence };
+  return { status: "done", organizationId, sentence };
 }
 
 type Lead = Pick<EventHint, "objectId" | "customerId" | "organizationId">;
 
 /** The object to look at, and whose it may be. What is only about a payment does not say whose it is: Stripe is asked. */
-async function leadTo(target: SyncTarget, hint: EventHint): Promise<Lead | null> {
-  if (target !== "payment_intent" || hint.objectId === hint.paymentIntentId) return hint;
-  return findPaymentOwner(stripeForJobs(), hint);
+async function leadTo({ target, objectId, customerId }: StoredHint, hint: EventHint): Promise<Lead | null> {
+  if (target === "payment_intent" && hint.objectId !== hint.paymentIntentId) {
+    return findPaymentOwner(stripeForJobs(), hint);
+  }
+  return { objectId, customerId, organizationId: hint.organizationId };
+}
+
+async function quarantine(
+  event: Stripe.Event,
+  objectId: string,
+  lead: Lead,
+  owner: Exclude<Owner, { kind: "organization" }>,
+  now: Date,
+): Promise<Outcome> {
+  const isMismatch = owner.kind === "mismatch";
+  const sentence = isMismatch
+    ? "its metadata names another organization than its customer's; nothing was changed"
+    : "its customer is none that we know; nothing was changed";
+  const alert = {
+    organizationId: null,
+    kind: isMismatch ? ("customer_mismatch" as const) : ("unknown_customer" as const),
+    subject: objectId,
+    message: `Event ${event.id} (${event.type}): ${sentence}.`,
+    details: { event: event.id, customer: lead.customerId, named: lead.organizationId },
+  };
+  await asPlatform((tx) => raiseAlert(tx, alert, now));
+  return { status: "quarantined", organizationId: null, sentence };
+}
+
+// ── What goes wrong ──────────────────────────────────────────────────────────────────────────────────────────
+
+const isBusy = (error: unknown): boolean => error instanceof BillingError && error.code === "BUSY";
+
+function isPassingFailure(error: unknown): boolean {
+  return isBusy(error) || (error instanceof BillingError && error.code === "STRIPE_UNAVAILABLE") || isPassing(error);
 }
 
 /** Seconds until the next try: doubling, with an upper bound. */
 export function retryDelaySeconds(attempts: number): number {
-  return Math.min(FIRST_RETRY_SECONDS * 2 ** Math.max(0, attempts - 1), LONGEST_RETRY_SECONDS);
+  return doubling(FIRST_RETRY_SECONDS, attempts, LONGEST_RETRY_SECONDS);
 }
 
-async function postpone(eventId: string, claimed: Claimed, error: unknown, now: Date): Promise<string> {
-  const busy = error instanceof BillingError && error.code === "BUSY";
-  const passing = busy || (error instanceof BillingError && error.code === "STRIPE_UNAVAILABLE") || isPassing(error);
-  const faults = claimed.faults + (passing ? 0 : 1);
-  const tooOld = now.getTime() - claimed.received_at.getTime() > GIVE_UP_AFTER_MS;
-  const dead = faults >= MAX_FAULTS || (passing && tooOld);
-  const outcome = error instanceof Error ? `${error.name}: ${error.message}`.slice(0, 2000) : String(error);
-  // Waiting for another event of the same organization is no failure: it is taken up again at once.
-  const delaySeconds = busy ? BUSY_RETRY_SECONDS : retryDelaySeconds(passing ? claimed.attempts : faults);
-  const nextAttemptAt = new Date(now.getTime() + delaySeconds * 1000);
-  await asPlatform(async (tx) => {
-    await tx.stripeEvent.update({
-      where: { id: eventId },
-      data: {
-        status: dead ? "dead" : "failed",
-        outcome,
-        faults,
-        leaseUntil: null,
-        nextAttemptAt: dead ? null : nextAttemptAt,
-      },
+const doubling = (first: number, attempts: number, longest: number): number =>
+  Math.min(first * 2 ** Math.max(0, attempts - 1), longest);
+
+/** @returns what was written down */
+async function postpone(
+  events: readonly ClaimedEvent[],
+  turn: string,
+  error: unknown,
+  passing: boolean,
+  now: Date,
+): Promise<string> {
+  const outcome = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  const eventIds = events.map(({ id }) => id);
+  if (!passing) {
+    const retries = events.map((event) => {
+      const faults = event.faults + 1;
+      return { event, faults, at: faults >= MAX_FAULTS ? null : later(now, retryDelaySeconds(faults)) };
     });
-    if (!dead) {
-      await enqueue(tx, "process-stripe-event", { eventId }, { key: `stripe-event:${eventId}`, runAt: nextAttemptAt });
-    } else {
-      const message = `Event ${eventId} failed ${claimed.attempts} times and is not tried again: ${outcome.slice(0, 300)}`;
-      await raiseAlert(tx, { organizationId: null, kind: "event_dead", subject: eventId, message }, now);
-    }
-  });
-  (passing ? log.warn : log.error)("an event was not processed", { eventId, attempts: claimed.attempts, dead, error });
+    await markFailed(retries, outcome, now);
+    log.error("events were not processed", { eventIds, dead: retries.some(({ at }) => !at), error });
+    return outcome;
+  }
+  const attempts = Math.max(...events.map((event) => event.attempts));
+  // Never before Stripe says; somebody else who is at work at the organization is soon done.
+  const seconds = isBusy(error)
+    ? doubling(FIRST_BUSY_SECONDS, attempts, LONGEST_BUSY_SECONDS)
+    : Math.max(retryDelaySeconds(attempts), Math.min(retryAfterSeconds(error) ?? 0, LONGEST_RETRY_SECONDS));
+  const at = later(now, seconds);
+  const retries = events.map((event) => ({ event, faults: event.faults, at: isTooOld(event, now) ? null : at }));
+  await markFailed(retries, outcome, now);
+  await postponeTurn(turn, at, `waits with ${eventIds[0]}: ${outcome}`.slice(0, 2000), now);
+  log.warn("events wait", { eventIds, until: at, error });
   return outcome;
 }
 
-/**
- * Events that wait for processing: never begun, due again, or left behind by a process that died.
- * @returns ids, oldest first
- */
-export function listEventsToProcess(now: Date, limit: number): Promise<string[]> {
-  return asPlatform(async (tx) => {
-    const rows = await tx.$queryRaw<{ id: string }[]>`
-      SELECT id FROM stripe_events
-      WHERE status IN ('received', 'processing', 'failed') AND (
-        status = 'received'
-        OR (status = 'failed' AND next_attempt_at <= greatest(${now}::timestamptz, clock_timestamp()))
-        OR (status = 'processing' AND lease_until < clock_timestamp()))
-      ORDER BY received_at LIMIT ${limit}`;
-    return rows.map((row) => row.id);
-  });
+const later = (now: Date, seconds: number): Date =>
+  new Date(now.getTime() + seconds * (1 + SPREAD * Math.random()) * 1000);
+
+function isTooOld({ receivedAt, replayedAt }: ClaimedEvent, now: Date): boolean {
+  return now.getTime() - (replayedAt ?? receivedAt).getTime() > GIVE_UP_AFTER_MS;
 }

@@ -1,13 +1,13 @@
 // The door for Stripe's events: verify, store, answer. Nothing else happens before the answer.
 import { z } from "zod";
 import { isReadable } from "~/domain/text";
-import { asPlatform } from "../db";
-import { enqueue } from "../db/enqueue";
+import { asPlatform, Prisma } from "../db";
 import { webhookSecrets } from "../env";
 import { readBody } from "../http";
 import { log } from "../log";
-import { isLiveMode, verifySignature } from "../stripe";
-import { targetOf } from "../stripe/events";
+import { type Stripe, verifySignature } from "../stripe";
+import { firstStatusOf, storedHintOf } from "./hints";
+import { enqueueEvent } from "./queue";
 
 // Stripe's largest events are invoices with hundreds of lines, a few hundred kilobytes.
 const MAX_BODY_BYTES = 2 * 1024 * 1024;
@@ -50,7 +50,7 @@ export async function receiveEvent(request: Request, now: Date): Promise<Answer>
   const parsed = eventShape.safeParse(verified);
   if (!parsed.success) return refuse(400, "not an event");
   try {
-    await storeEvent({ ...parsed.data, api_version: parsed.data.api_version ?? null, body }, now);
+    await storeEvent({ event: verified, body }, now);
   } catch (error) {
     log.error("an event could not be stored", { eventId: parsed.data.id, error });
     return refuse(500, "could not be stored");
@@ -63,36 +63,38 @@ function refuse(status: Exclude<Answer["status"], 200>, reason: string): Answer 
   return { status, body: { received: false, reason } };
 }
 
+/** An event to be kept. */
 export interface IncomingEvent {
-  id: string;
-  type: string;
-  api_version: string | null;
-  livemode: boolean;
-  created: number;
+  event: Stripe.Event;
+  /** Byte for byte as it was signed, or as Stripe's API told of it. */
   body: string;
+  /** `reconciler`: found undelivered at Stripe. */
+  source?: "webhook" | "reconciler";
 }
 
 /**
  * Stores an event and asks for its processing, in one transaction. A copy is counted; it asks again only while the first is
  * not finished, so that a lost job is made good by Stripe's own retry.
+ * @returns whether it was not known before
  */
-export async function storeEvent(event: IncomingEvent, now: Date): Promise<void> {
-  const refused = event.livemode !== isLiveMode();
-  const status = refused ? "refused" : targetOf(event.type) ? "received" : "ignored";
-  const outcome = refused
-    ? `an event of ${event.livemode ? "live" : "test"} mode, while our key is for the other`
-    : status === "ignored"
-      ? "a type that we do not listen to"
-      : null;
-  await asPlatform(async (tx) => {
-    const [row] = await tx.$queryRaw<{ status: string }[]>`
-      INSERT INTO stripe_events (id, type, api_version, livemode, body, status, outcome, created_at, received_at, processed_at)
-      VALUES (${event.id}, ${event.type}, ${event.api_version}, ${event.livemode}, ${event.body}, ${status}::stripe_event_status, ${outcome},
+export async function storeEvent({ event, body, source = "webhook" }: IncomingEvent, now: Date): Promise<boolean> {
+  const { status, outcome } = firstStatusOf(event);
+  const { target, objectId, customerId, subscriptionId } = storedHintOf(event);
+  // A refund or a dispute does not say whose it is; of a payment that we know we do.
+  const customer =
+    target === "payment_intent" && customerId === null && objectId !== null
+      ? Prisma.sql`(SELECT o.stripe_customer_id FROM stripe_payments p JOIN organizations o ON o.id = p.organization_id WHERE p.id = ${objectId})`
+      : Prisma.sql`${customerId}`;
+  return asPlatform(async (tx) => {
+    const [row] = await tx.$queryRaw<{ status: string; deliveries: number; next: Date | null }[]>`
+      INSERT INTO stripe_events (id, type, api_version, livemode, source, body, target, object_id, customer_id, subscription_id, status,
+        outcome, created_at, received_at, processed_at)
+      VALUES (${event.id}, ${event.type}, ${event.api_version ?? null}, ${event.livemode}, ${source}::stripe_event_source, ${body}, ${target},
+        ${objectId}, ${customer}, ${subscriptionId}, ${status}::stripe_event_status, ${outcome},
         ${new Date(event.created * 1000)}::timestamptz, ${now}::timestamptz, ${status === "received" ? null : now}::timestamptz)
       ON CONFLICT (id) DO UPDATE SET deliveries = stripe_events.deliveries + 1
-      RETURNING status::text AS status`;
-    if (row?.status === "received" || row?.status === "failed") {
-      await enqueue(tx, "process-stripe-event", { eventId: event.id }, { key: `stripe-event:${event.id}` });
-    }
+      RETURNING status::text AS status, deliveries, next_attempt_at AS next`;
+    if (row?.status === "received" || row?.status === "failed") await enqueueEvent(tx, event.id, row.next ?? undefined);
+    return row?.deliveries === 1;
   });
 }

@@ -5,7 +5,10 @@ import { expireLots, listOrganizationsWithDueLots } from "~/server/billing/credi
 import { now } from "~/server/clock";
 import { asPlatform } from "~/server/db";
 import { log } from "~/server/log";
-import { listEventsToProcess, processEvent } from "~/server/webhooks/process";
+import { listEventsToProcess } from "~/server/webhooks/claim";
+import { processEvent } from "~/server/webhooks/process";
+import { retryQuarantined } from "~/server/webhooks/replay";
+import { removeOldEvents } from "~/server/webhooks/retention";
 
 // A run takes at most this many; what is left is taken by the next one, a minute later.
 const BATCH = 500;
@@ -38,7 +41,40 @@ export async function grantSlices(): Promise<void> {
   await grantDueSlices(now(), BATCH);
 }
 
-/** Processes events whose job was lost, or whose worker died. */
+// A sweep begins nothing new after this; the next one goes on with the oldest.
+const SWEEP_MS = 30_000;
+// Each waits for Stripe most of the time; a customer whose calls hang leaves the other lane to the others.
+const SWEEP_LANES = 2;
+
+/** Processes events whose job was lost, or whose worker died: the oldest of each customer, and with it what else waits of it. */
 export async function sweepStripeEvents(): Promise<void> {
-  for (const eventId of await listEventsToProcess(now(), BATCH)) await processEvent(eventId, now());
+  const endsAt = performance.now() + SWEEP_MS;
+  const waiting = (await listEventsToProcess(now(), BATCH)).values();
+  const lane = async () => {
+    for (const eventId of waiting) {
+      if (performance.now() >= endsAt) return;
+      try {
+        await processEvent(eventId, now());
+      } catch (error) {
+        // What could not even be claimed or marked holds up no other.
+        log.error("an event was not swept", { eventId, error });
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: SWEEP_LANES }, lane));
+}
+
+/** Takes up what is in quarantine: it may have become known without anybody having said so. */
+export async function retryQuarantinedEvents(): Promise<void> {
+  const at = now();
+  const count = await asPlatform((tx) => retryQuarantined(tx, {}, at));
+  if (count > 0) log.info("events in quarantine are taken up again", { count });
+}
+
+const REMOVE_MS = 20_000;
+
+/** Removes events that were finished long ago. */
+export async function removeFinishedEvents(): Promise<void> {
+  const count = await removeOldEvents(now(), REMOVE_MS);
+  if (count > 0) log.info("old events were removed", { count });
 }

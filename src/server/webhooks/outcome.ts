@@ -1,0 +1,87 @@
+// Writes down what became of events, and closes the alerts that this settles.
+import type { Alert } from "../billing/alerts";
+import { raiseAlert } from "../billing/alerts";
+import { asPlatform, Prisma, type Transaction } from "../db";
+import type { ClaimedEvent } from "./claim";
+import { enqueueEvent } from "./queue";
+
+export interface Outcome {
+  /** `quarantined`: not ours as far as we know; taken up again when more is known. */
+  status: "done" | "ignored" | "quarantined";
+  organizationId: string | null;
+  sentence: string;
+}
+
+/** What a sentence may be long. */
+const MOST_CHARACTERS = 2000;
+
+export const cut = (text: string): string => text.slice(0, MOST_CHARACTERS);
+
+/**
+ * Writes down what one look at Stripe has brought to all events that it was for.
+ * @param leader the event that tells; the others say that they were done with it
+ * @param objectId what was looked at
+ */
+export async function markEvents(
+  events: readonly ClaimedEvent[],
+  leader: ClaimedEvent,
+  outcome: Outcome,
+  objectId: string | null,
+  now: Date,
+): Promise<void> {
+  const { status, organizationId } = outcome;
+  const ids = events.map(({ id }) => id);
+  const told = cut(`done with ${leader.id}: ${outcome.sentence}`);
+  await asPlatform(async (tx) => {
+    await tx.$executeRaw`
+      UPDATE stripe_events SET status = ${status}::stripe_event_status, organization_id = ${organizationId}::uuid, processed_at = ${now}::timestamptz,
+        outcome = CASE WHEN id = ${leader.id} THEN ${cut(outcome.sentence)} ELSE ${told} END, lease_until = NULL, next_attempt_at = NULL
+      WHERE id = ANY(${ids})`;
+    // Only what was asked for again can have alerts: they were raised when it was dead or in quarantine.
+    const again = events.filter(({ replayedAt }) => replayedAt !== null).map(({ id }) => id);
+    if (status !== "quarantined" && again.length > 0) await resolveEventAlerts(tx, again, objectId, now);
+  });
+}
+
+/** Closes what was told of events, and of the object that they are about. */
+export async function resolveEventAlerts(
+  tx: Transaction,
+  eventIds: readonly string[],
+  objectId: string | null,
+  now: Date,
+): Promise<void> {
+  await tx.$executeRaw`
+    UPDATE billing_alerts SET resolved_at = ${now}::timestamptz WHERE organization_id IS NULL AND resolved_at IS NULL AND (
+      (kind = 'event_dead' AND subject = ANY(${[...eventIds]}))
+      OR (kind IN ('unknown_customer', 'customer_mismatch') AND subject = ${objectId}))`;
+}
+
+/** When an event is tried again; null where it is not. */
+export interface Retry {
+  event: ClaimedEvent;
+  faults: number;
+  at: Date | null;
+}
+
+/** Writes down that events were not processed, asks for their next try, and raises an alert for those that have no other. */
+export async function markFailed(retries: readonly Retry[], outcome: string, now: Date): Promise<void> {
+  await asPlatform(async (tx) => {
+    const rows = retries.map(
+      ({ event, faults, at }) =>
+        Prisma.sql`(${event.id}, ${faults}::int, ${at}::timestamptz, ${at ? "failed" : "dead"})`,
+    );
+    await tx.$executeRaw`
+      UPDATE stripe_events e SET status = r.status::stripe_event_status, outcome = ${cut(outcome)}, faults = r.faults, lease_until = NULL,
+        next_attempt_at = r.at
+      FROM (VALUES ${Prisma.join(rows)}) r (id, faults, at, status) WHERE e.id = r.id`;
+    // Of those that are due in the same instant, whoever does one does all of them.
+    const jobs = new Map(retries.flatMap(({ event, at }) => (at ? [[at.getTime(), { id: event.id, at }]] : [])));
+    for (const { id, at } of jobs.values()) await enqueueEvent(tx, id, at);
+    for (const { event, at } of retries) if (!at) await raiseAlert(tx, deadAlert(event, outcome), now);
+  });
+}
+
+function deadAlert({ id, attempts }: ClaimedEvent, outcome: string): Alert {
+  const message = `Event ${id} failed ${attempts} times and is not tried again: ${outcome.slice(0, 300)}`;
+  return { organizationId: null, kind: "event_dead", subject: id, message };
+}
