@@ -1,9 +1,10 @@
 // What the customer's bank does when it is told to: controls that refund nothing by themselves, but fail a refund,
-// open a dispute or decide one, whatever the card.
+// open a dispute or decide one, take or return a debit, whatever the card or account.
+import { failDebit, succeedDebit } from "./engine/debits";
 import { DISPUTE_REASONS, escalateInquiry, loseDispute, openDispute, winDispute } from "./engine/dispute";
 import { acceptRefund, cancelRefund, failRefund, REFUND_FAILURES } from "./engine/refund";
 import { invalidRequest, missingResource } from "./errors";
-import type { Charge, Dispute, Refund } from "./types";
+import type { Charge, Dispute, PaymentIntent, Refund } from "./types";
 import type { World } from "./world";
 
 const REFUND_ACTIONS = {
@@ -14,11 +15,18 @@ const REFUND_ACTIONS = {
 
 const DISPUTE_ACTIONS = { win: winDispute, lose: loseDispute, escalate: escalateInquiry };
 
+const PAYMENT_ACTIONS = { succeed: succeedDebit, fail: failDebit };
+
+export type PaymentAction = keyof typeof PAYMENT_ACTIONS;
 export type RefundAction = keyof typeof REFUND_ACTIONS;
 export type DisputeAction = keyof typeof DISPUTE_ACTIONS;
 
 export function isRefundAction(word: string): word is RefundAction {
   return Object.hasOwn(REFUND_ACTIONS, word);
+}
+
+export function isPaymentAction(word: string): word is PaymentAction {
+  return Object.hasOwn(PAYMENT_ACTIONS, word);
 }
 
 export function isDisputeAction(word: string): word is DisputeAction {
@@ -38,6 +46,12 @@ export function actOnRefund(world: World, id: string, action: RefundAction, reas
   return world.store.transaction(() =>
     world.onClockOf(refund.customer, () => REFUND_ACTIONS[action](world, refund, reason)),
   );
+}
+
+/** Decides a debit that is on its way, at the present of its customer's clock. */
+export function actOnPayment(world: World, id: string, action: PaymentAction, code?: unknown): PaymentIntent {
+  const customer = world.paymentIntents.get(id)?.customer ?? null;
+  return world.store.transaction(() => world.onClockOf(customer, () => PAYMENT_ACTIONS[action](world, id, code)));
 }
 
 /** Decides a dispute, at the present of its customer's clock. */

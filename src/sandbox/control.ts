@@ -1,9 +1,19 @@
 // The sandbox's own controls, which Stripe does not have: clock, deliveries, mails, paying a session, what banks
 // decide, starting over.
-import { actOnDispute, actOnRefund, isDisputeAction, isRefundAction, openDisputeOf } from "./bank";
+import {
+  actOnDispute,
+  actOnPayment,
+  actOnRefund,
+  isDisputeAction,
+  isPaymentAction,
+  isRefundAction,
+  openDisputeOf,
+} from "./bank";
 import type { Deliverer } from "./delivery";
+import { DEBITS, isDebitType, readAccount } from "./engine/bank-accounts";
 import { passesLuhn } from "./engine/cards";
-import { asksForCard, authenticateCheckout, submitCheckout } from "./engine/checkout";
+import { asksForCard, authenticateCheckout, type Submission, submitCheckout } from "./engine/checkout";
+import { invalidRequest } from "./errors";
 import { listMails } from "./mailbox";
 import { actOnEndpoint, isEndpointAction, sendAgain } from "./webhook-control";
 import type { World } from "./world";
@@ -44,18 +54,27 @@ function setClock({ world, body }: Context): ControlAnswer {
   return ok({ ran: moveClock(world, now), ...clockState(world) });
 }
 
+/** What the body names to pay with: a card, or the account of a debit. */
+function methodOf({ method = "card", card, account }: Record<string, unknown>): Pick<Submission, "card" | "account"> {
+  if (typeof method === "string" && isDebitType(method)) {
+    return { account: { type: method, number: readAccount(method, String(account ?? DEBITS[method].usual)) } };
+  }
+  if (method !== "card") throw invalidRequest(`\`method\` must be card, ${Object.keys(DEBITS).join(" or ")}`);
+  const number = String(card ?? "4242424242424242").replaceAll(/\D/g, "");
+  if (!passesLuhn(number)) throw invalidRequest("Your card number is invalid.");
+  return { card: { number } };
+}
+
 /** Pays a session as its hosted page would; a card that asks for authentication gets it. */
 function completeCheckout({ world, body }: Context, sessionId: string): ControlAnswer {
   const session = world.sessions.get(sessionId);
   if (!session) return refuse(404, `No such checkout.session: '${sessionId}'`);
-  const number = String(body.card ?? "4242424242424242").replaceAll(/\D/g, "");
-  if (!passesLuhn(number)) return refuse(400, "Your card number is invalid.");
   const customer = session.customer ? world.customers.get(session.customer) : undefined;
   const email =
     typeof body.email === "string" ? body.email : (customer?.email ?? session.customer_email ?? "jenny@example.com");
   const name = typeof body.name === "string" ? body.name : (customer?.name ?? "Jenny Rosen");
-  const card = asksForCard(session) ? { number } : undefined;
-  let outcome = world.store.transaction(() => submitCheckout(world, sessionId, { email, name, card }));
+  const method = asksForCard(session) ? methodOf(body) : {};
+  let outcome = world.store.transaction(() => submitCheckout(world, sessionId, { email, name, ...method }));
   if (outcome.status === "requires_action") {
     const succeeds = body.authenticate !== false;
     outcome = world.store.transaction(() => authenticateCheckout(world, sessionId, succeeds));
@@ -92,6 +111,9 @@ export function answerControl(context: Context, method: string, path: string): C
   const acts = method === "POST" && parts.length === 3;
   if (acts && noun === "refunds" && isRefundAction(action)) {
     return ok(actOnRefund(world, id, action, body.reason));
+  }
+  if (acts && noun === "payment_intents" && isPaymentAction(action)) {
+    return ok(actOnPayment(world, id, action, body.code));
   }
   if (acts && noun === "disputes" && isDisputeAction(action)) return ok(actOnDispute(world, id, action));
   if (acts && noun === "webhook_endpoints" && isEndpointAction(action)) {

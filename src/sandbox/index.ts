@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { Deliverer } from "./delivery";
 import { expireSession } from "./engine/checkout";
 import { endDiscount } from "./engine/discounts";
+import { decideByAccount } from "./engine/debits";
 import { decideDispute, openDisputeOfCard, passDeadline } from "./engine/dispute";
 import { advanceInvoice } from "./engine/invoicing";
 import { settleRefund } from "./engine/refund";
@@ -37,9 +38,9 @@ export interface SandboxOptions {
   draftSeconds?: number;
   /** Days from each failed attempt to the next. Here: 3, 5, 7. */
   retryDays?: number[];
-}
   /** What becomes of a subscription after the last attempt. Here: it is canceled. */
   afterLastRetry?: AfterLastRetry;
+}
 
 export interface Sandbox {
   url: string;
@@ -65,6 +66,7 @@ function nameJobs(world: World): void {
   scheduler.on("invoice.retry", (id) => advanceInvoice(world, id));
   scheduler.on("session.expire", (id) => void expireSession(world, id));
   scheduler.on("discount.end", (id) => endDiscount(world, id));
+  scheduler.on("payment.decide", (id) => decideByAccount(world, id));
   scheduler.on("refund.settle", (id) => settleRefund(world, id));
   scheduler.on("dispute.open", (id) => openDisputeOfCard(world, id));
   scheduler.on("dispute.decide", (id) => decideDispute(world, id));
@@ -76,9 +78,9 @@ function openWorld(options: SandboxOptions, url: string): World {
     dataDir: options.dataDir,
     draftSeconds: options.draftSeconds ?? 3600,
     retryDays: options.retryDays ?? [3, 5, 7],
+    afterLastRetry: options.afterLastRetry,
     ...(options.seed !== undefined && { seed: String(options.seed) }),
   });
-    afterLastRetry: options.afterLastRetry,
   moveLinks(world, url);
   nameJobs(world);
   forgetOldAnswers(world);

@@ -14,6 +14,7 @@ export type JobKind =
   | "invoice.finalize"
   | "invoice.retry"
   | "session.expire"
+  | "payment.decide"
   | "discount.end"
   | "refund.settle"
   | "dispute.open"

@@ -3,6 +3,7 @@ import type Stripe from "stripe";
 import { newId } from "../ids";
 import type { Customer, Metadata, PaymentMethod } from "../types";
 import type { World } from "../world";
+import { BANK_ACCOUNTS, type DebitType, newBankMethod, READY_MADE_ACCOUNTS } from "./bank-accounts";
 
 export interface Failure {
   code: NonNullable<Stripe.PaymentIntent.LastPaymentError["code"]>;
@@ -10,8 +11,8 @@ export interface Failure {
   message: string;
 }
 
-export interface TestCard {
-  brand: string;
+/** What a payment method of a test number does. */
+export interface TestMethod {
   /** Fails when it is saved or charged. */
   declines?: Failure;
   /** Can be saved; every charge fails. */
@@ -22,7 +23,13 @@ export interface TestCard {
   refunds?: "pending" | "failing";
   /** Its owner disputes every payment, right after it. */
   disputes?: { reason: string; inquiry: boolean };
+  /** It is a bank account: its bank decides days later, with this failure or none. `stays`: it never decides. */
+  debit?: { type: DebitType; failure?: Failure; stays?: boolean };
   note: string;
+}
+
+export interface TestCard extends TestMethod {
+  brand: string;
 }
 
 const DECLINED = "Your card was declined.";
@@ -150,9 +157,10 @@ export function cardOf(number: string): TestCard {
   return TEST_CARDS[number] ?? NOT_A_TEST_CARD;
 }
 
-/** The card behind a saved payment method. */
-export function cardBehind(world: World, paymentMethodId: string): TestCard {
-  return cardOf(world.cards.get(paymentMethodId)?.number ?? "");
+/** The card or bank account behind a saved payment method. */
+export function cardBehind(world: World, paymentMethodId: string): TestMethod {
+  const number = world.cards.get(paymentMethodId)?.number ?? "";
+  return BANK_ACCOUNTS[number] ?? cardOf(number);
 }
 
 /** The usual check digit of card numbers. */
@@ -212,6 +220,8 @@ export function newPaymentMethod(
 
 /** A payment method by id; Stripe's ready-made names make a new one each time. */
 export function findPaymentMethod(world: World, id: string): PaymentMethod | null {
+  const account = READY_MADE_ACCOUNTS[id];
+  if (account) return newBankMethod(world, account);
   const number = READY_MADE[id];
   return number ? newPaymentMethod(world, { number }) : (world.paymentMethods.get(id) ?? null);
 }

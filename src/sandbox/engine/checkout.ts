@@ -1,8 +1,9 @@
 // What a hosted Checkout page does when its customer submits it: pay, save the card, make what was bought.
-import { missingResource } from "../errors";
+import { invalidRequest, missingResource } from "../errors";
 import { newId, randomText } from "../ids";
 import type { CheckoutSession, Customer, PaymentIntent, PaymentMethod, SetupIntent } from "../types";
 import type { CheckoutPlan, World } from "../world";
+import { type DebitType, newBankMethod } from "./bank-accounts";
 import { attach, cardBehind, type Failure, newPaymentMethod } from "./cards";
 import { newCustomer } from "./customer";
 import { createInvoice, finalizeInvoice, settle } from "./invoicing";
@@ -23,6 +24,8 @@ export interface Submission {
   name: string | null;
   /** Left out only where the session asks for no card. */
   card?: CardInput;
+  /** A bank account in place of a card. */
+  account?: { type: DebitType; number: string };
 }
 
 export type CheckoutOutcome =
@@ -87,11 +90,20 @@ export function submitCheckout(world: World, sessionId: string, given: Submissio
       tax_ids: [],
     };
     world.sessions.patch(sessionId, { customer_details: details });
-    if (!given.card) return finish(world, sessionId, given, null, null);
-    const method = newPaymentMethod(world, given.card, given);
+    const method = methodOf(world, session, given);
+    if (!method) return finish(world, sessionId, given, null, null);
     if ((session.amount_total ?? 0) > 0) return pay(world, session, given, method);
     return saveCard(world, session, given, method);
   });
+}
+
+function methodOf(world: World, session: CheckoutSession, given: Submission): PaymentMethod | null {
+  const type = given.account?.type ?? (given.card ? "card" : null);
+  if (type && !session.payment_method_types.includes(type)) {
+    throw invalidRequest(`This Checkout Session offers ${session.payment_method_types.join(", ")} only, not ${type}.`);
+  }
+  if (given.account) return newBankMethod(world, given.account.number, given);
+  return given.card ? newPaymentMethod(world, given.card, given) : null;
 }
 
 function pay(world: World, session: CheckoutSession, given: Submission, method: PaymentMethod): CheckoutOutcome {
@@ -105,6 +117,7 @@ function pay(world: World, session: CheckoutSession, given: Submission, method: 
       description: session.mode === "subscription" ? "Subscription creation" : plan.paymentDescription,
       metadata: session.mode === "subscription" ? {} : plan.paymentMetadata,
       setupFutureUsage: session.mode === "subscription" ? "off_session" : plan.setupFutureUsage,
+      types: session.payment_method_types,
     });
   patchPlan(world, session.id, { paymentIntent: intent.id, authenticating: null });
   const outcome = confirmIntent(world, intent.id, method);
@@ -189,7 +202,7 @@ function finish(
     customer: customer?.id ?? null,
     status: "complete",
     url: null,
-    payment_status: payment ? "paid" : "no_payment_required",
+    payment_status: payment ? (payment.outcome.kind === "processing" ? "unpaid" : "paid") : "no_payment_required",
   });
   world.events.emit("checkout.session.completed", complete);
   return { status: "complete" };

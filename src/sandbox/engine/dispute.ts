@@ -85,7 +85,9 @@ function noEvidence(charge: Charge): Dispute["evidence"] {
   } satisfies Dispute["evidence"];
 }
 
+/** What the card network says. Stripe tells nothing of the kind about a bank account. */
 function cardDetails(charge: Charge, reason: string, inquiry: boolean): Dispute["payment_method_details"] {
+  if (charge.payment_method_details?.type !== "card") return undefined;
   const brand = charge.payment_method_details?.card?.brand ?? "visa";
   const codes = DISPUTE_REASONS[reason];
   const code = brand === "visa" ? codes?.visa : brand === "mastercard" ? codes?.mastercard : undefined;

@@ -8,6 +8,7 @@ import { balanceIn, enterBalance } from "./customer-balance";
 import { couponsOf, discountsOf, exhaustDiscounts } from "./discounts";
 import { priceLines, totalsOf } from "./invoice-amounts";
 import { cancelIntent, confirmIntent, createIntent, type Outcome } from "./payment";
+import { awaitPayment } from "./pending-payment";
 import { dunningOf } from "./subscription-dunning";
 import {
   onInvoiceFailed,
@@ -419,6 +420,7 @@ export function attemptPayment(world: World, id: string, attempt: Attempt = {}):
 export function settle(world: World, id: string, outcome: Outcome, scheduled = false): void {
   if (outcome.kind === "succeeded") markPaid(world, id);
   else if (outcome.kind === "failed") recordFailure(world, id, scheduled);
+  else if (outcome.kind === "processing") awaitPayment(world, id);
   else world.events.emit("invoice.payment_action_required", getInvoice(world, id));
 }
 
@@ -474,6 +476,7 @@ export function voidInvoice(world: World, id: string): Invoice {
     "invoice.updated",
   );
   world.events.emit("invoice.voided", voided);
+  onInvoiceVoided(world, voided);
   return voided;
 }
 
@@ -481,7 +484,7 @@ export function voidInvoice(world: World, id: string): Invoice {
 export function declined(failure: Failure, charge?: string): Error {
   return cardError(failure, charge ? { charge } : {});
 }
-  onInvoiceVoided(world, voided);
+
 /** Gives an open invoice up as a bad debt; it can still be paid. */
 export function markUncollectible(world: World, id: string): Invoice {
   const invoice = getInvoice(world, id);

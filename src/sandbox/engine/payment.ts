@@ -1,14 +1,18 @@
-// Money moves (it does not): payment intents, their charges, and what a card answers.
+// Money moves (it does not): payment intents, and what a card or a bank answers.
+import { invalidRequest } from "../errors";
 import { newId, randomText } from "../ids";
 import type { Charge, Metadata, PaymentIntent, PaymentMethod, Stored } from "../types";
 import type { World } from "../world";
-import { recordMovement } from "./balance";
-import { AUTHENTICATION_FAILED, AUTHENTICATION_REQUIRED, cardBehind, type Failure } from "./cards";
+import { DEBITS, refuseOtherCurrency } from "./bank-accounts";
+import { AUTHENTICATION_FAILED, AUTHENTICATION_REQUIRED, cardBehind, type Failure, type TestMethod } from "./cards";
+import { createCharge, decided } from "./charge";
 
 export type Outcome =
   | { kind: "succeeded"; charge: Charge }
   | { kind: "failed"; failure: Failure; charge: Charge | null }
-  | { kind: "requires_action" };
+  | { kind: "requires_action" }
+  /** A bank was asked, and will answer in some days. */
+  | { kind: "processing"; charge: Charge };
 
 export interface NewIntent {
   amount: number;
@@ -18,6 +22,8 @@ export interface NewIntent {
   metadata?: Metadata;
   setupFutureUsage?: "off_session" | "on_session" | null;
   receiptEmail?: string | null;
+  /** Left out: cards. */
+  types?: string[];
 }
 
 /** A payment that waits for a payment method. */
@@ -56,7 +62,7 @@ export function createIntent(world: World, given: NewIntent): PaymentIntent {
     payment_method_options: {
       card: { installments: null, mandate_options: null, network: null, request_three_d_secure: "automatic" },
     },
-    payment_method_types: ["card"],
+    payment_method_types: given.types ?? ["card"],
     payment_record: null,
     processing: null,
     receipt_email: given.receiptEmail ?? null,
@@ -72,103 +78,6 @@ export function createIntent(world: World, given: NewIntent): PaymentIntent {
   } satisfies PaymentIntent);
   world.events.emit("payment_intent.created", intent);
   return intent;
-}
-
-function createCharge(world: World, intent: PaymentIntent, method: PaymentMethod, failure: Failure | null): Charge {
-  const id = newId("ch");
-  const { card } = method;
-  const movement = failure
-    ? null
-    : recordMovement(world, {
-        kind: "charge",
-        amount: intent.amount,
-        currency: intent.currency,
-        source: id,
-        description: intent.description,
-      });
-  return world.charges.put({
-    id,
-    object: "charge",
-    amount: intent.amount,
-    amount_captured: failure ? 0 : intent.amount,
-    amount_refunded: 0,
-    application: null,
-    application_fee: null,
-    application_fee_amount: null,
-    balance_transaction: movement?.id ?? null,
-    billing_details: method.billing_details,
-    calculated_statement_descriptor: "SANDBOX",
-    captured: !failure,
-    created: world.now(),
-    currency: intent.currency,
-    customer: intent.customer,
-    description: intent.description,
-    disputed: false,
-    failure_balance_transaction: null,
-    failure_code: failure?.code ?? null,
-    failure_message: failure?.message ?? null,
-    fraud_details: {},
-    livemode: false,
-    metadata: intent.metadata,
-    on_behalf_of: null,
-    outcome: {
-      advice_code: failure ? "try_again_later" : null,
-      network_advice_code: null,
-      network_decline_code: failure ? "05" : null,
-      network_status: failure ? "declined_by_network" : "approved_by_network",
-      reason: failure?.declineCode ?? null,
-      risk_level: "normal",
-      risk_score: 12,
-      seller_message: failure ? "The bank did not return any further details with this decline." : "Payment complete.",
-      type: failure ? "issuer_declined" : "authorized",
-    },
-    paid: !failure,
-    payment_intent: intent.id,
-    payment_method: method.id,
-    payment_method_details: {
-      card: {
-        amount_authorized: failure ? null : intent.amount,
-        authorization_code: null,
-        brand: card?.brand ?? "visa",
-        checks: { address_line1_check: null, address_postal_code_check: null, cvc_check: "pass" },
-        country: "US",
-        electronic_commerce_indicator: null,
-        exp_month: card?.exp_month ?? 12,
-        exp_year: card?.exp_year ?? 2030,
-        extended_authorization: { status: "disabled" },
-        fingerprint: card?.fingerprint ?? null,
-        funding: card?.funding ?? "credit",
-        incremental_authorization: { status: "unavailable" },
-        installments: null,
-        last4: card?.last4 ?? null,
-        mandate: null,
-        multicapture: { status: "unavailable" },
-        network: card?.brand ?? "visa",
-        network_token: { used: false },
-        network_transaction_id: null,
-        overcapture: { maximum_amount_capturable: intent.amount, status: "unavailable" },
-        regulated_status: "unregulated",
-        three_d_secure: null,
-        transaction_link_id: null,
-        wallet: null,
-      },
-      type: "card",
-    },
-    radar_options: {},
-    receipt_email: intent.receipt_email,
-    receipt_number: null,
-    receipt_url: failure ? null : `${world.url}/receipts/${id}`,
-    refunded: false,
-    review: null,
-    shipping: null,
-    source: null,
-    source_transfer: null,
-    statement_descriptor: null,
-    statement_descriptor_suffix: null,
-    status: failure ? "failed" : "succeeded",
-    transfer_data: null,
-    transfer_group: null,
-  } satisfies Charge);
 }
 
 function lastError(
@@ -188,7 +97,16 @@ function lastError(
 }
 
 function fail(world: World, intent: PaymentIntent, method: PaymentMethod, failure: Failure, charged: boolean): Outcome {
-  const charge = charged ? createCharge(world, intent, method, failure) : null;
+  return markFailed(world, intent, method, failure, charged ? createCharge(world, intent, method, failure) : null);
+}
+
+function markFailed(
+  world: World,
+  intent: PaymentIntent,
+  method: PaymentMethod,
+  failure: Failure,
+  charge: Charge | null,
+): Outcome {
   if (charge) world.events.emit("charge.failed", charge);
   const failed = world.paymentIntents.patch(intent.id, {
     status: "requires_payment_method",
@@ -202,7 +120,10 @@ function fail(world: World, intent: PaymentIntent, method: PaymentMethod, failur
 }
 
 function succeed(world: World, intent: PaymentIntent, method: PaymentMethod): Outcome {
-  const charge = createCharge(world, intent, method, null);
+  return markSucceeded(world, intent, method, createCharge(world, intent, method, null));
+}
+
+function markSucceeded(world: World, intent: PaymentIntent, method: PaymentMethod, charge: Charge): Outcome {
   const paid = world.paymentIntents.patch(intent.id, {
     status: "succeeded",
     payment_method: method.id,
@@ -219,11 +140,52 @@ function succeed(world: World, intent: PaymentIntent, method: PaymentMethod): Ou
   return { kind: "succeeded", charge };
 }
 
-/** Charges a card. `offSession`: the owner is not there to authenticate. */
+/** Asks a bank for the money. What it says comes days later, on the customer's clock. */
+function beginDebit(
+  world: World,
+  intent: PaymentIntent,
+  method: PaymentMethod,
+  { type, stays }: NonNullable<TestMethod["debit"]>,
+): Outcome {
+  refuseOtherCurrency(type, intent.currency);
+  const charge = createCharge(world, intent, method, null, true);
+  const waiting = world.paymentIntents.patch(intent.id, {
+    status: "processing",
+    payment_method: method.id,
+    payment_method_types: [...new Set([...intent.payment_method_types, type])],
+    next_action: null,
+    last_payment_error: null,
+    latest_charge: charge.id,
+  });
+  world.events.emit("charge.pending", charge);
+  world.events.emit("payment_intent.processing", waiting);
+  const at = stays ? null : world.now() + DEBITS[type].takesSeconds;
+  world.scheduler.plan("payment.decide", intent.id, at, world.clockOf(intent.customer));
+  return { kind: "processing", charge };
+}
+
+/** The bank has answered: the pending charge succeeds or fails, and its payment with it. */
+export function decideDebit(world: World, intent: PaymentIntent, failure: Failure | null): Outcome {
+  const pending = intent.latest_charge ? world.charges.get(intent.latest_charge) : undefined;
+  const method = intent.payment_method ? world.paymentMethods.get(intent.payment_method) : undefined;
+  if (!pending || !method) throw new Error(`payment intent ${intent.id} has no charge that waits`);
+  const charge = world.charges.patch(pending.id, decided(world, pending, failure));
+  return failure ? markFailed(world, intent, method, failure, charge) : markSucceeded(world, intent, method, charge);
+}
+
+/** Charges a card or asks a bank. `offSession`: the owner is not there to authenticate. */
 export function confirmIntent(world: World, id: string, method: PaymentMethod, { offSession = false } = {}): Outcome {
   const intent = world.paymentIntents.get(id);
   if (!intent) throw new Error(`payment intent ${id} is gone`);
+  if (intent.status === "processing") {
+    throw invalidRequest(
+      "This PaymentIntent's status is processing, so it cannot be confirmed.",
+      undefined,
+      "payment_intent_unexpected_state",
+    );
+  }
   const card = cardBehind(world, method.id);
+  if (card.debit) return beginDebit(world, intent, method, card.debit);
   const failure = card.declines ?? card.declinesLater;
   if (failure) return fail(world, intent, method, failure, true);
   const authenticated = card.authentication === "once" && world.cards.get(method.id)?.authenticated;
@@ -261,6 +223,7 @@ export function cancelIntent(
 ): PaymentIntent | null {
   const intent = world.paymentIntents.get(id);
   if (!intent || intent.status === "succeeded" || intent.status === "canceled") return null;
+  if (intent.status === "processing") recall(world, intent);
   const canceled = world.paymentIntents.patch(id, {
     status: "canceled",
     canceled_at: world.now(),
@@ -269,4 +232,13 @@ export function cancelIntent(
   });
   world.events.emit("payment_intent.canceled", canceled);
   return canceled;
+}
+
+/** The bank is told to forget the debit. */
+function recall(world: World, intent: PaymentIntent): void {
+  world.scheduler.plan("payment.decide", intent.id, null, null);
+  const pending = intent.latest_charge ? world.charges.get(intent.latest_charge) : undefined;
+  if (pending?.status !== "pending") return;
+  const failure: Failure = { code: "processing_error", message: "The payment was canceled." };
+  world.events.emit("charge.failed", world.charges.patch(pending.id, decided(world, pending, failure)));
 }

@@ -65,6 +65,17 @@ function refuseUnlessRefundable(world: World, charge: Charge, amount: number, le
   }
 }
 
+/** Where the money goes: back to what it came from. */
+function destinationOf({ payment_method_details: details }: Charge): Refund["destination_details"] {
+  const bank = { reference: null, reference_status: "pending" };
+  if (details?.us_bank_account) return { type: "us_bank_transfer", us_bank_transfer: bank };
+  if (details?.sepa_debit) return { type: "eu_bank_transfer", eu_bank_transfer: bank };
+  return {
+    card: { reference_status: "pending", reference_type: "acquirer_reference_number", type: "refund" },
+    type: "card",
+  };
+}
+
 /** Refunds a charge; without an amount (minor units), what is left of it. */
 export function refundCharge(
   world: World,
@@ -88,10 +99,7 @@ export function refundCharge(
     currency,
     customer: charge.customer,
     customer_account: null,
-    destination_details: {
-      card: { reference_status: "pending", reference_type: "acquirer_reference_number", type: "refund" },
-      type: "card",
-    },
+    destination_details: destinationOf(charge),
     metadata: given.metadata ?? {},
     payment_intent: charge.payment_intent,
     payment_method: charge.payment_method,
@@ -139,14 +147,21 @@ export function acceptRefund(world: World, refund: Refund): Refund {
   if (!isGiven(refund)) throw invalidRequest(`Refund ${refund.id} is ${refund.status}.`);
   world.scheduler.forget(refund.id);
   const { destination_details: details } = refund;
+  const bank = details?.us_bank_transfer ? "us_bank_transfer" : details?.eu_bank_transfer ? "eu_bank_transfer" : null;
   const reference = refund.id.replaceAll(/\D/g, "").padStart(12, "7").slice(0, 12);
   return changeRefund(world, refund, {
     status: "succeeded",
     pending_reason: undefined,
-    destination_details: details?.card && {
-      ...details,
-      card: { ...details.card, reference: details.card.reference ?? reference, reference_status: "available" },
-    },
+    destination_details: bank
+      ? {
+          ...details,
+          type: bank,
+          [bank]: { reference: details?.[bank]?.reference ?? reference, reference_status: "available" },
+        }
+      : details?.card && {
+          ...details,
+          card: { ...details.card, reference: details.card.reference ?? reference, reference_status: "available" },
+        },
   });
 }
 

@@ -7,6 +7,7 @@ import type { World } from "../world";
 function balances(world: World): Array<{ amount: number; currency: string; source_types: { card: number } }> {
   const sums = new Map<string, number>();
   for (const charge of world.charges.values()) {
+    if (charge.status !== "succeeded") continue;
     const net = charge.amount_captured - charge.amount_refunded;
     sums.set(charge.currency, (sums.get(charge.currency) ?? 0) + net);
   }

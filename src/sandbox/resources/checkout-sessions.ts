@@ -1,5 +1,6 @@
 // /v1/checkout/sessions
 
+import { offeredTypes } from "../engine/bank-accounts";
 import { expireSession } from "../engine/checkout";
 import { newProduct } from "../engine/product";
 import { checkCurrency } from "../engine/subscription";
@@ -343,7 +344,11 @@ function createSession(world: World, given: Given): CheckoutSession {
       given.mode === "subscription" ? collection : given.mode === "payment" ? "if_required" : null,
     payment_method_configuration_details: null,
     payment_method_options: {},
-    payment_method_types: ["card"],
+    payment_method_types: offeredTypes({
+      currency,
+      allowed: given.allowed_payment_method_types,
+      excluded: given.excluded_payment_method_types,
+    }),
     payment_status: total === 0 || given.mode === "setup" ? "no_payment_required" : "unpaid",
     permissions: null,
     phone_number_collection: { enabled: false },

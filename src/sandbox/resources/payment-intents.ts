@@ -35,8 +35,8 @@ function confirm(world: World, id: string, methodId: string | undefined, offSess
   if (invoice) settle(world, invoice.invoice, outcome);
   if (outcome.kind === "failed") throw declined(outcome.failure, outcome.charge?.id);
   const customer = intent.customer ? world.customers.get(intent.customer) : undefined;
-  if (outcome.kind === "succeeded" && customer && intent.setup_future_usage && !method.customer)
-    attach(world, method.id, customer);
+  const taken = outcome.kind === "succeeded" || outcome.kind === "processing";
+  if (taken && customer && intent.setup_future_usage && !method.customer) attach(world, method.id, customer);
   return find(world.paymentIntents, "payment_intent", id);
 }
 
@@ -59,7 +59,7 @@ export const paymentIntents: Route[] = [
       customer: p.string(),
       description: p.string(),
       metadata: p.metadata(),
-      payment_method_types: p.accepted(),
+      payment_method_types: p.list(p.oneOf("card", "us_bank_account", "sepa_debit")),
       receipt_email: p.email(),
       setup_future_usage: p.oneOf("off_session", "on_session"),
     },
@@ -74,6 +74,7 @@ export const paymentIntents: Route[] = [
           metadata: p.mergeMetadata(null, given.metadata),
           setupFutureUsage: given.setup_future_usage ?? null,
           receiptEmail: given.receipt_email ?? null,
+          types: given.payment_method_types,
         });
         if (given.confirm) return confirm(world, intent.id, given.payment_method, given.off_session ?? false);
         if (!given.payment_method) return intent;

@@ -1,5 +1,6 @@
 // /v1/payment_methods: cards, made from test numbers or Stripe's ready-made names.
 
+import { type DebitType, newBankMethod, readAccount } from "../engine/bank-accounts";
 import { attach, cardBehind, findPaymentMethod, newPaymentMethod, passesLuhn } from "../engine/cards";
 import { declined } from "../engine/invoicing";
 import { invalidRequest, missingResource } from "../errors";
@@ -20,12 +21,29 @@ function ownedBy(world: World, customer: string | undefined) {
   return customer ? world.paymentMethods.by("customer", customer) : [...world.paymentMethods.values()];
 }
 
+interface GivenAccount {
+  billing_details?: { name?: string | null; email?: string | null };
+  metadata?: p.MetadataPatch;
+  sepa_debit?: { iban: string };
+  us_bank_account?: { account_number: string };
+}
+
+function makeBankMethod(world: World, type: DebitType, given: GivenAccount) {
+  const typed = type === "sepa_debit" ? given.sepa_debit?.iban : given.us_bank_account?.account_number;
+  if (typed === undefined) throw invalidRequest(`Missing required param: ${type}.`, type, "parameter_missing");
+  return newBankMethod(world, readAccount(type, typed), {
+    name: given.billing_details?.name,
+    email: given.billing_details?.email,
+    metadata: p.mergeMetadata(null, given.metadata),
+  });
+}
+
 export const paymentMethods: Route[] = [
   route(
     "POST",
     "/v1/payment_methods",
     {
-      type: p.required(p.oneOf("card")),
+      type: p.required(p.oneOf("card", "us_bank_account", "sepa_debit")),
       billing_details: billingDetails,
       card: p.object({
         cvc: p.string({ max: 4 }),
@@ -35,8 +53,16 @@ export const paymentMethods: Route[] = [
         token: p.string(),
       }),
       metadata: p.metadata(),
+      sepa_debit: p.object({ iban: p.required(p.string()) }),
+      us_bank_account: p.object({
+        account_holder_type: p.oneOf("individual", "company"),
+        account_number: p.required(p.string()),
+        account_type: p.oneOf("checking", "savings"),
+        routing_number: p.required(p.string()),
+      }),
     },
     (world, given) => {
+      if (given.type !== "card") return makeBankMethod(world, given.type, given);
       const token = given.card?.token;
       const ready = token && findPaymentMethod(world, token.replace(/^tok_/, "pm_card_"));
       if (ready) return ready;
