@@ -2,9 +2,10 @@
 // What it takes off is reckoned in discount-amounts.ts.
 import { invalidRequest, missingResource } from "../errors";
 import { newId } from "../ids";
-import type { Discount, Invoice, PromotionCode, Subscription } from "../types";
+import { amountOf } from "../money";
+import type { Discount, Invoice, PromotionCode, Subscription, SubscriptionItem } from "../types";
 import type { KeptCoupon, World } from "../world";
-import { type AppliedCoupon, amountOff } from "./discount-amounts";
+import { type AppliedCoupon, amountOff, sumOf, takeOff } from "./discount-amounts";
 import { addIntervals } from "./period";
 
 /** How a caller names a discount: exactly one of the three. */
@@ -233,4 +234,18 @@ export function exhaustDiscounts(world: World, invoice: Invoice): void {
     subscription,
     once.map(({ discount }) => discount),
   );
+}
+
+/** What a whole period of an item costs once the subscription's discounts are taken off, in minor units. */
+export function discounted(world: World, subscription: Subscription, item: SubscriptionItem, whole: number): number {
+  const coupons = couponsOf(world, discountsOf(world, subscription));
+  if (coupons.length === 0) return whole;
+  const { currency } = subscription;
+  const others = subscription.items.data.filter(({ id }) => id !== item.id);
+  const lines = [item, ...others].map(({ price, quantity }, position) => ({
+    amount: position === 0 ? whole : amountOf(world.prices.get(price.id) ?? price, currency, quantity ?? 1),
+    discountable: true,
+    product: price.product,
+  }));
+  return whole - sumOf(takeOff(lines, coupons, currency)[0] ?? []);
 }

@@ -1,12 +1,22 @@
 // The life of an invoice: draft, open, paid, retried, void. Totals, numbers and payments.
 import { cardError, invalidRequest } from "../errors";
 import { newId } from "../ids";
-import type { Invoice, InvoiceLine, InvoicePayment, Metadata, PaymentMethod, Subscription, TaxRate } from "../types";
+import type {
+  Invoice,
+  InvoiceItem,
+  InvoiceLine,
+  InvoicePayment,
+  Metadata,
+  PaymentMethod,
+  Subscription,
+  TaxRate,
+} from "../types";
 import type { World } from "../world";
 import type { Failure } from "./cards";
 import { balanceIn, enterBalance } from "./customer-balance";
 import { couponsOf, discountsOf, exhaustDiscounts } from "./discounts";
 import { priceLines, totalsOf } from "./invoice-amounts";
+import { itemLine, pendingItems } from "./invoice-items";
 import { cancelIntent, confirmIntent, createIntent, type Outcome } from "./payment";
 import { awaitPayment } from "./pending-payment";
 import { dunningOf } from "./subscription-dunning";
@@ -20,6 +30,8 @@ import {
 import { automaticTax, manualTax, placeOf, type Taxation, UNTAXED } from "./tax";
 
 const DAY = 86_400;
+/** The invoices that come by themselves take up what waits; a preview shows it. */
+const TAKES_ITEMS = new Set<string>(["subscription_cycle", "subscription_update", "upcoming"]);
 
 export interface NewInvoice {
   customer: string;
@@ -34,6 +46,8 @@ export interface NewInvoice {
   description?: string | null;
   defaultPaymentMethod?: string | null;
   autoAdvance?: boolean;
+  /** Takes up the customer's pending invoice items. */
+  takesItems?: boolean;
   /** Ids of discounts; left out: the subscription's. */
   discounts?: string[];
   /** Left out: as the subscription is taxed. */
@@ -61,7 +75,7 @@ export function draftInvoice(
   world: World,
   given: NewInvoice,
   id = newId("in"),
-): { invoice: Invoice; lines: InvoiceLine[] } {
+): { invoice: Invoice; lines: InvoiceLine[]; items: InvoiceItem[] } {
   const customer = world.customers.get(given.customer);
   const { subscription } = given;
   const discounts = given.discounts ?? (subscription ? discountsOf(world, subscription) : []);
@@ -69,7 +83,10 @@ export function draftInvoice(
   const rates = given.defaultTaxRates ?? subscription?.default_tax_rates ?? [];
   const automatic = given.automaticTax ?? subscription?.automatic_tax.enabled ?? false;
   const taxation = taxationOf(world, given.customer, automatic, rates);
-  const lines = priceLines(world, given.lines, coupons, taxation);
+  const takes = given.takesItems ?? TAKES_ITEMS.has(given.billingReason ?? "");
+  const items = takes ? pendingItems(world, given.customer, given.currency, subscription?.id ?? null) : [];
+  const asked = [...items.map((item) => itemLine(world, item)), ...given.lines];
+  const lines = priceLines(world, asked, coupons, taxation);
   const balance = balanceIn(customer, given.currency);
   const { endingBalance: _, ...totals } = totalsOf(lines, coupons, taxation, balance);
   const invoice = {
@@ -144,7 +161,7 @@ export function draftInvoice(
     test_clock: customer?.test_clock ?? null,
     webhooks_delivered_at: null,
   } satisfies Invoice;
-  return { invoice, lines };
+  return { invoice, lines, items };
 }
 
 function taxIdsOf(world: World, customer: string): NonNullable<Invoice["customer_tax_ids"]> {
@@ -157,6 +174,7 @@ export function createInvoice(world: World, given: NewInvoice, finalizeAt: numbe
   const invoice = world.invoices.put({ ...draft.invoice, automatically_finalizes_at: finalizeAt });
   // The newest line stands first, as on Stripe.
   for (const line of draft.lines) world.lines.put({ ...line, invoice: invoice.id });
+  for (const item of draft.items) world.invoiceItems.patch(item.id, { invoice: invoice.id });
   world.scheduler.plan("invoice.finalize", invoice.id, finalizeAt, world.clockOf(given.customer));
   world.events.emit("invoice.created", invoice);
   exhaustDiscounts(world, invoice);
@@ -353,13 +371,7 @@ export function markPaid(world: World, id: string, outOfBand = false): Invoice {
     });
     world.events.emit("invoice_payment.paid", settled);
   }
-  if (payment && outOfBand && payment.payment.payment_intent) {
-    cancelIntent(world, payment.payment.payment_intent, "void_invoice");
-    world.invoicePayments.patch(payment.id, {
-      status: "canceled",
-      status_transitions: { canceled_at: now, paid_at: null },
-    });
-  }
+  if (outOfBand) closePayment(world, id);
   onInvoicePaid(world, paid);
   return paid;
 }
@@ -438,22 +450,27 @@ export function advanceInvoice(world: World, id: string): void {
   const invoice = world.invoices.get(id);
   if (!invoice) return;
   const open = invoice.status === "draft" ? finalizeInvoice(world, id) : invoice;
-  if (open.status === "open") attemptPayment(world, id, { offSession: true, scheduled: true });
+  if (open.status !== "open") return;
+  if (open.collection_method === "send_invoice") world.events.emit("invoice.sent", open);
+  else attemptPayment(world, id, { offSession: true, scheduled: true });
+}
+
+/** Gives up the payment that waits for an invoice: nothing is asked for any more. */
+export function closePayment(world: World, id: string): void {
+  const payment = openPaymentOf(world, id);
+  if (!payment) return;
+  if (payment.payment.payment_intent) cancelIntent(world, payment.payment.payment_intent, "void_invoice");
+  world.invoicePayments.patch(payment.id, {
+    status: "canceled",
+    status_transitions: { canceled_at: world.now(), paid_at: null },
+  });
 }
 
 /** Voids an open invoice. */
 export function voidInvoice(world: World, id: string): Invoice {
   const invoice = getInvoice(world, id);
-  const payment = openPaymentOf(world, id);
   world.scheduler.forget(id);
-  if (payment) {
-    const now = world.now();
-    world.invoicePayments.patch(payment.id, {
-      status: "canceled",
-      status_transitions: { canceled_at: now, paid_at: null },
-    });
-    if (payment.payment.payment_intent) cancelIntent(world, payment.payment.payment_intent, "void_invoice");
-  }
+  closePayment(world, id);
   // What was taken from the balance, or added to it, goes back.
   if (invoice.customer && invoice.ending_balance !== null) {
     enterBalance(world, {
@@ -480,11 +497,6 @@ export function voidInvoice(world: World, id: string): Invoice {
   return voided;
 }
 
-/** The answer to a caller whose payment was declined. */
-export function declined(failure: Failure, charge?: string): Error {
-  return cardError(failure, charge ? { charge } : {});
-}
-
 /** Gives an open invoice up as a bad debt; it can still be paid. */
 export function markUncollectible(world: World, id: string): Invoice {
   const invoice = getInvoice(world, id);
@@ -505,3 +517,7 @@ export function markUncollectible(world: World, id: string): Invoice {
   return marked;
 }
 
+/** The answer to a caller whose payment was declined. */
+export function declined(failure: Failure, charge?: string): Error {
+  return cardError(failure, charge ? { charge } : {});
+}

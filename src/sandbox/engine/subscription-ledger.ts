@@ -3,6 +3,7 @@ import { newId } from "../ids";
 import { unitAmountOf } from "../money";
 import type { InvoiceItem, InvoiceLine, Price, Subscription, SubscriptionItem } from "../types";
 import type { PaymentSequel, SubscriptionSecret, World } from "../world";
+import { discounted } from "./discounts";
 import { periodLine, prorationLine } from "./lines";
 import { cycleAround, type Period } from "./period";
 
@@ -196,6 +197,8 @@ export function debitFor(world: World, subscription: Subscription, item: Subscri
   const quantity = item.quantity ?? 1;
   const cycle = cycleAround(subscription.billing_cycle_anchor, item.price.recurring, period.start);
   const share = (period.end - period.start) / (cycle.end - cycle.start);
-  const amount = Math.round(Number(unitAmountOf(price, subscription.currency)) * quantity * share);
+  // Prorations hold their discounts already: `proration_discounts` is `included`.
+  const whole = Number(unitAmountOf(price, subscription.currency)) * quantity;
+  const amount = Math.round(discounted(world, subscription, item, whole) * share);
   return prorationLine(world, subscription, item, { kind: "debit", amount, period, price, quantity });
 }

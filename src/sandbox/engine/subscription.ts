@@ -1,8 +1,9 @@
 // How a subscription begins, renews, leaves its trial and ends. Changes of price are in subscription-update.ts.
 import { invalidRequest } from "../errors";
 import { newId } from "../ids";
-import type { Customer, InvoiceLine, Metadata, Subscription, SubscriptionItem } from "../types";
+import type { Customer, InvoiceLine, Metadata, Subscription, SubscriptionItem, TaxRate } from "../types";
 import type { World } from "../world";
+import { beginDiscounts, type Redeemable } from "./discounts";
 import {
   attemptPayment,
   createInvoice,
@@ -43,6 +44,11 @@ export interface NewSubscription {
   pendingSetupIntent?: string | null;
   /** Things bought once, on the first invoice. */
   oneOff?: InvoiceLine[];
+  discounts?: Redeemable[];
+  automaticTax?: boolean;
+  defaultTaxRates?: TaxRate[];
+  /** Pending invoice items wait on: what is due was agreed upon without them. */
+  leavesItems?: boolean;
   /** The schedule that begins it. */
   schedule?: string;
   /** `later`: the first invoice stays open until someone pays it; `draft`: it is collected as a renewal's is. */
@@ -66,7 +72,11 @@ function build(world: World, given: NewSubscription): Subscription {
     object: "subscription",
     application: null,
     application_fee_percent: null,
-    automatic_tax: { disabled_reason: null, enabled: false, liability: null },
+    automatic_tax: {
+      disabled_reason: null,
+      enabled: given.automaticTax ?? false,
+      liability: given.automaticTax ? { type: "self" } : null,
+    },
     billing_cycle_anchor: anchor,
     billing_cycle_anchor_config: null,
     billing_mode: { flexible: { proration_discounts: "included" }, type: "flexible" },
@@ -89,7 +99,7 @@ function build(world: World, given: NewSubscription): Subscription {
     days_until_due: null,
     default_payment_method: given.defaultPaymentMethod ?? null,
     default_source: null,
-    default_tax_rates: [],
+    default_tax_rates: given.defaultTaxRates ?? [],
     description: given.description ?? null,
     discounts: [],
     ended_at: null,
@@ -153,6 +163,11 @@ function claimCurrency(world: World, customer: Customer, currency: string): void
   if (customer.currency !== currency) world.change(world.customers, customer.id, { currency }, "customer.updated");
 }
 
+/** All lines of a first invoice. */
+function openingLines(world: World, subscription: Subscription, given: NewSubscription): InvoiceLine[] {
+  return [...firstLines(world, subscription, given.proration), ...(given.oneOff ?? [])];
+}
+
 /** The lines of a first invoice: a trial costs nothing, a period that is cut short its share. */
 function firstLines(world: World, subscription: Subscription, proration: Proration | undefined): InvoiceLine[] {
   return subscription.items.data.flatMap((item) => {
@@ -170,7 +185,7 @@ export function sketchSubscription(
   given: NewSubscription,
 ): { subscription: Subscription; lines: InvoiceLine[] } {
   const subscription = build(world, given);
-  return { subscription, lines: [...firstLines(world, subscription, given.proration), ...(given.oneOff ?? [])] };
+  return { subscription, lines: openingLines(world, subscription, given) };
 }
 
 /** Begins a subscription with its first invoice; says what became of the first payment. */
@@ -179,8 +194,8 @@ export function createSubscription(
   given: NewSubscription,
 ): { subscription: Subscription; outcome: PayOutcome | null } {
   claimCurrency(world, given.customer, given.currency);
-  const { subscription: sketch, lines } = sketchSubscription(world, given);
-  const draft = world.subscriptions.put(sketch);
+  const draft = beginDiscounts(world, world.subscriptions.put(build(world, given)), given.discounts ?? []);
+  const lines = openingLines(world, draft, given);
   const now = world.now();
   if (lines.length === 0) {
     // Nothing is charged before the anchor, so there is no invoice either.
@@ -196,6 +211,7 @@ export function createSubscription(
       customer: draft.customer,
       currency: draft.currency,
       billingReason: "subscription_create",
+      takesItems: !given.leavesItems,
       subscription: draft,
       lines,
       periodStart: now,

@@ -10,9 +10,11 @@ import { customerDetails } from "./customer-details";
 import { customers } from "./customers";
 import { disputes } from "./disputes";
 import { events } from "./events";
+import { invoiceDrafts } from "./invoice-drafts";
+import { invoiceItems } from "./invoice-items";
 import { invoicePayments } from "./invoice-payments";
-import { invoices } from "./invoices";
 import { invoicePreviews } from "./invoice-previews";
+import { invoices } from "./invoices";
 import { meters } from "./meters";
 import { paymentIntents } from "./payment-intents";
 import { paymentMethods } from "./payment-methods";
@@ -24,8 +26,8 @@ import { promotionCodes } from "./promotion-codes";
 import { refunds } from "./refunds";
 import { setupIntents } from "./setup-intents";
 import { subscriptionItems } from "./subscription-items";
-import { subscriptions } from "./subscriptions";
 import { subscriptionSchedules } from "./subscription-schedules";
+import { subscriptions } from "./subscriptions";
 import { taxRates } from "./tax-rates";
 import { testClocks } from "./test-clocks";
 import { webhookEndpoints } from "./webhook-endpoints";
@@ -41,10 +43,13 @@ export const routes: Route[] = [
   ...customers,
   ...disputes,
   ...events,
+  ...invoiceItems,
   ...invoicePayments,
+  // Before the drafts: `create_preview` is no invoice's id.
+  ...invoicePreviews,
+  ...invoiceDrafts,
   ...invoices,
   ...meters,
-  ...invoicePreviews,
   ...paymentIntents,
   ...paymentMethods,
   ...portalConfigurations,
@@ -55,9 +60,9 @@ export const routes: Route[] = [
   ...refunds,
   ...setupIntents,
   ...subscriptionItems,
+  ...subscriptionSchedules,
   ...subscriptions,
   ...taxRates,
-  ...subscriptionSchedules,
   ...testClocks,
   ...webhookEndpoints,
 ];

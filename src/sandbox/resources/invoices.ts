@@ -38,20 +38,6 @@ function answerOf(world: World, id: string, outcome: PayOutcome): Invoice {
 
 export const invoices: Route[] = [
   route("GET", "/v1/invoices/:id", {}, (world, _, [id]) => find(world.invoices, "invoice", id)),
-  route(
-    "POST",
-    "/v1/invoices/:id",
-    { auto_advance: p.boolean(), description: p.emptyable(p.string()), metadata: p.metadata() },
-    (world, given, [id]) => {
-      const invoice = find(world.invoices, "invoice", id);
-      return world.change(
-        world.invoices,
-        id,
-        { ...given, metadata: p.mergeMetadata(invoice.metadata, given.metadata) },
-        "invoice.updated",
-      );
-    },
-  ),
   route("POST", "/v1/invoices/:id/finalize", { auto_advance: p.boolean() }, (world, given, [id]) => {
     const invoice = find(world.invoices, "invoice", id);
     return world.onClockOf(invoice.customer, () => {
@@ -74,7 +60,9 @@ export const invoices: Route[] = [
         const open = invoice.status === "draft" ? finalizeInvoice(world, id) : invoice;
         if (open.status === "paid" && invoice.status === "draft") return open;
         if (open.status === "paid") throw invalidRequest("Invoice is already paid");
-        if (open.status !== "open") throw invalidRequest(`You can't pay an invoice that is ${open.status}.`);
+        if (open.status !== "open" && open.status !== "uncollectible") {
+          throw invalidRequest(`You can't pay an invoice that is ${open.status}.`);
+        }
         if (given.paid_out_of_band) return markPaid(world, id, true);
         const method = given.payment_method ? findPaymentMethod(world, given.payment_method) : null;
         if (given.payment_method && !method)

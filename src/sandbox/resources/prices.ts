@@ -11,7 +11,7 @@ import type { World } from "../world";
 import { find } from "./find";
 
 const MAX_AMOUNT = 99_999_999;
-const taxBehavior = p.oneOf("exclusive", "inclusive", "unspecified");
+export const taxBehavior = p.oneOf("exclusive", "inclusive", "unspecified");
 const currencyCode = p.string({ max: 3 });
 
 const currencyOption = p.object({

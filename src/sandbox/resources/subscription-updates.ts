@@ -1,4 +1,6 @@
 // POST /v1/subscriptions/:id: what may be changed, and how the changes that cost something go together with the others.
+
+import { replaceDiscounts } from "../engine/discounts";
 import { syncPhase } from "../engine/schedule";
 import { type PaymentBehavior, updateSubscription } from "../engine/subscription-apply";
 import { planCollection } from "../engine/subscription-pause";
@@ -8,6 +10,7 @@ import * as p from "../params";
 import type { Subscription } from "../types";
 import type { World } from "../world";
 import { find } from "./find";
+import { automaticTax, discountList, taxSetting } from "./money-params";
 import {
   anchorChange,
   cancelAt,
@@ -21,6 +24,7 @@ import {
   prorationBehavior,
   trialEnd,
 } from "./subscription-params";
+import { ratesBehind } from "./tax-rates";
 
 export const trialSettings = p.object({
   end_behavior: p.required(
@@ -35,13 +39,15 @@ export const paymentSettings = p.object({
 
 export const updateShape = {
   items: itemChanges,
-  automatic_tax: p.accepted(),
+  automatic_tax: automaticTax,
   billing_cycle_anchor: anchorChange,
   cancel_at: p.emptyable(cancelAt),
   cancel_at_period_end: p.boolean(),
   cancellation_details: cancellationDetails,
   default_payment_method: p.emptyable(p.string()),
+  default_tax_rates: p.emptyable(p.list(p.string())),
   description: p.emptyable(p.string({ max: 500 })),
+  discounts: discountList,
   metadata: p.metadata(),
   off_session: p.boolean(),
   pause_collection: p.emptyable(
@@ -138,6 +144,13 @@ function quietChanges(world: World, before: Subscription, given: Update): Partia
     ...(given.default_payment_method !== undefined && {
       default_payment_method: ownMethod(world, customer, given.default_payment_method ?? undefined),
     }),
+    ...(given.discounts !== undefined && {
+      discounts: replaceDiscounts(world, before, given.discounts ?? []),
+    }),
+    ...(given.automatic_tax && { automatic_tax: taxSetting(customer, given.automatic_tax.enabled) }),
+    ...(given.default_tax_rates !== undefined && {
+      default_tax_rates: ratesBehind(world, given.default_tax_rates, "default_tax_rates"),
+    }),
     ...(given.trial_settings && {
       trial_settings: { end_behavior: { billing_cycle_anchor: null, ...given.trial_settings.end_behavior } },
     }),
@@ -160,7 +173,11 @@ export function update(world: World, id: string, given: Update): Subscription {
   checkStatus(before, given);
   checkPending(given);
   checkProrationDate(given.proration_date, given.proration_behavior);
-  const changes = quietChanges(world, before, given);
+  const { automatic_tax: tax, default_tax_rates: rates, discounts, ...changes } = quietChanges(world, before, given);
+  const money = { ...(tax && { automatic_tax: tax }), ...(rates && { default_tax_rates: rates }) };
+  const priced = { ...money, ...(discounts && { discounts }) };
+  // What the change itself is charged follows the discounts and the tax that come with it.
+  if (Object.keys(priced).length > 0) changeSubscription(world, id, priced);
   const resetAnchor = given.billing_cycle_anchor?.type === "now" && before.status !== "trialing";
   const cancelsAt = endOf(before, given);
   const shifts = cancelsAt !== undefined && before.status !== "trialing";

@@ -1,5 +1,6 @@
 // /v1/subscriptions: beginning, reading, ending. What an update does is in subscription-updates.ts.
 
+import { removeDiscounts } from "../engine/discounts";
 import { createSubscription } from "../engine/subscription";
 import { cancelSubscription, incomplete } from "../engine/subscription-apply";
 import { pauseSubscription, resumeSubscription } from "../engine/subscription-pause";
@@ -7,10 +8,12 @@ import { isLive } from "../engine/subscription-state";
 import { invalidRequest, missingResource } from "../errors";
 import { page } from "../http/listing";
 import { type Route, route } from "../http/route";
+import { amountOf } from "../money";
 import * as p from "../params";
 import type { Subscription } from "../types";
 import type { World } from "../world";
 import { find } from "./find";
+import { automaticTax, discountList, readDiscounts, requireTaxLocation } from "./money-params";
 import { search } from "./search";
 import {
   anchorChange,
@@ -23,13 +26,14 @@ import {
   trialEnd,
 } from "./subscription-params";
 import { paymentSettings, trialSettings, update, updateShape } from "./subscription-updates";
+import { ratesBehind } from "./tax-rates";
 
 const DAY = 86_400;
 
 const createShape = {
   customer: p.required(p.string()),
   items: p.required(p.list(p.object(itemShape), { max: 20 })),
-  automatic_tax: p.accepted(),
+  automatic_tax: automaticTax,
   billing_cycle_anchor: p.integer(),
   billing_mode: p.object({ type: p.required(p.oneOf("flexible")), flexible: p.accepted() }),
   cancel_at: cancelAt,
@@ -37,7 +41,9 @@ const createShape = {
   collection_method: p.oneOf("charge_automatically"),
   currency: p.string({ max: 3 }),
   default_payment_method: p.string(),
+  default_tax_rates: p.emptyable(p.list(p.string())),
   description: p.string({ max: 500 }),
+  discounts: discountList,
   metadata: p.metadata(),
   off_session: p.boolean(),
   payment_behavior: p.oneOf("allow_incomplete", "default_incomplete", "error_if_incomplete"),
@@ -58,10 +64,19 @@ function create(world: World, given: p.Params<typeof createShape>): Subscription
   const days = given.trial_period_days ?? (given.trial_from_plan ? first.recurring?.trial_period_days : null);
   const behavior = given.payment_behavior ?? "allow_incomplete";
   const cancel = typeof given.cancel_at === "number" ? given.cancel_at : null;
+  const currency = (given.currency ?? first.currency).toLowerCase();
+  requireTaxLocation(customer, given.automatic_tax?.enabled);
   const { subscription, outcome } = createSubscription(world, {
     customer,
     items,
-    currency: (given.currency ?? first.currency).toLowerCase(),
+    currency,
+    discounts: readDiscounts(world, given.discounts, {
+      customer: customer.id,
+      currency,
+      subtotal: items.reduce((sum, item) => sum + amountOf(item.price, currency, item.quantity), 0),
+    }),
+    automaticTax: given.automatic_tax?.enabled,
+    defaultTaxRates: ratesBehind(world, given.default_tax_rates, "default_tax_rates"),
     defaultPaymentMethod: ownMethod(world, customer, given.default_payment_method),
     description: given.description ?? null,
     metadata: p.mergeMetadata(null, given.metadata),
@@ -79,6 +94,16 @@ function create(world: World, given: p.Params<typeof createShape>): Subscription
 }
 
 export const subscriptions: Route[] = [
+  route("DELETE", "/v1/subscriptions/:id/discount", {}, (world, _, [id]) => {
+    const { customer, discounts } = find(world.subscriptions, "subscription", id);
+    const discount = world.discounts.get(discounts[0] ?? "");
+    if (!discount) {
+      throw invalidRequest(`No active discount for subscription: ${id}`, undefined, "resource_missing");
+    }
+    world.onClockOf(customer, () => removeDiscounts(world, id, discounts));
+    const { end: _end, ...rest } = discount;
+    return { ...rest, deleted: true };
+  }),
   route("POST", "/v1/subscriptions", createShape, (world, given) =>
     world.onClockOf(given.customer, () => create(world, given)),
   ),
