@@ -42,13 +42,17 @@ export interface AccountLot extends Lot {
   amount: Credits;
   /** Part of `held` that open disputes froze. */
   frozen: number;
-  /** What refunds and lost disputes take back in all, and what of it was taken. */
+  /** What refunds, lost disputes and time given back take back in all, and what of it was taken. */
   toTake: number;
   taken: number;
+  /** Part of `toTake` whose price was given back as a proration of the subscription. */
+  returned: number;
   /** What open disputes freeze in all. */
   toFreeze: number;
   transferred: number;
   expired: number;
+  /** What of `expired` goes on as a lot of the next period. */
+  rolledOver: number;
   transferable: boolean;
   originSource: GrantSource | null;
 }
@@ -304,9 +308,11 @@ export class Account {
       frozen: 0,
       toTake: 0,
       taken: 0,
+      returned: 0,
       toFreeze: 0,
       transferred: 0,
       expired: 0,
+      rolledOver: 0,
       transferable: lot.transferable,
       originSource: lot.originSource ?? null,
     };

@@ -42,6 +42,15 @@ export interface PaidLine {
   proration: boolean;
   periodStart: Date;
   periodEnd: Date;
+  /** In the currency's minor unit, net of the line's discounts, before tax that is added; negative where it gives back. */
+  amount: number;
+  quantity: number;
+  /** ISO 4217, lower case. */
+  currency: string;
+  /** Whether it is not at its list price. */
+  discounted: boolean;
+  /** Whether it gives time back; told where its amount, being nothing, does not. */
+  givesBack?: boolean;
 }
 
 export interface PaidPeriod {
@@ -53,7 +62,8 @@ export interface PaidPeriod {
 }
 
 /**
- * The periods that a paid invoice pays for: its lines for a plan's item, prorations left out. A line that starts within the
+ * The periods that a paid invoice pays for: its lines for a plan's item, prorations left out. Neither discounts nor the quantity
+ * matter: an allowance belongs to the subscription, not to its seats. A line that starts within the
  * trial is the trial itself (Stripe bills it at zero), which has an allowance of its own. By its start, because a trial that
  * is ended early no longer ends with its line.
  */
@@ -65,8 +75,9 @@ export function paidPeriods(
   const periods = new Map<string, PaidPeriod>();
   for (const line of lines) {
     if (line.stripePriceId === null || line.stripeItemId === null || line.proration) continue;
-    if (!isPlanPrice(line.stripePriceId) || line.periodEnd <= line.periodStart) continue;
-    periods.set(`${line.stripeItemId}@${line.periodStart.getTime()}`, {
+    // Nobody has bought a quantity of nothing, whatever its period is.
+    if (!isPlanPrice(line.stripePriceId) || line.periodEnd <= line.periodStart || line.quantity <= 0) continue;
+    periods.set(`${line.stripeItemId}@${line.periodStart.getTime()}@${line.periodEnd.getTime()}`, {
       stripePriceId: line.stripePriceId,
       stripeItemId: line.stripeItemId,
       periodStart: line.periodStart,

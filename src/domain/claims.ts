@@ -21,25 +21,39 @@ export interface ClaimTarget {
   toFreeze: number;
 }
 
+/** What claims look at of a lot. */
+export interface ClaimedLot {
+  amount: number;
+  transferred: number;
+  /** What of it went on into the next period. */
+  rolledOver?: number;
+  /** What of it is to be taken because its price was given back as a proration, whatever becomes of the payment. */
+  returned?: number;
+}
+
+/** What is a lot's own: what was transferred away, or went on into the next period, is claimed where it went. */
+export function ownCredits(lot: ClaimedLot): number {
+  return lot.amount - lot.transferred - (lot.rolledOver ?? 0);
+}
+
 /**
- * What a payment claims of each lot that it paid for. All of them together give its share of their sum, rounded down, however
- * they were split; what was transferred away is claimed where it went.
+ * What a payment claims of each lot that it paid for, beside what was given back as time. All of them together give its share of
+ * their sum, rounded down, however they were split.
  * @param lots everything that the payment paid for, in the order in which it came to be
  */
-export function claimsOn(
-  lots: readonly { amount: number; transferred: number }[],
-  payment: PaymentTruth,
-): ClaimTarget[] {
+export function claimsOn(lots: readonly ClaimedLot[], payment: PaymentTruth): ClaimTarget[] {
   const whole = BigInt(payment.amount);
   const gone = BigInt(Math.min(payment.refunded + payment.lost, payment.amount));
   const touched = BigInt(Math.min(payment.refunded + payment.lost + payment.disputed, payment.amount));
   let sum = 0n;
   return lots.map((lot) => {
     const before = sum;
-    sum += BigInt(lot.amount - lot.transferred);
+    const own = ownCredits(lot);
+    sum += BigInt(own);
     const share = (part: bigint) => (whole <= 0n ? 0 : Number((sum * part) / whole - (before * part) / whole));
-    const toTake = share(gone);
-    return { toTake, toFreeze: Math.max(0, share(touched) - toTake) };
+    const taking = share(gone);
+    const toTake = Math.min(own, (lot.returned ?? 0) + taking);
+    return { toTake, toFreeze: Math.min(own - toTake, Math.max(0, share(touched) - taking)) };
   });
 }
 
@@ -55,6 +69,8 @@ export interface ClaimCause {
 export interface Claim {
   lot: AccountLot;
   target: ClaimTarget;
+  /** What of `toTake` is time that was given back; as it was where it is left out. */
+  returned?: number;
   /** Why something is taken or given back, and why something is frozen or no longer. */
   taking: ClaimCause;
   freezing: ClaimCause;
@@ -75,9 +91,10 @@ export interface DebtPayer {
  */
 export function claim(account: Account, claims: readonly Claim[], payers: readonly DebtPayer[], at: Date): void {
   const left = payers.map((payer) => ({ ...payer }));
-  for (const { lot, target, taking, freezing, covered } of claims) {
-    if (lot.toTake === target.toTake && lot.toFreeze === target.toFreeze) continue;
-    const grew = target.toTake > lot.toTake;
+  for (const { lot, target, taking, freezing, covered, returned = lot.returned } of claims) {
+    if (lot.toTake === target.toTake && lot.toFreeze === target.toFreeze && lot.returned === returned) continue;
+    const grew = target.toTake - returned > lot.toTake - lot.returned;
+    lot.returned = returned;
     lot.toTake = target.toTake;
     lot.toFreeze = target.toFreeze;
     account.changedClaims.add(lot);
@@ -91,7 +108,12 @@ export function claim(account: Account, claims: readonly Claim[], payers: readon
 
 /** What is claimed of a lot and is nowhere to be taken any more, because it was spent. Debt that stands for it is not counted. */
 export function shortOf(lot: AccountLot): number {
-  return Math.max(0, lot.toTake - lot.taken - lot.expired - lot.remaining);
+  return Math.max(0, lot.toTake - lot.taken - lapsedOf(lot) - lot.remaining);
+}
+
+/** What of a lot expired for good: nobody has spent it, and nobody will. */
+export function lapsedOf(lot: Pick<AccountLot, "expired" | "rolledOver">): number {
+  return lot.expired - lot.rolledOver;
 }
 
 /** Does what claims and debts still wait for, after credits have come free, come in, or left a hold. */
@@ -136,7 +158,7 @@ function settleLot(account: Account, lot: AccountLot, { taking, freezing, at, is
 }
 
 function takeBack(account: Account, lot: AccountLot, cause: ClaimCause, at: Date, isNew: boolean): void {
-  const owed = lot.toTake - lot.taken - lot.expired;
+  const owed = lot.toTake - lot.taken - lapsedOf(lot);
   // What no dispute needs any more goes first, then what is free, then what is frozen.
   const thawed = Math.min(Math.max(0, owed), Math.max(0, lot.frozen - lot.toFreeze));
   const free = Math.min(Math.max(0, owed - thawed), lot.remaining - lot.held);
@@ -146,11 +168,13 @@ function takeBack(account: Account, lot: AccountLot, cause: ClaimCause, at: Date
   lot.taken += taken;
   const entries = taken > 0 ? [{ lot, amount: -taken, held: 0 - thawed - frozen }] : [];
   // What holds have set aside is still here and follows when they end; what has expired was never spent.
-  const short = Math.max(0, lot.toTake - lot.taken - lot.expired - (lot.remaining - taken));
-  const debt = account.state.spentPolicy === "debt" ? short : 0;
+  const gone = lot.taken + lapsedOf(lot) + (lot.remaining - taken);
+  const short = Math.max(0, lot.toTake - gone);
+  // Time that was given back at the customer's own wish has been paid for with money: what was spent of it is owed, always.
+  const debt = account.state.spentPolicy === "debt" ? short : Math.min(short, Math.max(0, lot.returned - gone));
   lot.taken += debt;
   if (taken > 0 || debt > 0) account.changedClaims.add(lot);
-  if (account.state.spentPolicy === "suspend" && short > 0 && isNew && !account.state.suspended) {
+  if (account.state.spentPolicy === "suspend" && short > debt && isNew && !account.state.suspended) {
     account.state.suspended = true;
     account.suspension = { at, reason: cause.reason };
   }

@@ -14,8 +14,10 @@ ALTER TYPE "stripe_event_status" ADD VALUE 'quarantined';
 DROP INDEX "allowance_periods_organization_id_stripe_item_id_period_sta_key";
 
 -- AlterTable
-ALTER TABLE "allowance_periods" ADD COLUMN     "anchor" TIMESTAMPTZ(3),
+ALTER TABLE "allowance_periods" ADD COLUMN     "amounts" BIGINT[],
+ADD COLUMN     "anchor" TIMESTAMPTZ(3),
 ADD COLUMN     "cause" TEXT NOT NULL DEFAULT '',
+ADD COLUMN     "cuts" BIGINT[],
 ADD COLUMN     "returned" BIGINT NOT NULL DEFAULT 0,
 ADD COLUMN     "total" BIGINT;
 

@@ -33,6 +33,8 @@ export type StoredLot = [
   expired: number,
   transferable: boolean,
   originSource: GrantSource | null,
+  returned: number,
+  rolledOver: number,
 ];
 
 type StoredHold = [
@@ -67,11 +69,13 @@ export function readAccount(stored: StoredAccount): AccountState {
 
 export function readLot(stored: StoredLot): AccountLot {
   const [id, source, remaining, held, expiresAt, createdAt, label, amount, frozen, toTake, taken, toFreeze] = stored;
-  const [transferred, expired, transferable, originSource] = stored.slice(12) as [
+  const [transferred, expired, transferable, originSource, returned, rolledOver] = stored.slice(12) as [
     number,
     number,
     boolean,
     GrantSource | null,
+    number,
+    number,
   ];
   return {
     id,
@@ -85,9 +89,11 @@ export function readLot(stored: StoredLot): AccountLot {
     frozen,
     toTake,
     taken,
+    returned,
     toFreeze,
     transferred,
     expired,
+    rolledOver,
     transferable,
     originSource,
   };
