@@ -87,6 +87,7 @@ export function viewOf(world: World, object: AnyObject): Record<string, unknown>
     case "subscription":
       return { ...viewSubscription(world, object as Subscription) };
     case "subscription_item":
+      if ("deleted" in object) return { ...object };
       return { ...viewItem(world, object as SubscriptionItem) };
     case "coupon":
       return viewCoupon(world, object as KeptCoupon);

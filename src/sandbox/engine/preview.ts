@@ -104,8 +104,7 @@ function previewNext(world: World, subscription: Subscription, waiting: InvoiceL
   if (ends) return preview(world, subscription, waiting, { created: end, start: end, end });
   const phase = phaseAfter(world, subscription, due);
   const renewing = phase ? atPhaseStart(world, subscription, phase, due) : subscription;
-  const { lines } = planRenewal(world, renewing, due);
-  const { over } = planRenewal(world, subscription, due);
+  const { lines, over } = planRenewal(world, renewing, due);
   return preview(world, renewing, [...waiting, ...lines], { created: due, ...over });
 }
 

@@ -202,11 +202,12 @@ function differences(world: World, subscription: Subscription, phase: Phase): It
 
 /** The same at the end of a period, where nothing is left to prorate. */
 function nextItems(world: World, subscription: Subscription, phase: Phase, now: number): SubscriptionItem[] {
+  const start = Math.min(...subscription.items.data.map((item) => item.current_period_start));
   return newItemsOf(world, phase).map((wanted) => {
     const { price, quantity } = wanted;
     const item = subscription.items.data.find((each) => each.price.id === price.id);
     if (item) return { ...item, quantity, price: viewPrice(price), plan: planOf(price) };
-    return newItem(subscription.id, wanted, now, { start: now, end: now });
+    return newItem(subscription.id, wanted, now, { start, end: now });
   });
 }
 
