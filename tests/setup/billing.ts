@@ -254,9 +254,11 @@ export const LEDGER_OF_BEFORE = [
 export interface StripeLine {
   url: string;
   mode: "up" | "fails" | "silent" | "limited";
+  /** In seconds, said with each failure. */
+  retryAfter: string | null;
   /** `POST /v1/customers`, in order. */
   calls: string[];
-  /** Changes an answer on its way. */
+  /** Changes an answer on its way, or keeps it waiting. */
   bend: ((path: string, answer: Record<string, unknown>) => unknown) | null;
   close(): Promise<void>;
 }
@@ -275,7 +277,8 @@ async function openLine(target: string): Promise<StripeLine> {
     if (line.mode === "silent") return;
     if (line.mode !== "up") {
       const { status, error } = FAILURES[line.mode];
-      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify({ error }));
+      const headers = line.retryAfter === null ? {} : { "retry-after": line.retryAfter };
+      response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify({ error }));
       return;
     }
     const headers = new Headers();
@@ -289,13 +292,14 @@ async function openLine(target: string): Promise<StripeLine> {
       ...(chunks.length > 0 ? { body: Buffer.concat(chunks) } : {}),
     });
     const text = await answer.text();
-    const body = line.bend ? JSON.stringify(line.bend(path, JSON.parse(text))) : text;
+    const body = line.bend ? JSON.stringify(await line.bend(path, JSON.parse(text))) : text;
     response.writeHead(answer.status, { "content-type": "application/json" }).end(body);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const line: StripeLine = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     mode: "up",
+    retryAfter: null,
     calls: [],
     bend: null,
     close: () =>
