@@ -39,15 +39,18 @@ describe("a fault of the API", () => {
   ])("of kind %s, before the work, leaves nothing done", async (kind, expected) => {
     await one(kind, { when: "before" });
     expect(await refusal(sandbox.stripe.customers.create({}))).toMatchObject(expected);
-    expect((await shown()).api).toMatchObject([{ matched: 1, met: 1 }]);
+    // After a reset the SDK asks once more by itself: the connection may have been an old one.
+    const times = kind === "reset" ? 2 : 1;
+    expect((await shown()).api).toMatchObject([{ matched: times, met: times }]);
     expect(await customers()).toBe(0);
   });
 
   it.each(["429", "500", "html", "reset", "truncated"])(
     "of kind %s, after the work, loses the answer",
     async (kind) => {
-      await one(kind, { when: "after", count: 1 });
+      await one(kind, { when: "after" });
       await refusal(sandbox.stripe.customers.create({ name: "A" }, { idempotencyKey: "once" }));
+      await set({});
       const again = await sandbox.stripe.customers.create({ name: "A" }, { idempotencyKey: "once" });
       expect(again.name).toBe("A");
       expect(await customers()).toBe(1);
