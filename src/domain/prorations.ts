@@ -1,0 +1,206 @@
+// Credits follow money: what a change in the middle of a period gives and takes back, at the plans' list prices, so that no
+// sequence of changes yields more credits for the money than the list prices do. No IO, no clock.
+import type { Interval, PaidLine } from "./allowance";
+import { invariant } from "./errors";
+
+/** What a plan gives for its price. */
+export interface PlanTerms {
+  interval: Interval;
+  /** List price of one interval, in the currency's minor unit. */
+  unitAmount: number;
+  /** ISO 4217, lower case. */
+  currency: string;
+  /** For each `creditInterval`. */
+  credits: number;
+  creditInterval: Interval;
+}
+
+/** From an instant on, until before another. */
+export interface Period {
+  start: Date;
+  end: Date;
+}
+
+const MONTHS_OF_A_YEAR = 12;
+
+/** The slices that a whole interval of a plan is granted in. */
+export function slicesOfInterval(plan: Pick<PlanTerms, "interval" | "creditInterval">): number {
+  return plan.interval === "year" && plan.creditInterval === "month" ? MONTHS_OF_A_YEAR : 1;
+}
+
+/** All credits of one interval of a plan, in however many slices they come. */
+export function creditsOfInterval(plan: Pick<PlanTerms, "interval" | "creditInterval" | "credits">): number {
+  return plan.credits * slicesOfInterval(plan);
+}
+
+/** Whether a proration gives time back rather than charging for it. */
+export function isGivingBack(line: Pick<PaidLine, "amount" | "givesBack">): boolean {
+  return line.amount < 0 || (line.amount === 0 && line.givesBack === true);
+}
+
+/** A part of something, as a fraction. */
+interface Share {
+  part: bigint;
+  of: bigint;
+}
+
+/**
+ * Credits of a proration: of a charge of m at a plan's list price P and quantity q, `floor(C·m / (P·q))` of its C credits; of what
+ * is given back `-ceil(C·m / (P·q))`. What was not sold at its list price (discounted, another currency, free) counts by its time.
+ * @param whole the item's period that the line falls in; null where it is not known
+ */
+export function creditsOfLine(line: PaidLine, plan: PlanTerms, whole: Period | null): number {
+  if (line.quantity <= 0) return 0;
+  const givesBack = isGivingBack(line);
+  const time = timeOf(line, plan, whole);
+  const money = { part: BigInt(Math.abs(line.amount)), of: BigInt(plan.unitAmount) * BigInt(line.quantity) };
+  const isListed = !line.discounted && line.currency === plan.currency && money.of > 0n;
+  // A discount may be inside the amount itself: what is given back is then less than the time costs.
+  const isShort = givesBack && whole !== null && money.of * time.part - money.part * time.of > time.of;
+  const { part, of } = isListed && !isShort ? money : time;
+  const exact = BigInt(creditsOfInterval(plan)) * part;
+  return givesBack ? 0 - Number((exact + of - 1n) / of) : Number(exact / of);
+}
+
+function timeOf(line: PaidLine, plan: PlanTerms, whole: Period | null): Share {
+  const part = BigInt(line.periodEnd.getTime() - line.periodStart.getTime());
+  const of = whole ? BigInt(whole.end.getTime() - whole.start.getTime()) : LONGEST_MS[plan.interval];
+  invariant(of > 0n, "a period ends after it starts");
+  return { part: part < of ? part : of, of };
+}
+
+const DAY_MS = 86_400_000n;
+const LONGEST_MS: Record<Interval, bigint> = { month: 31n * DAY_MS, year: 366n * DAY_MS };
+
+/** What the prorations of one invoice come to, for one item and one of its periods. */
+export interface Proration {
+  stripeItemId: string;
+  /** The price that is charged from then on; where none is, the one that was given back. */
+  stripePriceId: string;
+  /** The time that is changed: until the end of the item's period. */
+  from: Date;
+  until: Date;
+  /** Positive: an upgrade. Negative: given back. */
+  credits: number;
+  /** By how much each whole slice changes. */
+  perSlice: number;
+}
+
+/**
+ * What the prorations of a paid invoice come to. Prices that are no plan's are left out.
+ * @param plans by Stripe price
+ * @param periodOf the item's period that a line falls in, null where it is not known
+ */
+export function prorationsOf<Plan extends PlanTerms>(
+  lines: readonly PaidLine[],
+  plans: ReadonlyMap<string, Plan>,
+  periodOf: (stripeItemId: string, line: PaidLine) => Period | null,
+): Proration[] {
+  const groups = new Map<string, PaidLine[]>();
+  for (const line of lines) {
+    if (!line.proration || line.stripeItemId === null || line.periodEnd <= line.periodStart) continue;
+    if (line.stripePriceId === null || !plans.has(line.stripePriceId)) continue;
+    const key = `${line.stripeItemId}@${line.periodEnd.getTime()}`;
+    groups.set(key, [...(groups.get(key) ?? []), line]);
+  }
+  return [...groups.values()].map((group) => prorationOf(group, plans, periodOf));
+}
+
+function prorationOf<Plan extends PlanTerms>(
+  lines: readonly PaidLine[],
+  plans: ReadonlyMap<string, Plan>,
+  periodOf: (stripeItemId: string, line: PaidLine) => Period | null,
+): Proration {
+  const inTime = [...lines].sort((a, b) => a.periodStart.getTime() - b.periodStart.getTime());
+  const planOf = (line: PaidLine) => {
+    const plan = plans.get(line.stripePriceId ?? "");
+    invariant(plan, "the plan of a proration is known");
+    return plan;
+  };
+  let credits = 0;
+  for (const line of inTime) credits += creditsOfLine(line, planOf(line), periodOf(line.stripeItemId ?? "", line));
+  const before = inTime.find(isGivingBack);
+  const after = inTime.findLast((line) => !isGivingBack(line));
+  const [first] = inTime;
+  invariant(first, "a proration has a line");
+  const sliceOf = (line: PaidLine | undefined) => (line ? planOf(line).credits : 0);
+  return {
+    stripeItemId: first.stripeItemId ?? "",
+    stripePriceId: (after ?? first).stripePriceId ?? "",
+    from: first.periodStart,
+    until: first.periodEnd,
+    credits,
+    perSlice: sliceOf(after) - sliceOf(before),
+  };
+}
+
+/**
+ * An upgrade's credits over the slices that are left: whole slices get the difference of the plans, what is left over goes to
+ * the first one, which has begun, and what they are short of is missing at the end.
+ */
+export function spreadOver(credits: number, perSlice: number, slices: number): number[] {
+  invariant(slices > 0 && credits >= 0, "credits are spread over slices");
+  const each = Math.max(0, perSlice);
+  const first = each === 0 ? credits : Math.max(0, credits - each * (slices - 1));
+  const amounts = [first];
+  let left = credits - first;
+  while (amounts.length < slices) {
+    const amount = Math.min(each, left);
+    amounts.push(amount);
+    left -= amount;
+  }
+  return amounts;
+}
+
+/** Something that credits of a period can be taken back of: a lot, or a slice that is not granted yet. */
+export interface Returnable {
+  kind: "slice" | "lot";
+  /** Its own credits. */
+  amount: number;
+  /** What refunds and lost disputes take of it. */
+  claimed: number;
+  /** What was taken back of it until now. */
+  returned: number;
+  /** What of it nobody has spent. */
+  unspent: number;
+  /** Slices of one end are of one month. */
+  end: number;
+  /** What is taken back of it is not raised any more. */
+  closed?: boolean;
+}
+
+/**
+ * Of which slices and lots credits are taken back, in their order: of slices to come first, each by the difference of the plans,
+ * then by whatever is needed; then of lots what is unspent; then what was spent, which becomes a debt. What was taken back of one
+ * before stays there, but for what refunds and disputes have claimed of it since. So a refund of a part never hides in it.
+ * @param parts slices from the end, then lots newest first
+ * @param credits to be taken back in all
+ * @param perSlice what each whole slice becomes smaller by
+ * @returns what is taken back of each, in all
+ */
+export function assignReturns(parts: readonly Returnable[], credits: number, perSlice: number): number[] {
+  const room = parts.map((part) => Math.max(0, part.amount - part.claimed));
+  const result = parts.map((part, index) => Math.min(part.returned, room[index] ?? 0));
+  let left = credits - result.reduce((sum, part) => sum + part, 0);
+  const take = (kind: Returnable["kind"], most: (part: Returnable, index: number) => number) => {
+    for (const [index, part] of parts.entries()) {
+      if (left <= 0) return;
+      if (part.kind !== kind || part.closed) continue;
+      const free = (room[index] ?? 0) - (result[index] ?? 0);
+      const amount = Math.max(0, Math.min(left, free, most(part, index)));
+      result[index] = (result[index] ?? 0) + amount;
+      left -= amount;
+    }
+  };
+  const budgets = new Map<number, number>();
+  take("slice", (part, index) => {
+    const budget = budgets.get(part.end) ?? Math.max(0, perSlice);
+    const free = (room[index] ?? 0) - (result[index] ?? 0);
+    budgets.set(part.end, budget - Math.min(left, free, budget));
+    return budget;
+  });
+  take("slice", () => Number.POSITIVE_INFINITY);
+  take("lot", (part) => part.unspent);
+  take("lot", () => Number.POSITIVE_INFINITY);
+  return result;
+}
