@@ -13,6 +13,8 @@ import type { Deliverer } from "./delivery";
 import { DEBITS, isDebitType, readAccount } from "./engine/bank-accounts";
 import { passesLuhn } from "./engine/cards";
 import { asksForCard, authenticateCheckout, type Submission, submitCheckout } from "./engine/checkout";
+import { applyPromotionCode } from "./engine/checkout-amounts";
+import { dunningOf, readDunning, setDunning } from "./engine/subscription-dunning";
 import { invalidRequest } from "./errors";
 import { listMails } from "./mailbox";
 import { actOnEndpoint, isEndpointAction, sendAgain } from "./webhook-control";
@@ -154,6 +156,12 @@ export function answerControl(context: Context, method: string, path: string): C
       world.scheduler.restart();
       world.beginSeed();
       return ok({ ok: true });
+    case "GET settings":
+      return ok(dunningOf(world));
+    case "POST settings": {
+      const read = readDunning(body);
+      return typeof read === "string" ? refuse(400, read) : ok(setDunning(world, read));
+    }
     default:
       return refuse(404, `The sandbox has no ${method} ${path}; its README lists its controls.`);
   }

@@ -19,6 +19,18 @@ export function dunningOf(world: World): Dunning {
   return { retryDays, afterLastRetry: afterLastRetry ?? "cancel", ...kept };
 }
 
+/** Reads settings that somebody gave; a sentence says what is wrong with them. */
+export function readDunning(given: Record<string, unknown>): Partial<Dunning> | string {
+  const { retryDays, afterLastRetry, ...others } = given;
+  const unknown = Object.keys(others)[0];
+  if (unknown !== undefined) return `There is no setting \`${unknown}\`.`;
+  const days = Array.isArray(retryDays) && retryDays.every((day) => typeof day === "number" && day > 0 && day <= 60);
+  if (retryDays !== undefined && !days) return "`retryDays` must be a list of days, each above 0 and at most 60";
+  const after = AFTER_LAST_RETRY.find((word) => word === afterLastRetry);
+  if (afterLastRetry !== undefined && !after) return `\`afterLastRetry\` must be one of ${AFTER_LAST_RETRY.join(", ")}`;
+  return { ...(days && { retryDays: retryDays as number[] }), ...(after && { afterLastRetry: after }) };
+}
+
 export function setDunning(world: World, changes: Partial<Dunning>): Dunning {
   const value = { ...dunningOf(world), ...changes };
   world.settings.put({ id: "dunning", value });
