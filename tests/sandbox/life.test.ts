@@ -443,6 +443,7 @@ describe("test clocks", () => {
     expect(traveller.created).toBe(utc(2030, 5, 31));
     const moving = await subscribe(sandbox, { price: price.id, customer: traveller.id });
     expect(moving.test_clock).toBe(clock.id);
+    await stripe.testHelpers.testClocks.advance(clock.id, { frozen_time: utc(2030, 7, 1) });
     const advanced = await stripe.testHelpers.testClocks.advance(clock.id, { frozen_time: utc(2030, 8, 1) });
     expect(advanced).toMatchObject({ status: "ready", frozen_time: utc(2030, 8, 1) });
     expect(periodOf(await read(moving.id))).toBe("2030-07-31 to 2030-08-31");

@@ -1,15 +1,35 @@
 // /v1/test_helpers/test_clocks: a time of its own for some customers.
+import { addIntervals } from "../engine/period";
+import { isLive } from "../engine/subscription-state";
 import { invalidRequest } from "../errors";
 import { page } from "../http/listing";
 import { type Route, route } from "../http/route";
 import { newId } from "../ids";
 import * as p from "../params";
 import type { TestClock } from "../types";
+import type { World } from "../world";
 import { deleteCustomer } from "./customers";
 import { find } from "./find";
 
 const DAY = 86_400;
-const MAX_ADVANCE_SECONDS = 2 * 366 * DAY;
+
+/** How far a clock may go at a time: two intervals of its shortest subscription, or two years without any. */
+function furthest(world: World, { id, frozen_time: now }: TestClock): { until: number; message: string } {
+  const prices = world.customers
+    .by("test_clock", id)
+    .flatMap((customer) => world.subscriptions.by("customer", customer.id).filter(isLive))
+    .flatMap(({ items }) => items.data.map(({ price }) => price.recurring));
+  const ends = prices.map((recurring) =>
+    addIntervals(now, recurring?.interval ?? "month", 2 * (recurring?.interval_count ?? 1)),
+  );
+  if (ends.length === 0) {
+    const message = "You cannot advance a test clock by more than two years.";
+    return { until: addIntervals(now, "year", 2), message };
+  }
+  const message =
+    "You cannot advance a test clock more than two intervals into the future from the shortest subscription in the test clock.";
+  return { until: Math.min(...ends), message };
+}
 
 export const testClocks: Route[] = [
   route(
@@ -45,9 +65,8 @@ export const testClocks: Route[] = [
       if (given.frozen_time <= clock.frozen_time) {
         throw invalidRequest("The `frozen_time` must be after the test clock's current frozen time.", "frozen_time");
       }
-      if (given.frozen_time > clock.frozen_time + MAX_ADVANCE_SECONDS) {
-        throw invalidRequest("A test clock can be advanced by at most two years at a time.", "frozen_time");
-      }
+      const { until, message } = furthest(world, clock);
+      if (given.frozen_time > until) throw invalidRequest(message, "frozen_time");
       const details = { advancing: { target_frozen_time: given.frozen_time } };
       const advancing = world.testClocks.patch(id, { status: "advancing", status_details: details });
       world.events.emit("test_helpers.test_clock.advancing", advancing);
