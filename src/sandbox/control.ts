@@ -75,8 +75,16 @@ function completeCheckout({ world, body }: Context, sessionId: string): ControlA
   const email =
     typeof body.email === "string" ? body.email : (customer?.email ?? session.customer_email ?? "jenny@example.com");
   const name = typeof body.name === "string" ? body.name : (customer?.name ?? "Jenny Rosen");
-  const method = asksForCard(session) ? methodOf(body) : {};
-  let outcome = world.store.transaction(() => submitCheckout(world, sessionId, { email, name, ...method }));
+  if (typeof body.promotion_code === "string") {
+    const code = body.promotion_code;
+    const problem = world.store.transaction(() =>
+      world.onClockOf(session.customer, () => applyPromotionCode(world, session, code)),
+    );
+    if (problem) return refuse(400, problem);
+  }
+  const country = typeof body.country === "string" ? body.country.toUpperCase() : undefined;
+  const method = asksForCard(world.sessions.get(sessionId) ?? session) ? methodOf(body) : {};
+  let outcome = world.store.transaction(() => submitCheckout(world, sessionId, { email, name, country, ...method }));
   if (outcome.status === "requires_action") {
     const succeeds = body.authenticate !== false;
     outcome = world.store.transaction(() => authenticateCheckout(world, sessionId, succeeds));
@@ -148,6 +156,12 @@ export function answerControl(context: Context, method: string, path: string): C
     case "POST faults":
       world.faults.set(body);
       return ok(world.faults.show());
+    case "GET settings":
+      return ok(dunningOf(world));
+    case "POST settings": {
+      const read = readDunning(body);
+      return typeof read === "string" ? refuse(400, read) : ok(setDunning(world, read));
+    }
     case "GET mails":
       return ok(listMails(world, query.get("to")));
     case "POST reset":
@@ -156,12 +170,6 @@ export function answerControl(context: Context, method: string, path: string): C
       world.scheduler.restart();
       world.beginSeed();
       return ok({ ok: true });
-    case "GET settings":
-      return ok(dunningOf(world));
-    case "POST settings": {
-      const read = readDunning(body);
-      return typeof read === "string" ? refuse(400, read) : ok(setDunning(world, read));
-    }
     default:
       return refuse(404, `The sandbox has no ${method} ${path}; its README lists its controls.`);
   }

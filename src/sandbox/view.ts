@@ -81,6 +81,8 @@ function viewInvoice(world: World, { payments: _, ...invoice }: Invoice): Record
 
 /** What the API and events show of an object. */
 export function viewOf(world: World, object: AnyObject): Record<string, unknown> {
+  // What is left of a deleted object has nothing to add to.
+  if ("deleted" in object) return { ...object };
   switch (object.object) {
     case "price":
       return { ...viewPrice(object as Price) };

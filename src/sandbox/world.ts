@@ -93,6 +93,8 @@ export interface CheckoutPlan {
   setupFutureUsage: "off_session" | "on_session" | null;
   invoiceMetadata: Record<string, string>;
   customerUpdate: { name: boolean; address: boolean };
+  /** Ids of the tax rates that the subscription will have by default. */
+  defaultTaxRates?: string[];
   setupMetadata: Record<string, string>;
   /** The payment that was tried and failed, to be tried again. */
   paymentIntent: string | null;

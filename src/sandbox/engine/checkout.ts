@@ -5,6 +5,7 @@ import type { CheckoutSession, Customer, PaymentIntent, PaymentMethod, SetupInte
 import type { CheckoutPlan, World } from "../world";
 import { type DebitType, newBankMethod } from "./bank-accounts";
 import { attach, cardBehind, type Failure, newPaymentMethod } from "./cards";
+import { checkDiscounts, defaultRatesOf, locateSession, redeemablesOf, redeemSession } from "./checkout-amounts";
 import { newCustomer } from "./customer";
 import { createInvoice, finalizeInvoice, settle } from "./invoicing";
 import { purchaseLine } from "./lines";
@@ -22,6 +23,8 @@ export interface CardInput {
 export interface Submission {
   email: string;
   name: string | null;
+  /** Where the customer is, as two letters; left out: US, or what was given before. */
+  country?: string;
   /** Left out only where the session asks for no card. */
   card?: CardInput;
   /** A bank account in place of a card. */
@@ -68,9 +71,15 @@ function ensureCustomer(world: World, session: CheckoutSession, given: Submissio
     return known;
   }
   if (session.mode === "payment" && session.customer_creation !== "always") return null;
-  const customer = newCustomer(world, { email: given.email, name: given.name });
+  const address = keepsAddress(session) ? (session.customer_details?.address ?? null) : null;
+  const customer = newCustomer(world, { email: given.email, name: given.name, address });
   world.sessions.patch(session.id, { customer: customer.id });
   return customer;
+}
+
+/** Whether a customer that the session makes gets the address of the page: where it matters for tax, or was asked for. */
+function keepsAddress(session: CheckoutSession): boolean {
+  return session.automatic_tax.enabled || session.billing_address_collection === "required";
 }
 
 /** Submits the page. A declined card leaves the session open, to be tried again. */
@@ -79,21 +88,27 @@ export function submitCheckout(world: World, sessionId: string, given: Submissio
   return world.onClockOf(session.customer, () => {
     if (session.status === "complete") return { status: "already_complete" };
     if (session.status !== "open") return { status: "expired" };
-    const details = {
-      address: { city: null, country: "US", line1: null, line2: null, postal_code: null, state: null },
-      business_name: null,
-      email: given.email,
-      individual_name: null,
-      name: given.name,
-      phone: null,
-      tax_exempt: "none" as const,
-      tax_ids: [],
-    };
-    world.sessions.patch(sessionId, { customer_details: details });
-    const method = methodOf(world, session, given);
+    const known = session.customer ? world.customers.get(session.customer) : undefined;
+    world.sessions.patch(sessionId, {
+      customer_details: {
+        address: session.customer_details?.address ?? null,
+        business_name: null,
+        email: given.email,
+        individual_name: null,
+        name: given.name,
+        phone: null,
+        tax_exempt: known?.tax_exempt ?? "none",
+        tax_ids: known ? world.taxIds.by("customer", known.id).map(({ type, value }) => ({ type, value })) : [],
+      },
+    });
+    const country = given.country ?? session.customer_details?.address?.country ?? known?.address?.country ?? "US";
+    const priced = locateSession(world, getSession(world, sessionId), country);
+    // Refuses what can no longer be redeemed before anything is paid.
+    checkDiscounts(world, priced);
+    const method = methodOf(world, priced, given);
     if (!method) return finish(world, sessionId, given, null, null);
-    if ((session.amount_total ?? 0) > 0) return pay(world, session, given, method);
-    return saveCard(world, session, given, method);
+    if ((priced.amount_total ?? 0) > 0) return pay(world, priced, given, method);
+    return saveCard(world, priced, given, method);
   });
 }
 
@@ -108,10 +123,12 @@ function methodOf(world: World, session: CheckoutSession, given: Submission): Pa
 
 function pay(world: World, session: CheckoutSession, given: Submission, method: PaymentMethod): CheckoutOutcome {
   const plan = getPlan(world, session.id);
+  const amount = session.amount_total ?? 0;
+  // What is due may have changed since the last try, by a code or another country.
   const intent =
-    (plan.paymentIntent && world.paymentIntents.get(plan.paymentIntent)) ||
+    (plan.paymentIntent && world.paymentIntents.patch(plan.paymentIntent, { amount })) ||
     createIntent(world, {
-      amount: session.amount_total ?? 0,
+      amount,
       currency: session.currency ?? "usd",
       customer: session.customer,
       description: session.mode === "subscription" ? "Subscription creation" : plan.paymentDescription,
@@ -191,7 +208,7 @@ function finish(
   const session = getSession(world, sessionId);
   const plan = getPlan(world, sessionId);
   const customer = ensureCustomer(world, session, given);
-  if (customer) updateCustomer(world, customer, plan, given);
+  if (customer) updateCustomer(world, customer, session, plan, given);
   const keeps = session.mode !== "payment" || plan.setupFutureUsage !== null;
   if (method && customer && keeps) attach(world, method.id, customer, world.cards.get(method.id)?.authenticated);
   if (payment && customer) linkCustomer(world, payment.intent, customer.id);
@@ -208,8 +225,16 @@ function finish(
   return { status: "complete" };
 }
 
-function updateCustomer(world: World, customer: Customer, plan: CheckoutPlan, given: Submission): void {
+function updateCustomer(
+  world: World,
+  customer: Customer,
+  session: CheckoutSession,
+  plan: CheckoutPlan,
+  given: Submission,
+): void {
   const changes: Partial<Customer> = {};
+  const address = session.customer_details?.address;
+  if (plan.customerUpdate.address && address) changes.address = address;
   if (plan.customerUpdate.name && given.name) changes.name = given.name;
   if (!customer.email && given.email) changes.email = given.email;
   if (Object.keys(changes).length > 0) world.change(world.customers, customer.id, changes, "customer.updated");
@@ -233,9 +258,12 @@ function make(
     return { setup_intent: intent.id };
   }
   if (session.mode === "subscription" && customer) return subscribe(world, session, plan, customer, method, payment);
+  const discounts = redeemSession(world, session);
   if (!payment) return {};
   const invoice =
-    session.invoice_creation?.enabled && customer ? invoicePurchase(world, session, plan, customer, payment) : null;
+    session.invoice_creation?.enabled && customer
+      ? invoicePurchase(world, session, plan, customer, payment, discounts)
+      : null;
   return { payment_intent: payment.intent, invoice };
 }
 
@@ -264,6 +292,10 @@ function subscribe(
     billingCycleAnchor: plan.billingCycleAnchor,
     missingPaymentMethod: plan.missingPaymentMethod,
     firstPayment: payment ?? "now",
+    discounts: redeemablesOf(world, session),
+    automaticTax: session.automatic_tax.enabled,
+    defaultTaxRates: defaultRatesOf(world, session),
+    leavesItems: true,
     oneOff: plan.items.flatMap(({ price: id, quantity }) => {
       const price = world.prices.get(id);
       return price && !price.recurring ? [purchaseLine(world, price, session.currency ?? "usd", quantity)] : [];
@@ -278,6 +310,7 @@ function invoicePurchase(
   plan: CheckoutPlan,
   customer: Customer,
   payment: NonNullable<Payment>,
+  discounts: string[],
 ): string {
   const now = world.now();
   const currency = session.currency ?? "usd";
@@ -291,6 +324,8 @@ function invoicePurchase(
     }),
     periodStart: now,
     periodEnd: now,
+    discounts,
+    automaticTax: session.automatic_tax.enabled,
     metadata: plan.invoiceMetadata,
     description: session.invoice_creation?.invoice_data.description ?? null,
     autoAdvance: false,

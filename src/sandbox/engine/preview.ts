@@ -21,19 +21,17 @@ interface Moment {
 
 /** Stripe shows at most ten lines inside an invoice; a preview cannot be paged, so it shows all. */
 function preview(world: World, subscription: Subscription, given: InvoiceLine[], at: Moment, isNew = false): Invoice {
-  const { invoice, lines } = draftInvoice(
-    world,
-    {
-      customer: subscription.customer,
-      currency: subscription.currency,
-      billingReason: "upcoming",
-      subscription,
-      lines: given,
-      periodStart: at.start,
-      periodEnd: at.end,
-    },
-    newId("upcoming_in"),
-  );
+  const wanted = {
+    customer: subscription.customer,
+    currency: subscription.currency,
+    billingReason: "upcoming" as const,
+    subscription,
+    lines: given,
+    periodStart: at.start,
+    periodEnd: at.end,
+  };
+  // Discounts may have ended by then.
+  const { invoice, lines } = world.clock.at(at.created, () => draftInvoice(world, wanted, newId("upcoming_in")));
   const data = lines.map((line) => ({ ...line, invoice: invoice.id }));
   const shown = {
     ...invoice,

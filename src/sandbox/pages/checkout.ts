@@ -19,6 +19,7 @@ import {
   testCards,
   valuesOf,
 } from "./card-form";
+import { amountRows, countryField, type MoneyAnswer, promotionField, readMoney } from "./checkout-money";
 import type { PageContext } from "./context";
 import { type Html, html } from "./html";
 import { formatDate, message, type PageAnswer, page, seeOther } from "./layout";
@@ -27,6 +28,7 @@ interface Shown {
   email: string;
   values: CardValues;
   problems: Problems;
+  money?: MoneyAnswer["problems"];
   alert?: string;
 }
 
@@ -51,14 +53,14 @@ function summary(world: World, session: CheckoutSession, trialEnd: number | null
     const interval = price?.recurring ? formatInterval(price.recurring) : null;
     const option = price && (price.currency === currency ? price : price.currency_options?.[currency]);
     const each = formatMoney(Number(option?.unit_amount_decimal ?? 0), currency);
-    return html`<tr><td>${line.description}<br><span class="quiet">Qty ${line.quantity}${interval && `, ${each} per ${interval}`}</span></td><td class="num">${formatMoney(line.amount_total, currency)}</td></tr>`;
+    return html`<tr><td>${line.description}<br><span class="quiet">Qty ${line.quantity}${interval && `, ${each} per ${interval}`}</span></td><td class="num">${formatMoney(line.amount_subtotal, currency)}</td></tr>`;
   });
   const plan = world.checkoutPlans.get(session.id);
   return html`<section aria-label="Order summary">
 <p class="quiet">${trialEnd ? "Try it free" : session.mode === "subscription" ? "Subscribe" : session.mode === "setup" ? "Save a payment method" : "Pay"}</p>
 <p class="amount">${formatMoney(session.amount_total ?? 0, currency)}</p>
 <p class="quiet">due today</p>
-<table><tbody>${lines}<tr class="total"><td>Total due today</td><td class="num">${formatMoney(session.amount_total ?? 0, currency)}</td></tr></tbody></table>
+<table><tbody>${lines}${amountRows(session)}<tr class="total"><td>Total due today</td><td class="num">${formatMoney(session.amount_total ?? 0, currency)}</td></tr></tbody></table>
 ${trialEnd && html`<p class="small quiet">Free until ${formatDate(trialEnd)}${plan?.trialPeriodDays ? ` (${plan.trialPeriodDays} days)` : ""}, then at the price above.</p>`}
 </section>`;
 }
@@ -78,8 +80,10 @@ ${summary(world, session, trialEnd)}
 ${shown.alert && html`<div class="alert" role="alert">${shown.alert}</div>`}
 <form method="post" action="/c/pay/${session.id}" novalidate>
 ${field({ name: "email", label: "Email", type: "email", inputmode: "email", value: shown.email, problem: shown.problems.email, autocomplete: "email" })}
+${countryField(world, session, shown.money?.country)}
 ${card ? cardFields(shown.values, shown.problems) : html`<p class="quiet">Nothing is due today, so no card is needed.</p>`}
 <button class="primary wide" type="submit">${submitLabel(session, trialEnd !== null)}</button>
+${promotionField(world, session, shown.money?.promotionCode)}
 </form>
 ${cancel && html`<p class="small" style="margin-top:16px"><a href="${cancel}">Cancel and go back</a></p>`}
 ${card && testCards()}
@@ -127,11 +131,14 @@ function after(world: World, sessionId: string, outcome: CheckoutOutcome, shown:
   }
 }
 
-function submit(world: World, session: CheckoutSession, form: URLSearchParams): PageAnswer {
+function submit(world: World, before: CheckoutSession, form: URLSearchParams): PageAnswer {
+  const money = world.store.transaction(() => onClock(world, before, () => readMoney(world, before, form)));
+  const session = world.sessions.get(before.id) ?? before;
   const values = valuesOf(form);
   const email = (form.get("email") ?? "").trim();
   const problems: Problems = /^[^\s@]+@[^\s@]+$/.test(email) ? {} : { email: "Your email is invalid." };
-  const shown: Shown = { email, values, problems };
+  const shown: Shown = { email, values, problems, money: money.problems, alert: money.alert };
+  if (!money.pay) return show(world, session, { ...shown, problems: {} });
   if (!asksForCard(session)) {
     if (problems.email) return show(world, session, { ...shown });
     const outcome = world.store.transaction(() => submitCheckout(world, session.id, { email, name: null }));

@@ -2,6 +2,7 @@
 
 import { offeredTypes } from "../engine/bank-accounts";
 import { expireSession } from "../engine/checkout";
+import { repriceSession } from "../engine/checkout-amounts";
 import { newProduct } from "../engine/product";
 import { checkCurrency } from "../engine/subscription";
 import { invalidRequest } from "../errors";
@@ -10,11 +11,13 @@ import { type Route, route } from "../http/route";
 import { newId, randomText } from "../ids";
 import { amountOf } from "../money";
 import * as p from "../params";
-import type { CheckoutSession, Metadata, Price } from "../types";
+import type { CheckoutSession, Customer, Metadata, Price } from "../types";
 import { viewPrice } from "../view";
 import type { CheckoutPlan, SessionLine, World } from "../world";
 import { find } from "./find";
+import { automaticTax, readDiscounts } from "./money-params";
 import { createPrice, inlinePrice } from "./prices";
+import { ratesBehind } from "./tax-rates";
 
 const DAY = 86_400;
 
@@ -60,7 +63,8 @@ const shape = {
   metadata: p.metadata(),
   payment_method_collection: p.oneOf("always", "if_required"),
   allow_promotion_codes: p.boolean(),
-  automatic_tax: p.object({ enabled: p.required(p.boolean()), liability: p.accepted() }),
+  discounts: p.list(p.object({ coupon: p.string(), promotion_code: p.string() }), { max: 1 }),
+  automatic_tax: automaticTax,
   billing_address_collection: p.oneOf("auto", "required"),
   tax_id_collection: p.object({ enabled: p.required(p.boolean()), required: p.oneOf("if_supported", "never") }),
   locale: p.string(),
@@ -95,6 +99,7 @@ const shape = {
     description: p.string({ max: 500 }),
     metadata: p.metadata(),
     billing_cycle_anchor: p.integer(),
+    default_tax_rates: p.list(p.string()),
     billing_mode: p.object({ type: p.required(p.oneOf("flexible")), flexible: p.accepted() }),
     proration_behavior: p.oneOf("create_prorations", "none"),
     trial_end: p.integer(),
@@ -136,6 +141,16 @@ function checkMode(given: Given): void {
   }
   if (given.customer_update && !given.customer) {
     throw invalidRequest("`customer_update` can only be used with `customer`.", "customer_update");
+  }
+  if (given.discounts?.length && given.allow_promotion_codes !== undefined) {
+    throw invalidRequest(
+      "You may only specify one of these parameters: allow_promotion_codes, discounts.",
+      "allow_promotion_codes",
+      "parameters_exclusive",
+    );
+  }
+  if (given.discounts?.length && given.mode === "setup") {
+    throw invalidRequest("You can not pass `discounts` in `setup` mode.", "discounts");
   }
   const trial = given.subscription_data;
   if (trial?.trial_end !== undefined && trial.trial_period_days !== undefined) {
@@ -255,6 +270,7 @@ function planOf(id: string, given: Given, bought: Bought[]): CheckoutPlan {
       name: given.customer_update?.name === "auto",
       address: given.customer_update?.address === "auto",
     },
+    defaultTaxRates: data?.default_tax_rates ?? [],
     setupMetadata: p.mergeMetadata(null, given.setup_intent_data?.metadata),
     paymentIntent: null,
     authenticating: null,
@@ -273,7 +289,9 @@ function createSession(world: World, given: Given): CheckoutSession {
   }));
   const currency = (given.currency ?? bought[0]?.price.currency ?? null)?.toLowerCase() ?? null;
   checkPurchase(world, given, bought, currency, expiresAt);
+  checkTaxPlace(given, customer);
   const data = given.subscription_data;
+  ratesBehind(world, data?.default_tax_rates, "subscription_data[default_tax_rates]");
   const trial = data?.trial_end !== undefined || data?.trial_period_days !== undefined;
   const id = newId("cs_test", 58);
   const lines = bought.map((each) => lineOf(world, id, currency ?? each.price.currency, trial, each));
@@ -294,7 +312,7 @@ function createSession(world: World, given: Given): CheckoutSession {
       enabled: given.automatic_tax?.enabled ?? false,
       liability: given.automatic_tax?.enabled ? { type: "self" } : null,
       provider: given.automatic_tax?.enabled ? "stripe" : null,
-      status: given.automatic_tax?.enabled ? "complete" : null,
+      status: given.automatic_tax?.enabled ? "requires_location_inputs" : null,
     },
     billing_address_collection: given.billing_address_collection ?? null,
     cancel_url: given.cancel_url ?? null,
@@ -313,7 +331,7 @@ function createSession(world: World, given: Given): CheckoutSession {
     customer_creation: customer || given.mode === "subscription" ? null : (given.customer_creation ?? "if_required"),
     customer_details: null,
     customer_email: given.customer_email ?? null,
-    discounts: [],
+    discounts: readSessionDiscounts(world, given, customer, currency, total),
     expires_at: expiresAt,
     integration_identifier: null,
     invoice: null,
@@ -372,7 +390,32 @@ function createSession(world: World, given: Given): CheckoutSession {
     wallet_options: null,
   } satisfies CheckoutSession);
   world.scheduler.plan("session.expire", id, expiresAt, world.clockOf(session.customer));
-  return session;
+  return repriceSession(world, id);
+}
+
+/** Automatic tax needs an address: the customer's, or the page's where that may be kept. */
+function checkTaxPlace(given: Given, customer: Customer | null): void {
+  if (!given.automatic_tax?.enabled || !customer || customer.address?.country) return;
+  if (given.customer_update?.address === "auto" || given.customer_update?.shipping === "auto") return;
+  throw invalidRequest(
+    "Automatic tax calculation in Checkout requires a valid address on the Customer. Add a valid address to the Customer or set either `customer_update[address]` to 'auto' or `customer_update[shipping]` to 'auto' to save the address entered in Checkout to the Customer.",
+    undefined,
+    "customer_tax_location_invalid",
+  );
+}
+
+function readSessionDiscounts(
+  world: World,
+  given: Given,
+  customer: Customer | null,
+  currency: string | null,
+  subtotal: number | null,
+): CheckoutSession["discounts"] {
+  const redemption = { customer: customer?.id ?? null, currency: currency ?? "usd", subtotal };
+  return readDiscounts(world, given.discounts, redemption).map(({ coupon, promotion }) => ({
+    coupon: promotion ? null : coupon.id,
+    promotion_code: promotion?.id ?? null,
+  }));
 }
 
 export const checkoutSessions: Route[] = [
