@@ -74,6 +74,12 @@ export class Scheduler {
     return ran;
   }
 
+  /** When the next job of a kind is due on a clock; null when there is none. */
+  nextOf(kind: JobKind, clock: string | null): number | null {
+    const queue = this.queues.get(clock ?? "global") ?? [];
+    return queue.find((job) => job.kind === kind && this.jobs.get(job.id) !== undefined)?.at ?? null;
+  }
+
   /** Takes up the jobs that were loaded from disk, or drops all after a wipe. */
   restart(): void {
     this.queues.clear();

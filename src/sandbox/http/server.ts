@@ -60,6 +60,13 @@ function refusable<C, A>(work: (context: C, method: string, path: string) => A, 
 const control = refusable(answerControl, ({ status, message }) => ({ status, body: { error: message } }));
 const showPage = refusable(answerPage, ({ status, message }) => pageMessage("This did not work", message, status));
 
+/** The path of a page of ours that a request came from; `/` when it is not known. */
+function pathOf(referer: string | undefined): string {
+  const path = referer && URL.canParse(referer) ? new URL(referer).pathname : "/";
+  // Never `//elsewhere`, which would lead to another site.
+  return /^\/(?!\/)/.test(path) ? path : "/";
+}
+
 interface Parts {
   world: World;
   deliverer: Deliverer;
@@ -107,7 +114,11 @@ function respond(
     else sendAnswer(work());
   } else {
     const form = new URLSearchParams(body);
-    const page = showPage({ world, deliverer, query: new URLSearchParams(query), form }, method, path);
+    const page = showPage(
+      { world, deliverer, query: new URLSearchParams(query), form, from: pathOf(request.headers.referer) },
+      method,
+      path,
+    );
     send(response, page.status, page.headers, page.body);
   }
   // What fell due at this very instant is done before the next request, however soon that comes.

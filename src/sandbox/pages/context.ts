@@ -7,4 +7,6 @@ export interface PageContext {
   deliverer: Deliverer;
   query: URLSearchParams;
   form: URLSearchParams;
+  /** The path of the page whose form was sent. */
+  from: string;
 }

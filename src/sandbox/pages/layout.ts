@@ -14,12 +14,14 @@ interface Page {
   body: Html;
   status?: number;
   narrow?: boolean;
+  /** A page of the account's owner: with the way to the others. */
+  nav?: boolean;
   /** A nicety in the browser; every page works without. */
   script?: string;
 }
 
 /** A whole page as an answer. */
-export function page({ title, body, status = 200, narrow = false, script }: Page): PageAnswer {
+export function page({ title, body, status = 200, narrow = false, nav = false, script }: Page): PageAnswer {
   const nonce = randomBytes(16).toString("base64");
   const document = html`<!doctype html>
 <html lang="en">
@@ -33,6 +35,7 @@ export function page({ title, body, status = 200, narrow = false, script }: Page
 </head>
 <body>
 <header class="notice"><strong>Stripe sandbox</strong>: a stand-in, no money moves. <a href="/">What is this?</a></header>
+${nav && html`<nav aria-label="Sandbox"><a href="/">Sandbox</a><a href="/endpoints">Endpoints</a><a href="/faults">Faults</a><a href="/mailbox">Mailbox</a></nav>`}
 <main class="${narrow ? "narrow" : ""}">${body}</main>
 ${script && html`<script nonce="${nonce}">${new Html(script)}</script>`}
 </body>
@@ -43,7 +46,8 @@ ${script && html`<script nonce="${nonce}">${new Html(script)}</script>`}
     headers: {
       "content-type": "text/html; charset=utf-8",
       "content-security-policy": policy,
-      "referrer-policy": "no-referrer",
+      // Forms say which page they are on; other sites learn nothing.
+      "referrer-policy": "same-origin",
       "x-content-type-options": "nosniff",
     },
     body: document.text,

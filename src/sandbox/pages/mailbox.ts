@@ -15,7 +15,8 @@ export function mailboxPage({ world }: PageContext): PageAnswer {
   const table = html`<div class="scroll" tabindex="0" role="region" aria-label="Mails"><table><thead><tr><th scope="col">Subject</th><th scope="col">To</th><th scope="col" class="num">Received</th></tr></thead><tbody>${rows}</tbody></table></div>`;
   return page({
     title: "Mailbox",
-    body: html`<p><a href="/">← Sandbox</a></p><h1>Mailbox</h1>
+    nav: true,
+    body: html`<h1>Mailbox</h1>
 <p class="quiet">Mail that the app sends ends here. Nothing leaves this machine.</p>
 ${rows.length > 0 ? table : html`<p>No mail yet.</p>`}`,
   });
@@ -28,6 +29,7 @@ export function mailPage({ world }: PageContext, id: string): PageAnswer {
   const links = mail.links.map((link) => html`<li><a href="${link}" rel="noreferrer">${link}</a></li>`);
   return page({
     title: mail.subject,
+    nav: true,
     body: html`<p><a href="/mailbox">← Mailbox</a></p><h1>${mail.subject}</h1>
 <p class="small quiet">From ${mail.from}<br>To ${mail.to.join(", ")}<br>${formatTime(mail.created)}</p>
 ${links.length > 0 && html`<h2>Links</h2><ul class="plain">${links}</ul>`}

@@ -16,9 +16,11 @@ import type { World } from "../world";
 import type { PageContext } from "./context";
 import { type Html, html } from "./html";
 import { formatTime, message, type PageAnswer, page, seeOther } from "./layout";
+import { button, row, table } from "./parts";
 
 /** `Paid`, `Partly refunded`, `Disputed: needs_response` … */
 export function stateOfPayment(world: World, charge: Charge): string {
+  if (charge.status === "pending") return "On its way: the bank has not decided";
   if (charge.status !== "succeeded") return `Failed: ${charge.failure_message ?? charge.status}`;
   const disputes = new Set(world.disputes.by("charge", charge.id).map(wordsOf));
   const refunded = charge.refunded ? "Refunded" : charge.amount_refunded > 0 ? "Partly refunded" : "Paid";
@@ -29,17 +31,13 @@ function wordsOf({ status }: Dispute): string {
   return status.replaceAll("_", " ").replace("warning", "inquiry");
 }
 
-function button(path: string, words: string, about: string): Html {
-  return html`<form method="post" action="${path}"><button class="link" type="submit" aria-label="${words}: ${about}">${words}</button></form>`;
-}
-
 function refundRow(path: string, refund: Refund): Html {
   const amount = formatMoney(refund.amount, refund.currency);
   const actions: RefundAction[] =
     refund.status === "pending" ? ["succeed", "fail", "cancel"] : isGiven(refund) ? ["fail"] : [];
   const words = { succeed: "Succeed", fail: "Fail", cancel: "Cancel" };
   const buttons = actions.map((action) => button(`${path}/refunds/${refund.id}/${action}`, words[action], amount));
-  return html`<tr><td>${amount}<br><code class="quiet">${refund.id}</code></td><td>${refund.status}${refund.failure_reason && `: ${refund.failure_reason.replaceAll("_", " ")}`}<div class="row">${buttons}</div></td><td>${refund.reason?.replaceAll("_", " ")}</td><td>${formatTime(refund.created)}</td></tr>`;
+  return html`<tr><td>${amount}<br><code class="quiet">${refund.id}</code></td><td>${refund.status}${refund.failure_reason && `: ${refund.failure_reason.replaceAll("_", " ")}`}${row(buttons)}</td><td>${refund.reason?.replaceAll("_", " ")}</td><td>${formatTime(refund.created)}</td></tr>`;
 }
 
 function disputeRow(path: string, dispute: Dispute): Html {
@@ -47,13 +45,10 @@ function disputeRow(path: string, dispute: Dispute): Html {
   const actions: DisputeAction[] = isClosed(dispute) ? [] : isInquiry(dispute) ? ["win", "escalate"] : ["win", "lose"];
   const words = { win: isInquiry(dispute) ? "Close" : "Win", lose: "Lose", escalate: "Escalate" };
   const buttons = actions.map((action) => button(`${path}/disputes/${dispute.id}/${action}`, words[action], amount));
-  return html`<tr><td>${amount}<br><code class="quiet">${dispute.id}</code></td><td>${wordsOf(dispute)}<div class="row">${buttons}</div></td><td>${dispute.reason.replaceAll("_", " ")}</td><td>${formatTime(dispute.created)}</td></tr>`;
+  return html`<tr><td>${amount}<br><code class="quiet">${dispute.id}</code></td><td>${wordsOf(dispute)}${row(buttons)}</td><td>${dispute.reason.replaceAll("_", " ")}</td><td>${formatTime(dispute.created)}</td></tr>`;
 }
 
-function table(title: string, rows: Html[]): Html {
-  if (rows.length === 0) return html`<h2>${title}</h2><p class="quiet">None.</p>`;
-  return html`<h2>${title}</h2><div class="scroll" tabindex="0" role="region" aria-label="${title}"><table><thead><tr><th scope="col">Amount</th><th scope="col">Status, and what the bank makes of it</th><th scope="col">Reason</th><th scope="col">When</th></tr></thead><tbody>${rows}</tbody></table></div>`;
-}
+const HEADS = ["Amount", "Status, and what the bank makes of it", "Reason", "When"];
 
 function amountField(id: string, label: string, left: string): Html {
   return html`<div class="field"><label for="${id}">${label}</label><input id="${id}" name="amount" inputmode="decimal" placeholder="${left}" autocomplete="off" aria-describedby="${id}-hint"><p class="small quiet" id="${id}-hint">Empty: all that is left.</p></div>`;
@@ -88,16 +83,18 @@ function show(world: World, charge: Charge, path: string): PageAnswer {
   const customer = charge.customer ? world.customers.get(charge.customer) : undefined;
   const intent = charge.payment_intent;
   const invoice = intent ? world.invoicePayments.by("payment_intent", intent).at(0)?.invoice : undefined;
-  const card = charge.payment_method_details?.card;
+  const { card, us_bank_account: bank, sepa_debit: sepa } = charge.payment_method_details ?? {};
+  const paidBy = card?.brand ?? charge.payment_method_details?.type.replaceAll("_", " ");
   const link = invoice && world.invoices.get(invoice)?.hosted_invoice_url;
   return page({
     title: `Payment of ${money(charge.amount)}`,
-    body: html`<p><a href="/">← Sandbox</a></p><h1>Payment</h1>
+    nav: true,
+    body: html`<h1>Payment</h1>
 <p class="amount">${money(charge.amount)}</p><p>${stateOfPayment(world, charge)}</p>
 <table><tbody>
-<tr><td>Customer</td><td class="num">${customer?.name ?? customer?.email ?? charge.customer ?? "none"}</td></tr>
+<tr><td>Customer</td><td class="num">${customer ? html`<a href="/customers/${customer.id}">${customer.name ?? customer.email ?? customer.id}</a>` : (charge.customer ?? "none")}</td></tr>
 <tr><td>When</td><td class="num">${formatTime(charge.created)}</td></tr>
-<tr><td>Card</td><td class="num">${card?.brand} ···· ${card?.last4}</td></tr>
+<tr><td>Paid by</td><td class="num">${paidBy} ···· ${(card ?? bank ?? sepa)?.last4}</td></tr>
 <tr><td>Payment intent</td><td class="num"><code>${intent}</code></td></tr>
 <tr><td>Charge</td><td class="num"><code>${charge.id}</code></td></tr>
 ${link && html`<tr><td>Invoice</td><td class="num"><a href="${link}">${invoice}</a></td></tr>`}
@@ -105,10 +102,12 @@ ${charge.amount_refunded > 0 && html`<tr><td>Refunded</td><td class="num">${mone
 </tbody></table>
 ${table(
   "Refunds",
+  HEADS,
   world.refunds.by("charge", charge.id).map((refund) => refundRow(path, refund)),
 )}
 ${table(
   "Disputes",
+  HEADS,
   world.disputes.by("charge", charge.id).map((dispute) => disputeRow(path, dispute)),
 )}
 ${

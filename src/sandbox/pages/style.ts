@@ -57,6 +57,14 @@ code{font:13px/20px ui-monospace,Menlo,monospace}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;font:13px/20px ui-monospace,Menlo,monospace;background:var(--sunken);padding:16px;border-radius:4px}
 iframe{width:100%;height:420px;border:1px solid var(--line);border-radius:4px;background:#fff}
 ul.plain{list-style:none;margin:0;padding:0}ul.plain li{padding:6px 0;border-bottom:1px solid var(--line);overflow-wrap:anywhere}
+nav{display:flex;gap:20px;flex-wrap:wrap;max-width:960px;margin:0 auto;padding:14px 24px 0;font-size:13px}
+nav a{color:var(--ink2);text-decoration:none;padding:4px 0}nav a:hover{color:var(--ink);text-decoration:underline}
+.panel h2{margin-top:0}.big{font-size:20px;line-height:28px;letter-spacing:-.022em;font-weight:600;margin:0 0 4px}
+button.small,.button.small{min-height:32px;padding:4px 10px;font-size:13px;line-height:20px}
+td .row{margin-top:8px;gap:8px}td .row form{margin:0}
+label.inline{margin:0}input.short,select.short{width:auto;min-width:0;max-width:100%;flex:0 1 20rem;height:32px;padding:0 8px;font-size:14px;line-height:20px}
+.state{display:inline-block;padding:0 7px;border:1px solid var(--line);border-radius:10px;font-size:12px;line-height:18px;color:var(--ink2);background:var(--sunken);white-space:nowrap}
+.state.good{color:var(--accent)}.state.bad{color:var(--danger);background:var(--dangertint)}
 th{white-space:nowrap}.scroll{overflow-x:auto}
-@media (max-width:720px){.scroll table{min-width:36rem}main{padding:24px 16px 48px}.split{grid-template-columns:1fr;gap:24px}}
+@media (max-width:720px){.scroll table{min-width:36rem}main{padding:24px 16px 48px}nav{padding:12px 16px 0}input.short,select.short{font-size:16px;height:40px}.split{grid-template-columns:1fr;gap:24px}}
 `;
