@@ -30,6 +30,8 @@ const CAPABILITIES = {
   "api-keys:manage": ["owner", "admin"],
   /** Give the organization's credits to others: transfers and gifts. */
   "credits:transfer": ["owner"],
+  /** Delete the organization. */
+  "organization:remove": ["owner"],
   /** Give credits without payment. */
   "credits:grant": [],
 } as const satisfies Record<string, readonly ActingRole[]>;

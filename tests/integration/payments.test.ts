@@ -1,7 +1,7 @@
 // Payments that are taken back: refunds and disputes, told in any order and any number of times, through the webhook and
 // against Stripe's stand-in. Whatever is told, the account ends where Stripe's truth puts it.
 import type Stripe from "stripe";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { SpentPolicy } from "~/domain/account";
 import { listOpenAlerts } from "~/server/billing/alerts";
 import { grantDueSlices } from "~/server/billing/allowances";
@@ -119,17 +119,20 @@ class Purchase {
   }
 }
 
-/** Delivers and processes one event, as often as it takes while another one of the organization is at work. */
-async function hand(event: Stripe.Event, now = NOW): Promise<string> {
+/** Delivers and processes one event; whoever is at another one of its customer at the moment may be the one who does it. */
+async function hand(event: Stripe.Event, now = NOW, status = /^(done|ignored)$/): Promise<string> {
   const answer = await deliver(event, now);
   expect(answer.status).toBe(200);
-  const sentence = await processEvent(event.id, now);
-  const [row] = await billing.sql<{ status: string; outcome: string }>(
-    "SELECT status::text, outcome FROM stripe_events WHERE id = $1",
-    [event.id],
-  );
-  expect(row?.status, `${event.type}: ${row?.outcome}`).toMatch(/^(done|ignored)$/);
-  return sentence ?? "";
+  await processEvent(event.id, now);
+  const row = await vi.waitFor(async () => {
+    const [stored] = await billing.sql<{ status: string; outcome: string }>(
+      "SELECT status::text, outcome FROM stripe_events WHERE id = $1",
+      [event.id],
+    );
+    expect(stored?.status, `${event.type}: ${stored?.outcome}`).toMatch(status);
+    return stored;
+  }, 10_000);
+  return row?.outcome ?? "";
 }
 
 /** The same change told under another id, as Stripe does with its doubles. */
@@ -322,7 +325,7 @@ describe("a refund", () => {
     expect(await historyOf(purchase.tenant)).toEqual(
       expect.arrayContaining([
         { kind: "refund", status: "succeeded", amount: -1000, description: "Refund of 10,000 credits" },
-        { kind: "credit_purchase", status: "paid", amount: PRICE, description: "10,000 credits" },
+        { kind: "credit_purchase", status: "partially_refunded", amount: PRICE, description: "10,000 credits" },
       ]),
     );
     await purchase.lawful();
@@ -387,7 +390,7 @@ describe("a refund", () => {
     await collect();
     const events = waiting.get(intent.id) ?? [];
     expect(events.length).toBeGreaterThan(0);
-    for (const event of events) await hand(event);
+    for (const event of events) await hand(event, NOW, /^(ignored|quarantined)$/);
     expect(await billing.sql("SELECT 1 FROM stripe_payments WHERE id = $1", [intent.id])).toEqual([]);
     expect(await purchase.standing()).toEqual(ALL);
   });
@@ -624,7 +627,7 @@ describe("an invoice of a subscription", () => {
     expect(await historyOf(tenant)).toEqual(
       expect.arrayContaining([
         expect.objectContaining({ kind: "refund", description: "Refund of Pro, monthly" }),
-        expect.objectContaining({ kind: "invoice", status: "paid" }),
+        expect.objectContaining({ kind: "invoice", status: "refunded" }),
       ]),
     );
   });

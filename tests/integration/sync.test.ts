@@ -37,11 +37,20 @@ afterEach(async () => {
 
 type Tenant = Awaited<ReturnType<typeof createTenant>>;
 
-/** Lets time pass at Stripe; what happened there arrives, each thing at its own instant. */
+/** Lets time pass at Stripe. @returns what happened there, which it tells of for thirty days only */
+async function passUntil(at: Date): Promise<Stripe.Event[]> {
+  const events: Stripe.Event[] = [];
+  while (clock < at) {
+    clock = new Date(Math.min(daysLater(25, clock).getTime(), at.getTime()));
+    await billing.setClock(clock);
+    events.push(...(await billing.freshEvents()));
+  }
+  return events;
+}
+
+/** The same; what happened arrives, each thing at its own instant. */
 async function liveUntil(at: Date): Promise<Stripe.Event[]> {
-  clock = at;
-  await billing.setClock(at);
-  const events = await billing.freshEvents();
+  const events = await passUntil(at);
   await billing.settle(events);
   return events;
 }
@@ -295,9 +304,7 @@ describe("a renewal", () => {
 
   it("of three months whose events all come afterwards, in the wrong order, grants each period once", async () => {
     const tenant = await subscribe("pro");
-    clock = daysLater(95, clock);
-    await billing.setClock(clock);
-    await billing.settle((await billing.freshEvents()).reverse());
+    await billing.settle((await passUntil(daysLater(95, clock))).reverse());
     const grants = await grantsOf(tenant);
     expect(grants.map(({ amount }) => amount)).toEqual([6000, 6000, 6000, 6000]);
     expect(new Set(grants.map(({ expires }) => expires?.getTime())).size).toBe(4);

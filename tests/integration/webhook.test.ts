@@ -319,7 +319,7 @@ describe("an event", () => {
       expect(await stored(event.id), type).toMatchObject({ status: "done", next: null });
     }
     expect(await snapshot(tenant.id)).toEqual(before);
-    // What we hold to be live, and Stripe has no more, has ended.
+    // What we hold to be live, and Stripe has no more, has ended; the one that Stripe has in its place is found.
     await billing.sql(
       "UPDATE organization_subscriptions SET stripe_subscription_id = 'sub_lost' WHERE organization_id = $1",
       [tenant.id],
@@ -327,7 +327,10 @@ describe("an event", () => {
     await billing.settle([
       makeEvent("customer.subscription.updated", { id: "sub_lost", object: "subscription", customer }),
     ]);
-    expect((await snapshot(tenant.id)).subscription).toMatchObject([{ status: "cancelled", ended_at: NOW }]);
+    expect((await snapshot(tenant.id)).subscription).toMatchObject([
+      { status: "cancelled", ended_at: NOW },
+      { status: "active", ended_at: null },
+    ]);
   });
 });
 

@@ -1,18 +1,16 @@
 // What Stripe's prices are to us: the plan or pack behind an id.
-import type { Interval } from "~/domain/allowance";
 import { type Credits, toCredits } from "~/domain/credits";
+import type { PlanTerms } from "~/domain/prorations";
 import { asPlatform } from "../db";
 
-export interface CataloguePlan {
+export interface CataloguePlan extends PlanTerms {
   priceId: string;
   stripePriceId: string;
-  interval: Interval;
   planId: string;
   planKey: string;
   planName: string;
   planVersion: number;
   credits: Credits;
-  creditInterval: Interval;
   trialCredits: Credits;
 }
 
@@ -28,6 +26,8 @@ export async function findPlansByStripePrice(stripePriceIds: readonly string[]):
         priceId: row.id,
         stripePriceId: row.stripePriceId ?? "",
         interval: row.interval,
+        unitAmount: Number(row.unitAmount),
+        currency: row.currency,
         planId: row.planId,
         planKey: row.plan.key,
         planName: row.plan.name,
@@ -47,14 +47,23 @@ export interface CataloguePack {
   credits: Credits;
 }
 
-/** The pack behind a Stripe price; null for a price that is none of ours. */
-export async function findPackByStripePrice(stripePriceIds: readonly string[]): Promise<CataloguePack | null> {
-  const row = await asPlatform((tx) =>
-    tx.creditProductPrice.findFirst({
+/** The packs behind Stripe prices; prices that are none of ours have none. */
+export async function findPacksByStripePrice(stripePriceIds: readonly string[]): Promise<Map<string, CataloguePack>> {
+  const rows = await asPlatform((tx) =>
+    tx.creditProductPrice.findMany({
       where: { stripePriceId: { in: [...stripePriceIds] } },
       include: { product: true },
     }),
   );
-  if (!row) return null;
-  return { priceId: row.id, productId: row.productId, name: row.product.name, credits: toCredits(row.product.credits) };
+  return new Map(
+    rows.map((row) => [
+      row.stripePriceId ?? "",
+      {
+        priceId: row.id,
+        productId: row.productId,
+        name: row.product.name,
+        credits: toCredits(row.product.credits),
+      },
+    ]),
+  );
 }

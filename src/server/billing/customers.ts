@@ -1,11 +1,13 @@
 // Which organization a Stripe customer is, and the customer of an organization.
 import { BillingError } from "~/domain/errors";
-import { asPlatform, isUniqueViolation } from "../db";
-import { callStripe, expectObject, expectPage, stripeForPages } from "../stripe";
+import { asPlatform, isUniqueViolation, type Transaction } from "../db";
+import { callStripe, expectObject, expectPage, findAtStripe, type Stripe, stripeForPages } from "../stripe";
+import { isGone } from "../stripe/lists";
 import type { SyncLock } from "./sync-lock";
 
 export type Owner =
-  | { kind: "organization"; organizationId: string }
+  /** `isCustomerKnown`: the customer is the organization's; else its rows or its metadata led to it. */
+  | { kind: "organization"; organizationId: string; isCustomerKnown: boolean }
   /** Neither the customer nor the metadata leads to an organization. */
   | { kind: "unknown" }
   /** The metadata names one organization, the customer is another's. */
@@ -13,37 +15,57 @@ export type Owner =
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
+export interface OwnerReference {
+  customerId: string | null;
+  /** What its metadata names. */
+  organizationId: string | null;
+  /** Stripe's ids of the object and of what it belongs to. */
+  objectIds?: readonly string[];
+}
+
 /**
- * Whose a Stripe object is. The customer decides; metadata only where no organization has that customer yet and the
- * organization that is named has none.
+ * Whose a Stripe object is. The customer decides; for a customer that no organization has (any more) the rows that we keep of
+ * the object; metadata only where there are none and the organization that is named has no customer.
  */
-export function findOwner(reference: { customerId: string | null; organizationId: string | null }): Promise<Owner> {
-  const named =
-    reference.organizationId !== null && UUID.test(reference.organizationId) ? reference.organizationId : null;
+export function findOwner({ customerId, organizationId, objectIds = [] }: OwnerReference): Promise<Owner> {
+  const named = organizationId !== null && UUID.test(organizationId) ? organizationId.toLowerCase() : null;
   return asPlatform(async (tx) => {
-    const byCustomer = reference.customerId
-      ? await tx.organization.findUnique({ where: { stripeCustomerId: reference.customerId }, select: { id: true } })
+    const byCustomer = customerId
+      ? await tx.organization.findUnique({ where: { stripeCustomerId: customerId }, select: { id: true } })
       : null;
     if (byCustomer) {
       if (named !== null && named !== byCustomer.id) return { kind: "mismatch", customerOwner: byCustomer.id, named };
-      return { kind: "organization", organizationId: byCustomer.id };
+      return { kind: "organization", organizationId: byCustomer.id, isCustomerKnown: true };
+    }
+    const [byRow, another] = await findOwnersOfRows(tx, objectIds);
+    if (byRow) {
+      if (another || (named !== null && named !== byRow)) {
+        return { kind: "mismatch", customerOwner: byRow, named: named ?? another ?? byRow };
+      }
+      return { kind: "organization", organizationId: byRow, isCustomerKnown: false };
     }
     if (named === null) return { kind: "unknown" };
     const byName = await tx.organization.findUnique({ where: { id: named }, select: { stripeCustomerId: true } });
     if (!byName) return { kind: "unknown" };
-    if (
-      byName.stripeCustomerId !== null &&
-      reference.customerId !== null &&
-      byName.stripeCustomerId !== reference.customerId
-    ) {
+    if (byName.stripeCustomerId !== null && customerId !== null)
       return { kind: "mismatch", customerOwner: null, named };
-    }
-    return { kind: "organization", organizationId: named };
+    return { kind: "organization", organizationId: named, isCustomerKnown: false };
   });
 }
 
+/** The organizations that have rows of these objects: subscriptions, checkouts, payments and invoices that were paid. */
+async function findOwnersOfRows(tx: Transaction, objectIds: readonly string[]): Promise<string[]> {
+  if (objectIds.length === 0) return [];
+  const ids = [...objectIds];
+  const rows = await tx.$queryRaw<{ id: string }[]>`
+    SELECT organization_id AS id FROM organization_subscriptions WHERE stripe_subscription_id = ANY(${ids})
+    UNION SELECT organization_id FROM checkout_sessions WHERE stripe_session_id = ANY(${ids})
+    UNION SELECT organization_id FROM stripe_payments WHERE id = ANY(${ids}) OR invoice_id = ANY(${ids})`;
+  return rows.map(({ id }) => id);
+}
+
 /** Remembers the customer of an organization that had none: our own call that made it may not have come that far. */
-export async function attachCustomer(lock: SyncLock, customerId: string): Promise<void> {
+async function attachCustomer(lock: SyncLock, customerId: string): Promise<void> {
   try {
     await lock.save((tx) =>
       tx.organization.updateMany({
@@ -59,9 +81,22 @@ export async function attachCustomer(lock: SyncLock, customerId: string): Promis
   }
 }
 
+/** The same, unless the customer was deleted at Stripe: events of that one may still come. */
+export async function attachIfAlive(lock: SyncLock, stripe: Stripe, customerId: string): Promise<void> {
+  const organization = await asPlatform((tx) =>
+    tx.organization.findUnique({ where: { id: lock.organizationId }, select: { stripeCustomerId: true } }),
+  );
+  if (!organization || organization.stripeCustomerId !== null) return;
+  const customer = await findAtStripe("customer", () => stripe.customers.retrieve(customerId));
+  if (customer && !customer.deleted) await attachCustomer(lock, customerId);
+}
+
+// A customer that was deleted within the day has used up the key that made it.
+const MAX_DELETED_A_DAY = 20;
+
 /**
- * The organization's Stripe customer, made at the first use. Under the sync lock, and with one idempotency key for the
- * organization: two clicks, or a crash between Stripe's answer and our commit, end with one customer.
+ * The organization's Stripe customer, made at the first use and after it was deleted there. Under the sync lock, and with keys
+ * made from the organization alone: two clicks, or a crash between Stripe's answer and our commit, end with one customer.
  * @returns Stripe's id
  */
 export async function ensureCustomer(
@@ -71,19 +106,60 @@ export async function ensureCustomer(
 ): Promise<string> {
   if (organization.stripeCustomerId) return organization.stripeCustomerId;
   const stripe = stripeForPages();
-  const id = await callStripe(async () => {
-    // Idempotency keys are forgotten after a day; a customer that we lost before then is found by its metadata.
-    const query = `metadata['organizationId']:'${organization.id}'`;
-    const [lost] = expectPage(await stripe.customers.search({ query, limit: 1 }));
-    if (lost) return lost.id;
+  const describe = (id: string) => updateIfAlive(stripe, id, { name: organization.name, ...(email ? { email } : {}) });
+  // Idempotency keys are forgotten after a day; a customer that we lost before then is found by its metadata. The search may
+  // still know one that was deleted.
+  const query = `metadata['organizationId']:'${organization.id}'`;
+  const found = await callStripe(async () => expectPage(await stripe.customers.search({ query, limit: 10 })));
+  for (const lost of found) {
+    if (!("deleted" in lost && lost.deleted) && (await describe(lost.id))) return attached(lock, lost.id);
+  }
+  for (let deleted = 0; deleted < MAX_DELETED_A_DAY; deleted++) {
     // Nothing in it that can change between two tries: the same key with another body would be refused.
-    const created = await stripe.customers.create(
-      { metadata: { organizationId: organization.id } },
-      { idempotencyKey: `billfold:customer:${organization.id}` },
-    );
-    return expectObject("customer", created).id;
+    const id = await callStripe(async () => {
+      const idempotencyKey = `billfold:customer:${organization.id}${deleted === 0 ? "" : `:${deleted}`}`;
+      const body = { metadata: { organizationId: organization.id } };
+      return expectObject("customer", await stripe.customers.create(body, { idempotencyKey })).id;
+    });
+    if (await describe(id)) return attached(lock, id);
+  }
+  throw new BillingError("STRIPE_REFUSED", "The payment service did not accept this.", { reason: "customer_deleted" });
+}
+
+async function attached(lock: SyncLock, customerId: string): Promise<string> {
+  await attachCustomer(lock, customerId);
+  return customerId;
+}
+
+/** @returns whether the customer was there to be changed */
+async function updateIfAlive(stripe: Stripe, id: string, params: Stripe.CustomerUpdateParams): Promise<boolean> {
+  try {
+    await callStripe(async () => expectObject("customer", await stripe.customers.update(id, params)));
+    return true;
+  } catch (error) {
+    if (isGone(error)) return false;
+    throw error;
+  }
+}
+
+/** Tells Stripe the organization's present name, where it has a customer there. */
+export async function renameCustomer(stripe: Stripe, organizationId: string): Promise<void> {
+  const organization = await asPlatform((tx) =>
+    tx.organization.findFirst({
+      where: { id: organizationId, deletedAt: null },
+      select: { name: true, stripeCustomerId: true },
+    }),
+  );
+  if (!organization?.stripeCustomerId) return;
+  await updateIfAlive(stripe, organization.stripeCustomerId, { name: organization.name });
+}
+
+/** Forgets a customer that was deleted at Stripe, and the checkouts that were open for it: the next one makes another. */
+export async function unlinkCustomer(tx: Transaction, organizationId: string, customerId: string): Promise<void> {
+  const { count } = await tx.organization.updateMany({
+    where: { id: organizationId, stripeCustomerId: customerId },
+    data: { stripeCustomerId: null },
   });
-  await callStripe(() => stripe.customers.update(id, { name: organization.name, ...(email ? { email } : {}) }));
-  await attachCustomer(lock, id);
-  return id;
+  if (count === 0) return;
+  await tx.checkoutSession.updateMany({ where: { organizationId, status: "open" }, data: { status: "expired" } });
 }

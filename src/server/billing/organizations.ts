@@ -5,6 +5,7 @@ import { BillingError } from "~/domain/errors";
 import { isReadable } from "~/domain/text";
 import type { Person } from "../auth/actor";
 import { asOrganization, asPlatform, type Transaction } from "../db";
+import { enqueue } from "../db/enqueue";
 import { newId } from "../db/keys";
 import { slugCandidates } from "./slugs";
 
@@ -104,9 +105,20 @@ export async function getOrganizationBySlug(
   return { ...toDetails(found), role };
 }
 
-/** Changes an organization's name; its slug, which links rely on, stays. @throws BillingError NOT_FOUND */
-export async function renameOrganization(request: { organizationId: string; name: string }): Promise<void> {
-  await updateOrganization(request.organizationId, { name: request.name });
+/**
+ * Changes an organization's name; its slug, which links rely on, stays. Stripe is told by a job, for its invoices.
+ * @throws BillingError NOT_FOUND
+ */
+export async function renameOrganization({
+  organizationId,
+  name,
+}: {
+  organizationId: string;
+  name: string;
+}): Promise<void> {
+  await updateOrganization(organizationId, { name }, (tx) =>
+    enqueue(tx, "rename-customer", { organizationId }, { key: `rename-customer:${organizationId}` }),
+  );
 }
 
 /** Chooses which lots are spent first, from the next take on. @throws BillingError NOT_FOUND */
@@ -117,11 +129,16 @@ export async function setBurnOrder(request: { organizationId: string; burnOrder:
 async function updateOrganization(
   organizationId: string,
   change: { name: string } | { burnOrder: BurnOrder },
+  then: (tx: Transaction) => Promise<void> = async () => {},
 ): Promise<void> {
-  const { count } = await asOrganization(organizationId, (tx) =>
-    tx.organization.updateMany({ where: { id: organizationId, deletedAt: null }, data: change }),
-  );
-  if (count === 0) throw new BillingError("NOT_FOUND", "There is no such organization.", { organizationId });
+  await asOrganization(organizationId, async (tx) => {
+    const { count } = await tx.organization.updateMany({
+      where: { id: organizationId, deletedAt: null },
+      data: change,
+    });
+    if (count === 0) throw new BillingError("NOT_FOUND", "There is no such organization.", { organizationId });
+    await then(tx);
+  });
 }
 
 const DETAILS = { id: true, name: true, slug: true, burnOrder: true, trialUsedAt: true } as const;

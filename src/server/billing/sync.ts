@@ -1,146 +1,320 @@
 // Makes our rows equal to Stripe's truth: the only writer of what mirrors Stripe, with `sync/*`, a file for each noun. Each
 // function refetches, under the organization's lock, then saves in one transaction; it can be called at any time, in any
 // order, any number of times.
+import { isLive } from "~/domain/subscription";
 import { asPlatform } from "../db";
 import { findAtStripe } from "../stripe";
 import {
-  fetchPayment,
-  INVOICE_EXPAND,
-  type InvoiceFacts,
-  type PaymentFacts,
-  readInvoice,
   readSession,
   readSubscription,
   SESSION_EXPAND,
   SUBSCRIPTION_EXPAND,
+  type SubscriptionFacts,
 } from "../stripe/facts";
+import {
+  INVOICE_EXPAND,
+  type InvoiceFacts,
+  listCreditNotes,
+  listInvoices,
+  readCreditNote,
+  readInvoice,
+} from "../stripe/invoice-facts";
+import { fetchPayment, type PaymentFacts } from "../stripe/payment-facts";
 import { settleAllowances } from "./allowances";
-import { findPackByStripePrice, findPlansByStripePrice } from "./catalogue";
+import { findPacksByStripePrice, findPlansByStripePrice } from "./catalogue";
+import { unlinkCustomer } from "./customers";
 import { claimPaidLots } from "./payments";
-import { saveInvoice } from "./sync/invoices";
-import { findPurpose, findSessionOfPayment, isPaid, savePayments, saveRefunds } from "./sync/payments";
-import { refuseForeign, type SyncRun } from "./sync/run";
-import { savePurchase, saveSession, sessionOutcome } from "./sync/sessions";
-import { endVanished, findRival, previewNextInvoice, saveSubscription, saveTrial } from "./sync/subscriptions";
+import { saveRefunds } from "./sync/history";
+import { saveInvoice, settleInvoice } from "./sync/invoices";
+import { describeOpen, findOverdueSince, type KnownDebt, listOpenInvoices, type OpenInvoice } from "./sync/overdue";
+import { findPurpose, findSessionOfInvoice, isPaid, savePayments } from "./sync/payments";
+import { savePurchase } from "./sync/purchases";
+import { closeIfRemoved } from "./sync/removed";
+import { byAge, findCustomer, findRival, isLiveAtStripe, listLiveAtStripe } from "./sync/rivals";
+import { refuseForeign, type SyncResult, type SyncRun, together, told } from "./sync/run";
+import { saveSession, sessionOutcome } from "./sync/sessions";
+import { endHere, planItemOf, saveSubscription, saveTrial } from "./sync/subscriptions";
+import { previewNextInvoice } from "./sync/upcoming";
 
-export type { SyncRun };
+export type { SyncResult, SyncRun };
 
 /**
- * A subscription, its latest invoice, and the allowances that its paid invoices entitle to.
- * @param invoiceId another invoice to take along, where one is the reason to look
- * @returns a sentence for the event log
+ * A subscription, its invoices of the current period, what of it is owed and to come, and the allowances that its paid invoices
+ * entitle to. A renewal takes three calls.
+ * @param invoiceIds older invoices to take along, where they are the reason to look
  */
-export async function syncSubscription(run: SyncRun, subscriptionId: string, invoiceId?: string): Promise<string> {
+export function syncSubscription(
+  run: SyncRun,
+  subscriptionId: string,
+  invoiceIds: readonly string[] = [],
+): Promise<SyncResult> {
+  return lookAtSubscription(run, subscriptionId, { invoices: [], invoiceIds, underway: new Set() });
+}
+
+interface Look {
+  /** Invoices to take along: fetched just now, or still to be fetched. */
+  invoices: readonly InvoiceFacts[];
+  invoiceIds: readonly string[];
+  /** A credit note of this invoice is the reason to look: its notes are listed though none may count any more. */
+  withNotesOf?: string;
+  /** Subscriptions that are being looked at: two that look at each other come to an end. */
+  underway: Set<string>;
+}
+
+async function lookAtSubscription(run: SyncRun, subscriptionId: string, look: Look): Promise<SyncResult> {
   const { stripe } = run;
+  const { organizationId } = run.lock;
+  look.underway.add(subscriptionId);
   const answer = await findAtStripe("subscription", () =>
     stripe.subscriptions.retrieve(subscriptionId, { expand: SUBSCRIPTION_EXPAND }),
   );
-  if (!answer) return endVanished(run, subscriptionId);
+  if (!answer) return endVanished(run, subscriptionId, look);
   const facts = readSubscription(answer);
-  const refused = await refuseForeign(run, subscriptionId, facts.customerId, facts.metadataOrganizationId);
+  const { customerId, metadataOrganizationId } = facts;
+  const belonging = { customerId, metadataOrganizationId, objectIds: [facts.id] };
+  const refused = await refuseForeign(run, subscriptionId, belonging);
   if (refused) return refused;
 
-  const invoiceIds = [...new Set([facts.latestInvoiceId, invoiceId].filter((id) => id != null))];
-  const invoices: InvoiceFacts[] = [];
-  for (const id of invoiceIds) {
-    const invoice = await findAtStripe("invoice", () => stripe.invoices.retrieve(id, { expand: INVOICE_EXPAND }));
-    if (invoice && invoice.status !== "draft") invoices.push(await readInvoice(run.stripe, invoice));
-  }
-  const priceIds = [
-    ...facts.items.map((item) => item.stripePriceId),
-    ...invoices.flatMap((invoice) => invoice.lines.map((line) => line.stripePriceId)).filter((id) => id !== null),
-  ];
-  const plans = await findPlansByStripePrice(priceIds);
-  // It is looked at first, for it may have ended meanwhile.
-  const rival = await asPlatform((tx) => findRival(tx, run, facts.id));
-  if (rival) await syncSubscription(run, rival.stripeSubscriptionId);
-  const nextInvoice = await previewNextInvoice(stripe, facts);
+  const known = await findKnown(subscriptionId);
+  const current = await listInvoices(stripe, facts.id, { since: await periodStartOf(facts) });
+  const open = await listOpenInvoices(stripe, facts, current, known);
+  const invoices = await takeAlong(run, [...current, ...open], look);
+  const notes = await Promise.all(
+    invoices.map(({ id, credited }) =>
+      credited > 0 || id === look.withNotesOf ? listCreditNotes(stripe, id) : Promise.resolve([]),
+    ),
+  );
+  const plans = await findPlansByStripePrice([
+    ...facts.items.map(({ stripePriceId }) => stripePriceId),
+    ...invoices.flatMap(({ lines }) => lines.map(({ stripePriceId }) => stripePriceId)).filter((id) => id !== null),
+    ...(facts.schedule?.next ?? []).flatMap(({ stripePriceIds }) => stripePriceIds),
+    ...(facts.pendingUpdate?.stripePriceIds ?? []),
+  ]);
+  const circumstances = {
+    nextInvoice: await previewNextInvoice(stripe, facts),
+    openInvoice: describeOpen(open),
+    pastDueSince: await findOverdueSince(stripe, facts, open, known),
+  };
+  await lookAtElders(run, facts, known?.isLive ?? false, look);
 
-  return run.lock.save(async (tx) => {
-    const sentences: string[] = [];
-    const state = await saveSubscription(tx, run, facts, plans, nextInvoice);
-    sentences.push(state.sentence);
-    if (!state.accepted) return sentences.join("; ");
-    for (const invoice of invoices) {
-      const sentence = await saveInvoice(tx, run, invoice, plans, facts);
-      if (sentence) sentences.push(sentence);
+  const saved = await run.lock.save(async (tx) => {
+    const state = await saveSubscription(tx, run, facts, plans, circumstances);
+    const sentences: (string | null)[] = [];
+    for (const [index, invoice] of invoices.entries()) {
+      await saveInvoice(tx, run, invoice, notes[index] ?? [], plans, facts);
+      if (state.entitles) sentences.push(await settleInvoice(tx, run, invoice, plans, facts));
     }
-    const begun = await saveTrial(tx, run, facts, plans);
-    if (begun) sentences.push(begun);
+    if (state.entitles) sentences.push(await saveTrial(tx, run, facts, plans));
     // After the invoices: one that comes only now must not bring slices that the end has stopped.
-    await settleAllowances(tx, run.lock.organizationId, state.allowances, run.now);
-    return sentences.join("; ");
+    if (state.allowances) await settleAllowances(tx, organizationId, state.allowances, run.now);
+    if (isLiveAtStripe(facts.status)) await closeIfRemoved(tx, organizationId);
+    const rest = sentences.filter((sentence) => sentence !== null).map(told);
+    return { ...state, result: together([state.result, ...rest]) };
   });
+  if (!saved.hasEnded) return saved.result;
+  return together([saved.result, ...(await lookAtOthers(run, customerId, look))]);
 }
 
-/** An invoice, and what it pays for. @returns a sentence for the event log */
-export async function syncInvoice(run: SyncRun, invoiceId: string): Promise<string> {
+/** What our row of a subscription says so far; null where there is none. */
+async function findKnown(stripeSubscriptionId: string): Promise<(KnownDebt & { isLive: boolean }) | null> {
+  const row = await asPlatform((tx) =>
+    tx.organizationSubscription.findUnique({
+      where: { stripeSubscriptionId },
+      select: { openInvoice: true, pastDueSince: true, status: true },
+    }),
+  );
+  return row && { ...row, openInvoice: row.openInvoice as OpenInvoice | null, isLive: isLive(row.status) };
+}
+
+/** The start of the current period of the plan's item; of the item whose period began first where none is a plan. */
+async function periodStartOf(facts: SubscriptionFacts): Promise<Date> {
+  const plans = await findPlansByStripePrice(facts.items.map(({ stripePriceId }) => stripePriceId));
+  const starts = facts.items.map(({ periodStart }) => periodStart).sort((a, b) => a.getTime() - b.getTime());
+  return planItemOf(facts.items, plans)?.periodStart ?? starts[0] ?? facts.startedAt;
+}
+
+/** The invoices and those that are the reason to look, each once, oldest first. */
+async function takeAlong(run: SyncRun, listed: readonly InvoiceFacts[], look: Look): Promise<InvoiceFacts[]> {
+  const invoices = new Map(look.invoices.map((invoice) => [invoice.id, invoice]));
+  for (const invoice of listed) invoices.set(invoice.id, invoice);
+  for (const id of look.invoiceIds) {
+    const invoice = invoices.has(id) ? null : await fetchInvoice(run, id);
+    if (invoice) invoices.set(id, invoice);
+  }
+  return [...invoices.values()]
+    .filter(({ status }) => status !== "draft")
+    .sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime());
+}
+
+async function fetchInvoice(run: SyncRun, invoiceId: string): Promise<InvoiceFacts | null> {
   const invoice = await findAtStripe("invoice", () =>
     run.stripe.invoices.retrieve(invoiceId, { expand: INVOICE_EXPAND }),
   );
-  if (!invoice) return `invoice ${invoiceId} is gone at Stripe`;
-  const facts = await readInvoice(run.stripe, invoice);
-  if (facts.subscriptionId) return syncSubscription(run, facts.subscriptionId, invoiceId);
-  // Checkout makes an invoice for a pack too; the purchase is told by its session.
-  for (const paymentIntentId of facts.paymentIntentIds) {
-    const session = await findSessionOfPayment(run, paymentIntentId);
-    if (session) return syncCheckoutSession(run, session);
+  return invoice && readInvoice(run.stripe, invoice);
+}
+
+/**
+ * Looks at the subscriptions that come before this one: the one that we hold to be live, which may have ended meanwhile, and,
+ * where this one becomes live, any older one at Stripe that we have not heard of yet.
+ */
+async function lookAtElders(run: SyncRun, facts: SubscriptionFacts, wasLive: boolean, look: Look): Promise<void> {
+  const { organizationId } = run.lock;
+  const rival = await asPlatform((tx) => findRival(tx, organizationId, facts.id));
+  const elders = rival ? [rival.stripeSubscriptionId] : [];
+  if (!rival && !wasLive && isLiveAtStripe(facts.status)) {
+    const alive = await listLiveAtStripe(run.stripe, facts.customerId);
+    elders.push(...alive.filter((other) => byAge(other, facts) < 0).map(({ id }) => id));
   }
-  const refused = await refuseForeign(run, invoiceId, facts.customerId, facts.metadataOrganizationId);
+  for (const id of elders) await lookAtAnother(run, id, look);
+}
+
+/** After the live subscription has ended: another one that was paid takes its place at once. */
+async function lookAtOthers(run: SyncRun, customerId: string, look: Look): Promise<SyncResult[]> {
+  const results: SyncResult[] = [];
+  for (const { id } of await listLiveAtStripe(run.stripe, customerId)) {
+    const result = await lookAtAnother(run, id, look);
+    if (result) results.push(result);
+  }
+  return results;
+}
+
+async function lookAtAnother(run: SyncRun, subscriptionId: string, { underway }: Look): Promise<SyncResult | null> {
+  if (underway.has(subscriptionId)) return null;
+  return lookAtSubscription(run, subscriptionId, { invoices: [], invoiceIds: [], underway });
+}
+
+/** Stripe does not have the subscription any more: what we hold to be live has ended. */
+async function endVanished(run: SyncRun, subscriptionId: string, look: Look): Promise<SyncResult> {
+  const ended = await endHere(run, subscriptionId);
+  if (!ended) return told(`subscription ${subscriptionId} is gone at Stripe`);
+  const result = told("the subscription is gone at Stripe and ended here");
+  const customerId = ended.wasLive ? await findCustomer(run.lock.organizationId) : null;
+  return customerId ? together([result, ...(await lookAtOthers(run, customerId, look))]) : result;
+}
+
+/** An invoice, and what it pays for. */
+export function syncInvoice(run: SyncRun, invoiceId: string): Promise<SyncResult> {
+  return lookAtInvoice(run, invoiceId, false);
+}
+
+/** @param withNotes a credit note is the reason to look */
+async function lookAtInvoice(run: SyncRun, invoiceId: string, withNotes: boolean): Promise<SyncResult> {
+  const facts = await fetchInvoice(run, invoiceId);
+  if (!facts) return told(`invoice ${invoiceId} is gone at Stripe`);
+  if (facts.subscriptionId) {
+    const look = { invoices: [facts], invoiceIds: [], underway: new Set<string>() };
+    return lookAtSubscription(run, facts.subscriptionId, withNotes ? { ...look, withNotesOf: invoiceId } : look);
+  }
+  const session = await findSessionOfInvoice(run, facts);
+  if (session) return lookAtSession(run, session, withNotes);
+  const { customerId, metadataOrganizationId, paymentIntentIds } = facts;
+  const belonging = { customerId, metadataOrganizationId, objectIds: [facts.id, ...paymentIntentIds] };
+  const refused = await refuseForeign(run, invoiceId, belonging);
   if (refused) return refused;
-  return run.lock.save(
-    async (tx) => (await saveInvoice(tx, run, facts, new Map(), null)) ?? "draft, kept out of history",
-  );
+  const notes = withNotes || facts.credited > 0 ? await listCreditNotes(run.stripe, invoiceId) : [];
+  await run.lock.save((tx) => saveInvoice(tx, run, facts, notes, new Map(), null));
+  return told(facts.status === "draft" ? "draft, kept out of history" : `invoice is ${facts.status}`);
+}
+
+/** A credit note: its invoice, and the refunds that belong to it. */
+export async function syncCreditNote(run: SyncRun, creditNoteId: string): Promise<SyncResult> {
+  const answer = await findAtStripe("credit_note", () => run.stripe.creditNotes.retrieve(creditNoteId));
+  if (!answer) return told(`credit note ${creditNoteId} is gone at Stripe`);
+  const { invoiceId, refunds } = readCreditNote(answer);
+  const result = await lookAtInvoice(run, invoiceId, true);
+  if (result.quarantined || refunds.length === 0) return result;
+  const invoice = await fetchInvoice(run, invoiceId);
+  const results = [result];
+  for (const id of invoice?.paymentIntentIds ?? []) results.push(await syncPaymentIntent(run, id));
+  return together(results);
 }
 
 /**
  * Whatever a payment was for, and what was taken back of it: refunds and disputes claim the credits that it paid for. What it
  * paid for is synchronized on the way, so that a refund that is told before the payment is as good as one that is told after.
- * @returns a sentence for the event log
  */
-export async function syncPaymentIntent(run: SyncRun, paymentIntentId: string): Promise<string> {
+export async function syncPaymentIntent(run: SyncRun, paymentIntentId: string): Promise<SyncResult> {
   const purpose = await findPurpose(run, paymentIntentId);
-  if (!purpose) return `payment ${paymentIntentId} belongs to nothing that we sell`;
+  if (!purpose) return told(`payment ${paymentIntentId} belongs to nothing that we sell`);
   const payments: PaymentFacts[] = [];
   for (const id of new Set([paymentIntentId, ...purpose.paymentIntentIds])) {
     const facts = await fetchPayment(run.stripe, id);
     if (!facts) continue;
-    const refused = await refuseForeign(run, id, facts.customerId, facts.metadataOrganizationId);
+    const { customerId, metadataOrganizationId } = facts;
+    const refused = await refuseForeign(run, id, { customerId, metadataOrganizationId, objectIds: [id, purpose.id] });
     if (refused) return refused;
     payments.push(facts);
   }
   const paid = payments.filter(isPaid);
   // First what is known of the payment: what it pays for is granted, stopped and shown by it.
   const causes = await run.lock.save((tx) => savePayments(tx, run, paid, purpose));
-  const sentence = await (purpose.kind === "session" ? syncCheckoutSession : syncInvoice)(run, purpose.id);
-  if (paid.length === 0) return sentence;
+  const result = await (purpose.kind === "session" ? syncCheckoutSession : syncInvoice)(run, purpose.id);
+  if (paid.length === 0) return result;
+  const { invoiceId } = purpose;
+  const isRefunded = paid.some(({ refunds }) => refunds.length > 0);
+  const notes = invoiceId && isRefunded ? await listCreditNotes(run.stripe, invoiceId) : [];
   const claimed = await run.lock.save(async (tx) => {
-    await saveRefunds(tx, run, paid, purpose);
+    const kind = purpose.kind === "session" ? "credit_purchase" : "invoice";
+    await saveRefunds(tx, run, paid, notes, { kind, stripeId: purpose.id });
     const paidBy = {
       stripePaymentId: paymentIntentId,
       stripeInvoiceId: purpose.kind === "invoice" ? purpose.id : null,
     };
     return claimPaidLots(tx, paidBy, causes, run.now);
   });
-  return claimed ? `${sentence}; ${claimed}` : sentence;
+  return together([result, claimed ? told(claimed) : null]);
 }
 
-/** A checkout session: the subscription that came of it, or the pack that it paid for. @returns a sentence for the event log */
-export async function syncCheckoutSession(run: SyncRun, sessionId: string): Promise<string> {
+/** A checkout session: the subscription that came of it, or the packs that it paid for. */
+export function syncCheckoutSession(run: SyncRun, sessionId: string): Promise<SyncResult> {
+  return lookAtSession(run, sessionId, false);
+}
+
+async function lookAtSession(run: SyncRun, sessionId: string, withNotes: boolean): Promise<SyncResult> {
   const answer = await findAtStripe("checkout.session", () =>
     run.stripe.checkout.sessions.retrieve(sessionId, { expand: SESSION_EXPAND }),
   );
-  if (!answer) return `checkout session ${sessionId} is gone at Stripe`;
-  const facts = readSession(answer);
-  const refused = await refuseForeign(run, sessionId, facts.customerId, facts.metadataOrganizationId);
+  if (!answer) return told(`checkout session ${sessionId} is gone at Stripe`);
+  const facts = await readSession(run.stripe, answer);
+  const { customerId, metadataOrganizationId, subscriptionId, paymentIntentId, invoice } = facts;
+  const objectIds = [facts.id, subscriptionId, paymentIntentId];
+  const refused = await refuseForeign(run, sessionId, { customerId, metadataOrganizationId, objectIds });
   if (refused) return refused;
 
   const outcome = sessionOutcome(facts);
-  if (facts.mode === "subscription") {
-    const sentence = facts.subscriptionId ? await syncSubscription(run, facts.subscriptionId) : null;
+  if (facts.mode !== "payment") {
+    const result = subscriptionId ? await syncSubscription(run, subscriptionId) : null;
     await run.lock.save((tx) => saveSession(tx, run, facts, outcome));
-    return sentence ?? `checkout is ${outcome}`;
+    return result ?? told(`checkout is ${outcome}`);
   }
-  const pack = await findPackByStripePrice(facts.stripePriceIds);
-  return run.lock.save((tx) => savePurchase(tx, run, facts, outcome, pack));
+  const packs = await findPacksByStripePrice(
+    facts.lines.map(({ stripePriceId }) => stripePriceId).filter((id) => id !== null),
+  );
+  const notes = invoice && (withNotes || invoice.credited > 0) ? await listCreditNotes(run.stripe, invoice.id) : [];
+  return run.lock.save((tx) => savePurchase(tx, run, facts, outcome, packs, notes));
+}
+
+/** A customer: the card that its live subscription shows, or, where it was deleted, the end of what it had. */
+export async function syncCustomer(run: SyncRun, customerId: string): Promise<SyncResult> {
+  const { organizationId } = run.lock;
+  if ((await findCustomer(organizationId)) !== customerId)
+    return told("the customer is not the organization's any more");
+  const answer = await findAtStripe("customer", () => run.stripe.customers.retrieve(customerId));
+  const isGone = !answer || answer.deleted === true;
+  const rows = await asPlatform((tx) =>
+    tx.organizationSubscription.findMany({
+      where: { organizationId, status: { notIn: ["cancelled", "expired"] } },
+      select: { stripeSubscriptionId: true },
+      orderBy: { startedAt: "asc" },
+    }),
+  );
+  const results: SyncResult[] = [];
+  for (const { stripeSubscriptionId: id } of rows) {
+    results.push(await syncSubscription(run, id));
+    // Stripe cancels what a customer has with it; whatever it says of one later, there is nobody who pays for it.
+    if (isGone) await endHere(run, id);
+  }
+  if (!isGone) return rows.length > 0 ? together(results) : told("nothing of the customer is shown");
+  await run.lock.save((tx) => unlinkCustomer(tx, organizationId, customerId));
+  return together([...results, told("the customer was deleted and is unlinked")]);
 }

@@ -5,6 +5,8 @@ import type { Transaction } from "./index";
 export interface JobPayloads {
   "process-stripe-event": { eventId: string };
   "bulk-grant": { bulkId: string };
+  "rename-customer": { organizationId: string };
+  "close-organization": { organizationId: string };
   "send-mail": { to: string; subject: string; text: string; html: string };
 }
 

@@ -13,6 +13,7 @@ import {
   settleAlerts,
   sweepStripeEvents,
 } from "./tasks/by-the-clock";
+import { closeOrganization, renameAtStripe } from "./tasks/organization-at-stripe";
 import { processStripeEvent } from "./tasks/process-stripe-event";
 import { rollUpUsage } from "./tasks/roll-up-usage";
 import { sendMail } from "./tasks/send-mail";
@@ -34,6 +35,8 @@ const CRONTAB = `
 const tasks: TaskList = {
   "process-stripe-event": (payload) => processStripeEvent(payload as JobPayloads["process-stripe-event"]),
   "bulk-grant": (payload) => carryOnBulkGrant(payload as JobPayloads["bulk-grant"]),
+  "rename-customer": (payload) => renameAtStripe(payload as JobPayloads["rename-customer"]),
+  "close-organization": (payload) => closeOrganization(payload as JobPayloads["close-organization"]),
   "send-mail": (payload) => sendMail(payload as JobPayloads["send-mail"]),
   "expire-credits": expireCredits,
   "settle-alerts": settleAlerts,

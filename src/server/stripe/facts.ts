@@ -1,7 +1,9 @@
 // What of Stripe's objects we use, in our words. Where a field lives in the current API is known here and nowhere else.
-import type { PaidLine } from "~/domain/allowance";
-import type { PaymentTruth } from "~/domain/claims";
-import { callStripe, expectPage, findAtStripe, idOf, type Stripe, toDate, toDateOrNull } from "./index";
+// Invoices and payments have files of their own.
+
+import { targetOf } from "./events";
+import { findAtStripe, idOf, type Stripe, toDate, toDateOrNull } from "./index";
+import { listAll } from "./lists";
 
 export interface CardFacts {
   brand: string;
@@ -13,11 +15,15 @@ export interface CardFacts {
 export interface SubscriptionFacts {
   id: string;
   customerId: string;
+  /** The customer was deleted, and all that it had ended with it. */
+  customerDeleted: boolean;
   metadataOrganizationId: string | null;
   status: string;
   cancellationReason: string | null;
   pausedReason: string | null;
   collectionPaused: boolean;
+  /** When a pause of collection ends by itself. */
+  resumesAt: Date | null;
   items: { id: string; stripePriceId: string; periodStart: Date; periodEnd: Date }[];
   trialStart: Date | null;
   trialEnd: Date | null;
@@ -25,25 +31,43 @@ export interface SubscriptionFacts {
   cancelAtPeriodEnd: boolean;
   endedAt: Date | null;
   startedAt: Date;
+  createdAt: Date;
   card: CardFacts | null;
   latestInvoiceId: string | null;
+  schedule: ScheduleFacts | null;
+  pendingUpdate: { stripePriceIds: string[]; expiresAt: Date } | null;
+}
+
+/** What is planned for a subscription. */
+export interface ScheduleFacts {
+  id: string;
+  /** Phases that have not begun, the next one first. */
+  next: { at: Date; stripePriceIds: string[] }[];
+  /** When the subscription ends with its last phase; null where it goes on. */
+  endsAt: Date | null;
 }
 
 /** Expansions that `readSubscription` relies on. */
-export const SUBSCRIPTION_EXPAND = ["default_payment_method", "customer.invoice_settings.default_payment_method"];
+export const SUBSCRIPTION_EXPAND = [
+  "default_payment_method",
+  "customer.invoice_settings.default_payment_method",
+  "schedule",
+];
 
 export function readSubscription(subscription: Stripe.Subscription): SubscriptionFacts {
-  const { customer } = subscription;
+  const { customer, pending_update: pending } = subscription;
   const fallback =
     typeof customer === "object" && !customer.deleted ? customer.invoice_settings.default_payment_method : null;
   return {
     id: subscription.id,
     customerId: idOf(customer) ?? "",
+    customerDeleted: typeof customer === "object" && customer.deleted === true,
     metadataOrganizationId: subscription.metadata.organizationId ?? null,
     status: subscription.status,
     cancellationReason: subscription.cancellation_details?.reason ?? null,
     pausedReason: pausedReason(subscription),
     collectionPaused: subscription.pause_collection !== null && subscription.pause_collection !== undefined,
+    resumesAt: toDateOrNull(subscription.pause_collection?.resumes_at),
     items: subscription.items.data.map((item) => ({
       id: item.id,
       stripePriceId: item.price.id,
@@ -56,8 +80,34 @@ export function readSubscription(subscription: Stripe.Subscription): Subscriptio
     cancelAtPeriodEnd: subscription.cancel_at_period_end,
     endedAt: toDateOrNull(subscription.ended_at),
     startedAt: toDate(subscription.start_date),
+    createdAt: toDate(subscription.created),
     card: readCard(subscription.default_payment_method) ?? readCard(fallback),
     latestInvoiceId: idOf(subscription.latest_invoice),
+    schedule: readSchedule(subscription.schedule),
+    pendingUpdate: pending
+      ? {
+          stripePriceIds: (pending.subscription_items ?? []).map(({ price }) => price.id),
+          expiresAt: toDate(pending.expires_at),
+        }
+      : null,
+  };
+}
+
+function readSchedule(schedule: string | Stripe.SubscriptionSchedule | null): ScheduleFacts | null {
+  if (!schedule || typeof schedule === "string") return null;
+  if (schedule.status !== "active" && schedule.status !== "not_started") return null;
+  const begun = schedule.current_phase?.start_date ?? Number.NEGATIVE_INFINITY;
+  const phases = schedule.phases.filter((phase) => phase.start_date > begun);
+  const last = schedule.phases.at(-1);
+  return {
+    id: schedule.id,
+    next: phases
+      .sort((a, b) => a.start_date - b.start_date)
+      .map((phase) => ({
+        at: toDate(phase.start_date),
+        stripePriceIds: phase.items.map(({ price }) => idOf(price) ?? ""),
+      })),
+    endsAt: schedule.end_behavior === "cancel" && last ? toDate(last.end_date) : null,
   };
 }
 
@@ -71,74 +121,6 @@ function readCard(method: string | Stripe.PaymentMethod | null): CardFacts | nul
   return { brand, last4, expMonth: exp_month, expYear: exp_year };
 }
 
-export interface InvoiceFacts {
-  id: string;
-  customerId: string | null;
-  metadataOrganizationId: string | null;
-  subscriptionId: string | null;
-  status: string;
-  attempted: boolean;
-  number: string | null;
-  /** Minor units, tax included. */
-  total: number;
-  tax: number;
-  currency: string;
-  hostedUrl: string | null;
-  pdfUrl: string | null;
-  createdAt: Date;
-  paidAt: Date | null;
-  lines: PaidLine[];
-  paymentIntentIds: string[];
-}
-
-export const INVOICE_EXPAND = ["payments"];
-
-/** Reads an invoice with all of its lines: the first ten come with it, the rest are fetched. */
-export async function readInvoice(stripe: Stripe, invoice: Stripe.Invoice): Promise<InvoiceFacts> {
-  const lines = invoice.lines.has_more ? await allLines(stripe, invoice.id) : invoice.lines.data;
-  return {
-    id: invoice.id,
-    customerId: idOf(invoice.customer),
-    metadataOrganizationId: organizationOfInvoice(invoice),
-    subscriptionId: idOf(invoice.parent?.subscription_details?.subscription),
-    status: invoice.status ?? "draft",
-    attempted: invoice.attempt_count > 0,
-    number: invoice.number,
-    total: invoice.total,
-    tax: (invoice.total_taxes ?? []).reduce((sum, tax) => sum + tax.amount, 0),
-    currency: invoice.currency,
-    hostedUrl: invoice.hosted_invoice_url ?? null,
-    pdfUrl: invoice.invoice_pdf ?? null,
-    createdAt: toDate(invoice.created),
-    paidAt: toDateOrNull(invoice.status_transitions.paid_at),
-    lines: lines.map(readLine),
-    paymentIntentIds: (invoice.payments?.data ?? [])
-      .map((payment) => idOf(payment.payment.payment_intent))
-      .filter((id) => id !== null),
-  };
-}
-
-async function allLines(stripe: Stripe, invoiceId: string): Promise<Stripe.InvoiceLineItem[]> {
-  const lines: Stripe.InvoiceLineItem[] = [];
-  for await (const line of stripe.invoices.listLineItems(invoiceId, { limit: 100 })) lines.push(line);
-  return lines;
-}
-
-function readLine(line: Stripe.InvoiceLineItem): PaidLine {
-  const details = line.parent?.subscription_item_details ?? null;
-  return {
-    stripePriceId: idOf(line.pricing?.price_details?.price),
-    stripeItemId: details?.subscription_item ?? null,
-    proration: details?.proration ?? false,
-    periodStart: toDate(line.period.start),
-    periodEnd: toDate(line.period.end),
-  };
-}
-
-function organizationOfInvoice(invoice: Stripe.Invoice): string | null {
-  return invoice.parent?.subscription_details?.metadata?.organizationId ?? invoice.metadata?.organizationId ?? null;
-}
-
 export interface SessionFacts {
   id: string;
   customerId: string | null;
@@ -149,18 +131,35 @@ export interface SessionFacts {
   subscriptionId: string | null;
   paymentIntentId: string | null;
   paymentIntentStatus: string | null;
-  stripePriceIds: string[];
+  lines: SessionLineFacts[];
   /** Minor units, tax included. */
   total: number;
   tax: number;
   currency: string;
-  invoice: { number: string | null; hostedUrl: string | null; pdfUrl: string | null } | null;
+  invoice: {
+    id: string;
+    credited: number;
+    number: string | null;
+    hostedUrl: string | null;
+    pdfUrl: string | null;
+  } | null;
   createdAt: Date;
+}
+
+export interface SessionLineFacts {
+  id: string;
+  stripePriceId: string | null;
+  quantity: number;
+  description: string | null;
 }
 
 export const SESSION_EXPAND = ["line_items", "payment_intent", "invoice"];
 
-export function readSession(session: Stripe.Checkout.Session): SessionFacts {
+/** Reads a session with all of its lines: the first ten come with it, the rest are fetched. */
+export async function readSession(stripe: Stripe, session: Stripe.Checkout.Session): Promise<SessionFacts> {
+  const lines = session.line_items?.has_more
+    ? await listAll((page) => stripe.checkout.sessions.listLineItems(session.id, page))
+    : (session.line_items?.data ?? []);
   const intent = typeof session.payment_intent === "object" ? session.payment_intent : null;
   const invoice = typeof session.invoice === "object" ? session.invoice : null;
   return {
@@ -173,12 +172,19 @@ export function readSession(session: Stripe.Checkout.Session): SessionFacts {
     subscriptionId: idOf(session.subscription),
     paymentIntentId: idOf(session.payment_intent),
     paymentIntentStatus: intent?.status ?? null,
-    stripePriceIds: (session.line_items?.data ?? []).map((item) => idOf(item.price)).filter((id) => id !== null),
+    lines: lines.map(({ id, price, quantity, description }) => ({
+      id,
+      stripePriceId: idOf(price),
+      quantity: quantity ?? 1,
+      description,
+    })),
     total: session.amount_total ?? 0,
     tax: session.total_details?.amount_tax ?? 0,
     currency: session.currency ?? "usd",
     invoice: invoice
       ? {
+          id: invoice.id,
+          credited: invoice.pre_payment_credit_notes_amount + invoice.post_payment_credit_notes_amount,
           number: invoice.number,
           hostedUrl: invoice.hosted_invoice_url ?? null,
           pdfUrl: invoice.invoice_pdf ?? null,
@@ -188,165 +194,59 @@ export function readSession(session: Stripe.Checkout.Session): SessionFacts {
   };
 }
 
-export interface RefundFacts {
-  id: string;
-  /** Minor units. */
-  amount: number;
-  status: string;
-  reason: string | null;
-  createdAt: Date;
-}
-
-export interface DisputeFacts {
-  id: string;
-  /** Minor units; more than what was left of the payment where the bank wants it so. */
-  amount: number;
-  /** `open`: the money is withdrawn and nothing is decided. `none`: an inquiry, or won: the money is here. */
-  standing: "open" | "lost" | "none";
-  /** In Stripe's words. */
-  status: string;
-  reason: string;
-  /** Until when evidence is taken. */
-  dueBy: Date | null;
-  createdAt: Date;
-}
-
-export interface PaymentFacts {
-  id: string;
-  customerId: string | null;
-  metadataOrganizationId: string | null;
-  currency: string;
-  /** Null while nothing is paid. */
-  truth: PaymentTruth | null;
-  /** Newest first, as the disputes. */
-  refunds: RefundFacts[];
-  disputes: DisputeFacts[];
-}
-
-/** A payment with everything that was taken back of it; null where Stripe does not have it. */
-export async function fetchPayment(stripe: Stripe, paymentIntentId: string): Promise<PaymentFacts | null> {
-  const intent = await findAtStripe("payment_intent", () =>
-    stripe.paymentIntents.retrieve(paymentIntentId, { expand: ["latest_charge"] }),
-  );
-  if (!intent) return null;
-  const charge = typeof intent.latest_charge === "object" ? intent.latest_charge : null;
-  const paid = charge?.status === "succeeded" ? charge.amount_captured : 0;
-  const refunds: RefundFacts[] = [];
-  const disputes: DisputeFacts[] = [];
-  if (paid > 0) {
-    const about = { payment_intent: intent.id, limit: 100 };
-    refunds.push(...(await listAll((page) => stripe.refunds.list({ ...about, ...page }))).map(readRefund));
-    disputes.push(...(await listAll((page) => stripe.disputes.list({ ...about, ...page }))).map(readDispute));
-  }
-  return {
-    id: intent.id,
-    customerId: idOf(intent.customer),
-    metadataOrganizationId: intent.metadata.organizationId ?? null,
-    currency: intent.currency,
-    truth: paid > 0 ? truthOf(paid, refunds, disputes) : null,
-    refunds,
-    disputes,
-  };
-}
-
-async function listAll<T extends { id: string }>(
-  list: (page: { starting_after?: string }) => Promise<{ data: T[]; has_more: boolean }>,
-): Promise<T[]> {
-  const all: T[] = [];
-  for (;;) {
-    const last = all.at(-1);
-    const page = await callStripe(() => list(last ? { starting_after: last.id } : {}));
-    all.push(...expectPage(page));
-    if (!page.has_more) return all;
-  }
-}
-
-// Not the charge's own sum: that one may still count a refund that has failed.
-function truthOf(amount: number, refunds: RefundFacts[], disputes: DisputeFacts[]): PaymentTruth {
-  const sum = (parts: { amount: number }[]) =>
-    Math.min(
-      amount,
-      parts.reduce((total, part) => total + part.amount, 0),
-    );
-  return {
-    amount,
-    refunded: sum(refunds.filter(isGiven)),
-    disputed: sum(disputes.filter((dispute) => dispute.standing === "open")),
-    lost: sum(disputes.filter((dispute) => dispute.standing === "lost")),
-  };
-}
-
-/** Whether a refund's money is at the customer or on its way there. */
-export function isGiven(refund: RefundFacts): boolean {
-  return refund.status !== "failed" && refund.status !== "canceled";
-}
-
-function readRefund(refund: Stripe.Refund): RefundFacts {
-  return {
-    id: refund.id,
-    amount: refund.amount,
-    status: refund.status ?? "pending",
-    reason: refund.reason,
-    createdAt: toDate(refund.created),
-  };
-}
-
-function readDispute(dispute: Stripe.Dispute): DisputeFacts {
-  return {
-    id: dispute.id,
-    amount: dispute.amount,
-    standing: standingOf(dispute),
-    status: dispute.status,
-    reason: dispute.reason,
-    dueBy: toDateOrNull(dispute.evidence_details.due_by),
-    createdAt: toDate(dispute.created),
-  };
-}
-
-const OPEN_DISPUTES = new Set<string>([
-  "needs_response",
-  "under_review",
-  "appeal_needs_response",
-  "appeal_under_review",
-]);
-
-function standingOf({ status, balance_transactions }: Stripe.Dispute): DisputeFacts["standing"] {
-  if (status === "won" || status.startsWith("warning_")) return "none";
-  if (status === "lost") return "lost";
-  if (OPEN_DISPUTES.has(status)) return "open";
-  // Prevented ones, and what Stripe may name one day: where the money went decides.
-  const moved = balance_transactions.reduce((sum, movement) => sum + movement.amount, 0);
-  if (moved >= 0) return "none";
-  return status === "prevented" ? "lost" : "open";
-}
-
 /** What an event's payload hints at: whose it may be. Only a hint: everything is read again from Stripe. */
 export interface EventHint {
+  /** What to look at, as the event's target says: a schedule's subscription, a payment method's customer, else the object itself. */
   objectId: string | null;
   customerId: string | null;
   organizationId: string | null;
+  /** Everything that the object is or belongs to, by which we may know whose it is. */
+  objectIds: string[];
   /** The payment that a charge, a refund or a dispute is about, and its charge. */
   paymentIntentId: string | null;
   chargeId: string | null;
 }
 
+type Reference = string | { id: string } | null | undefined;
+
 export function readHint(event: Stripe.Event): EventHint {
   const object = event.data.object as unknown as {
     id?: string;
     object?: string;
-    customer?: string | { id: string } | null;
-    payment_intent?: string | { id: string } | null;
-    charge?: string | { id: string } | null;
+    customer?: Reference;
+    subscription?: Reference;
+    released_subscription?: string | null;
+    invoice?: Reference;
+    payment_intent?: Reference;
+    charge?: Reference;
     metadata?: Record<string, string> | null;
-    parent?: { subscription_details?: { metadata?: Record<string, string> | null } | null } | null;
+    parent?: {
+      subscription_details?: { subscription?: Reference; metadata?: Record<string, string> | null } | null;
+    } | null;
   };
+  // A card that was detached has no customer any more: the event says whose it was.
+  const before = event.data.previous_attributes as { customer?: Reference } | undefined;
+  const id = object.id ?? null;
+  const customerId = object.object === "customer" ? id : (idOf(object.customer) ?? idOf(before?.customer));
+  const subscriptionId =
+    idOf(object.subscription) ??
+    object.released_subscription ??
+    idOf(object.parent?.subscription_details?.subscription);
+  const target = targetOf(event.type);
+  const objectId =
+    target === "customer"
+      ? customerId
+      : target === "subscription" && object.object !== "subscription"
+        ? subscriptionId
+        : id;
   return {
-    objectId: object.id ?? null,
-    customerId: idOf(object.customer),
+    objectId,
+    customerId,
     organizationId:
       object.parent?.subscription_details?.metadata?.organizationId ?? object.metadata?.organizationId ?? null,
-    paymentIntentId: object.object === "payment_intent" ? (object.id ?? null) : idOf(object.payment_intent),
-    chargeId: object.object === "charge" ? (object.id ?? null) : idOf(object.charge),
+    objectIds: [id, subscriptionId, idOf(object.invoice), idOf(object.payment_intent)].filter((each) => each !== null),
+    paymentIntentId: object.object === "payment_intent" ? id : idOf(object.payment_intent),
+    chargeId: object.object === "charge" ? id : idOf(object.charge),
   };
 }
 
@@ -354,7 +254,7 @@ export function readHint(event: Stripe.Event): EventHint {
 export async function findPaymentOwner(
   stripe: Stripe,
   hint: Pick<EventHint, "paymentIntentId" | "chargeId">,
-): Promise<{ objectId: string; customerId: string | null; organizationId: string | null } | null> {
+): Promise<(Pick<EventHint, "customerId" | "organizationId" | "objectIds"> & { objectId: string }) | null> {
   const { chargeId } = hint;
   let { paymentIntentId } = hint;
   if (paymentIntentId === null && chargeId !== null) {
@@ -369,5 +269,6 @@ export async function findPaymentOwner(
     objectId: id,
     customerId: idOf(intent.customer),
     organizationId: intent.metadata.organizationId ?? null,
+    objectIds: [id],
   };
 }

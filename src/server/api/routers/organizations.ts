@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { type Capability, capabilitiesOf } from "~/domain/capabilities";
 import { BillingError } from "~/domain/errors";
+import { removeOrganization } from "../../billing/organization-removal";
 import {
   createOrganization,
   getOrganization,
@@ -45,5 +46,12 @@ export const organizationsRouter = router({
       if (name !== undefined) await renameOrganization({ organizationId, name });
       if (burnOrder !== undefined) await setBurnOrder({ organizationId, burnOrder });
       return getOrganization(organizationId);
+    }),
+
+  /** Deletes it, here at once and at Stripe soon after. Its address must be typed. */
+  remove: organizationProcedure("organization:remove")
+    .input(z.object({ slug: z.string().max(200) }))
+    .mutation(async ({ ctx, input }) => {
+      await removeOrganization({ organizationId: ctx.organizationId, slug: input.slug, now: ctx.now });
     }),
 });

@@ -1,52 +1,77 @@
-// An invoice: its line of history, and the periods that it pays for.
+// An invoice: its line of history, and what it pays for.
 import { paidPeriods } from "~/domain/allowance";
 import type { Transaction } from "../../db";
-import type { InvoiceFacts, SubscriptionFacts } from "../../stripe/facts";
+import type { SubscriptionFacts } from "../../stripe/facts";
+import type { CreditNoteFacts, InvoiceFacts } from "../../stripe/invoice-facts";
 import { entitle } from "../allowances";
 import type { CataloguePlan } from "../catalogue";
-import { saveHistory, shownStatus } from "./history";
+import { saveCreditNotes, saveHistory, shownStatus } from "./history";
+import { describeInvoice } from "./invoice-words";
 import type { SyncRun } from "./run";
 
+type Plans = Map<string, CataloguePlan>;
+
+interface Trial {
+  start: Date;
+  end: Date;
+}
+
+const trialOf = (subscription: SubscriptionFacts | null): Trial | null =>
+  subscription?.trialStart && subscription.trialEnd
+    ? { start: subscription.trialStart, end: subscription.trialEnd }
+    : null;
+
+/** Keeps the line of an invoice, and those of its credit notes. Drafts and the invoice that opens a trial have none. */
 export async function saveInvoice(
   tx: Transaction,
   run: SyncRun,
   invoice: InvoiceFacts,
-  plans: Map<string, CataloguePlan>,
+  notes: readonly CreditNoteFacts[],
+  plans: Plans,
   subscription: SubscriptionFacts | null,
-): Promise<string | null> {
-  if (invoice.status === "draft") return null;
-  const trial =
-    subscription?.trialStart && subscription.trialEnd
-      ? { start: subscription.trialStart, end: subscription.trialEnd }
-      : null;
-  const periods = paidPeriods(invoice.lines, (price) => plans.has(price), trial);
-  // The invoice that opens a trial asks for nothing and is no receipt.
-  const opensTrial = invoice.total === 0 && periods.length > 0 && periods.every((period) => period.trial);
-  const plan = invoice.lines.map((line) => plans.get(line.stripePriceId ?? "")).find((known) => known !== undefined);
-  if (!opensTrial) {
-    await saveHistory(tx, run, {
-      kind: "invoice",
-      stripeId: invoice.id,
-      status:
-        invoice.status === "open" && invoice.attempted
-          ? "failed"
-          : await shownStatus(tx, invoice.status, invoice.paymentIntentIds),
-      description: plan ? `${plan.planName}, ${plan.interval === "year" ? "yearly" : "monthly"}` : "Invoice",
-      amount: invoice.total,
-      tax: invoice.tax,
-      currency: invoice.currency,
-      number: invoice.number,
-      invoiceUrl: invoice.hostedUrl,
-      pdfUrl: invoice.pdfUrl,
-      occurredAt: invoice.paidAt ?? invoice.createdAt,
-    });
-  }
+): Promise<void> {
+  if (invoice.status === "draft" || opensTrial(invoice, trialOf(subscription))) return;
+  await saveHistory(tx, run, {
+    kind: "invoice",
+    stripeId: invoice.id,
+    status:
+      invoice.status === "open" && invoice.attempted
+        ? "failed"
+        : await shownStatus(tx, invoice.status, invoice.paymentIntentIds),
+    description: describeInvoice(invoice, plans),
+    amount: invoice.total,
+    tax: invoice.tax,
+    currency: invoice.currency,
+    number: invoice.number,
+    invoiceUrl: invoice.hostedUrl,
+    pdfUrl: invoice.pdfUrl,
+    occurredAt: invoice.paidAt ?? invoice.createdAt,
+  });
+  await saveCreditNotes(tx, run, notes, { kind: "invoice", stripeId: invoice.id });
+}
+
+/** It asks for nothing and is no receipt. By its lines, for a trial may also begin in the middle of a subscription's life. */
+function opensTrial(invoice: InvoiceFacts, trial: Trial | null): boolean {
+  if (trial === null || invoice.total !== 0 || invoice.lines.length === 0) return false;
+  return invoice.lines.every(
+    ({ amount, periodStart }) => amount === 0 && periodStart >= trial.start && periodStart < trial.end,
+  );
+}
+
+/** Grants what a paid invoice of a subscription entitles to. @returns a sentence */
+export async function settleInvoice(
+  tx: Transaction,
+  run: SyncRun,
+  invoice: InvoiceFacts,
+  plans: Plans,
+  subscription: SubscriptionFacts,
+): Promise<string> {
   if (invoice.status !== "paid") return `invoice is ${invoice.status}`;
   let granted = 0;
-  for (const period of periods) {
-    const known = plans.get(period.stripePriceId);
-    if (!known || !subscription) continue;
-    granted += await entitle(tx, run.lock.organizationId, subscription.id, known, period, invoice.id, run.now);
+  for (const period of paidPeriods(invoice.lines, (price) => plans.has(price), trialOf(subscription))) {
+    const plan = plans.get(period.stripePriceId);
+    if (!plan) continue;
+    granted += await entitle(tx, run.lock.organizationId, subscription.id, plan, period, invoice.id, run.now);
   }
   return granted > 0 ? `granted ${granted} credits for the paid period` : "its allowance was granted before";
 }

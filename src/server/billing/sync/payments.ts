@@ -1,23 +1,27 @@
 // Payments: what one was for, and what was taken back of it by refunds and disputes.
 import type { PaymentTruth } from "~/domain/claims";
 import type { Transaction } from "../../db";
-import { callStripe, expectPage, idOf } from "../../stripe";
-import { type DisputeFacts, isGiven, type PaymentFacts } from "../../stripe/facts";
+import { callStripe, expectPage, idOf, type Stripe } from "../../stripe";
+import type { InvoiceFacts } from "../../stripe/invoice-facts";
+import { listIfThere } from "../../stripe/lists";
+import { type DisputeFacts, isGiven, type PaymentFacts } from "../../stripe/payment-facts";
 import { raiseAlert, resolveAlert } from "../alerts";
+import { findPacksByStripePrice } from "../catalogue";
 import type { ClaimCauses } from "../payments";
-import { saveHistory } from "./history";
 import type { SyncRun } from "./run";
 
 /** What a payment was for, with the other payments for it. */
 export interface Purpose {
   kind: "session" | "invoice";
   id: string;
+  /** The invoice of either kind; null for a checkout without one. */
+  invoiceId: string | null;
   paymentIntentIds: string[];
 }
 
 export async function findPurpose(run: SyncRun, paymentIntentId: string): Promise<Purpose | null> {
   const session = await findSessionOfPayment(run, paymentIntentId);
-  if (session) return { kind: "session", id: session, paymentIntentIds: [] };
+  if (session) return { kind: "session", id: session.id, invoiceId: idOf(session.invoice), paymentIntentIds: [] };
   const [payment] = await callStripe(async () =>
     expectPage(
       await run.stripe.invoicePayments.list({
@@ -32,14 +36,34 @@ export async function findPurpose(run: SyncRun, paymentIntentId: string): Promis
     expectPage(await run.stripe.invoicePayments.list({ invoice, status: "paid", limit: 100 })),
   );
   const paymentIntentIds = all.map(({ payment }) => idOf(payment.payment_intent)).filter((id) => id !== null);
-  return { kind: "invoice", id: invoice, paymentIntentIds };
+  return { kind: "invoice", id: invoice, invoiceId: invoice, paymentIntentIds };
 }
 
-export async function findSessionOfPayment(run: SyncRun, paymentIntentId: string): Promise<string | null> {
+async function findSessionOfPayment(
+  { stripe }: SyncRun,
+  paymentIntentId: string,
+): Promise<Stripe.Checkout.Session | null> {
   const [session] = await callStripe(async () =>
-    expectPage(await run.stripe.checkout.sessions.list({ payment_intent: paymentIntentId, limit: 1 })),
+    expectPage(await stripe.checkout.sessions.list({ payment_intent: paymentIntentId, limit: 1 })),
   );
-  return session?.id ?? null;
+  return session ?? null;
+}
+
+/**
+ * The checkout that made an invoice: it makes one for a pack too, and the purchase is told by its session. Where nothing was to
+ * be paid no payment leads to it.
+ */
+export async function findSessionOfInvoice(run: SyncRun, invoice: InvoiceFacts): Promise<string | null> {
+  for (const paymentIntentId of invoice.paymentIntentIds) {
+    const session = await findSessionOfPayment(run, paymentIntentId);
+    if (session) return session.id;
+  }
+  const { customerId } = invoice;
+  const prices = invoice.lines.map(({ stripePriceId }) => stripePriceId).filter((id) => id !== null);
+  if (invoice.paymentIntentIds.length > 0 || !customerId || (await findPacksByStripePrice(prices)).size === 0)
+    return null;
+  const sessions = await listIfThere((page) => run.stripe.checkout.sessions.list({ customer: customerId, ...page }));
+  return sessions.find((session) => idOf(session.invoice) === invoice.id)?.id ?? null;
 }
 
 type PaidFacts = PaymentFacts & { truth: PaymentTruth };
@@ -143,36 +167,4 @@ function causesOf(known: PaymentTruth, truth: PaymentTruth, payments: readonly P
     reason: opened ? "The payment is disputed" : "A dispute of the payment was decided",
   };
   return { taking, freezing };
-}
-
-/** A line of history for each refund, with its share of the tax. */
-export async function saveRefunds(
-  tx: Transaction,
-  run: SyncRun,
-  payments: readonly PaidFacts[],
-  purpose: Purpose,
-): Promise<void> {
-  const { organizationId } = run.lock;
-  const paidLine = await tx.billingHistory.findFirst({
-    where: { organizationId, stripeId: purpose.id, kind: purpose.kind === "session" ? "credit_purchase" : "invoice" },
-  });
-  const total = Number(paidLine?.amount ?? 0n);
-  const tax = Number(paidLine?.tax ?? 0n);
-  for (const { refunds, currency } of payments) {
-    for (const refund of refunds) {
-      await saveHistory(tx, run, {
-        kind: "refund",
-        stripeId: refund.id,
-        status: refund.status,
-        description: paidLine ? `Refund of ${paidLine.description}` : "Refund",
-        amount: -refund.amount,
-        tax: total > 0 && tax > 0 ? -Math.round((tax * refund.amount) / total) : 0,
-        currency,
-        number: null,
-        invoiceUrl: paidLine?.invoiceUrl ?? null,
-        pdfUrl: null,
-        occurredAt: refund.createdAt,
-      });
-    }
-  }
 }

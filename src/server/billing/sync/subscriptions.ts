@@ -1,120 +1,81 @@
-// A subscription's row: its plan, status and period, what its next invoice asks for, and each change with its cause.
-
-import { BillingError } from "~/domain/errors";
+// A subscription's row: its plan, status and period, what is owed and to come, and each change with its cause.
 import {
   cancelsAt,
   isEnded,
   isExpectedTransition,
   isLive,
-  LIVE_STATUSES,
   type SubscriptionStatus,
   statusFromStripe,
 } from "~/domain/subscription";
 import { Prisma, type Transaction } from "../../db";
 import { newId } from "../../db/keys";
-import { log } from "../../log";
-import { callStripe, expectObject, type Stripe, toDate } from "../../stripe";
 import type { SubscriptionFacts } from "../../stripe/facts";
 import { raiseAlert, resolveAlert } from "../alerts";
 import { type AllowanceState, entitle, stopAllowances } from "../allowances";
 import type { CataloguePlan } from "../catalogue";
-import type { SyncRun } from "./run";
+import type { OpenInvoice } from "./overdue";
+import { findRival } from "./rivals";
+import { quarantined, type SyncResult, type SyncRun, told } from "./run";
+import { type NextInvoice, pendingChangeOf, scheduledChangeOf } from "./upcoming";
 
-export interface NextInvoice {
-  at: string;
-  amount: number;
-  tax: number;
-  currency: string;
+type Plans = Map<string, CataloguePlan>;
+
+/** The item that is the plan; others are seats, add-ons and the like. */
+export function planItemOf<Item extends { stripePriceId: string }>(items: readonly Item[], plans: Plans): Item | null {
+  return items.find(({ stripePriceId }) => plans.has(stripePriceId)) ?? null;
 }
 
-/** What the next invoice will ask for; null when there is none; undefined where Stripe could not say. */
-export async function previewNextInvoice(
-  stripe: Stripe,
-  facts: SubscriptionFacts,
-): Promise<NextInvoice | null | undefined> {
-  const renews = facts.status === "active" || facts.status === "trialing";
-  if (!renews || facts.cancelAt !== null || facts.cancelAtPeriodEnd) return null;
-  let preview: Stripe.Invoice;
-  try {
-    preview = await callStripe(async () =>
-      expectObject("invoice", await stripe.invoices.createPreview({ subscription: facts.id })),
-    );
-  } catch (error) {
-    // It is for people to look at; what was paid is not held back for it.
-    if (!(error instanceof BillingError)) throw error;
-    log.warn("the next invoice could not be previewed", { subscription: facts.id, error });
-    return undefined;
-  }
-  const at = preview.next_payment_attempt ?? preview.period_end;
-  return {
-    at: toDate(at).toISOString(),
-    amount: preview.total,
-    tax: (preview.total_taxes ?? []).reduce((sum, tax) => sum + tax.amount, 0),
-    currency: preview.currency,
-  };
+/** What was found out at Stripe beside the subscription itself. */
+export interface Circumstances {
+  nextInvoice: NextInvoice | null | undefined;
+  openInvoice: OpenInvoice | null;
+  pastDueSince: Date | null;
 }
 
-/** Another subscription of the organization that we hold to be live. */
-export function findRival(tx: Transaction, run: SyncRun, subscriptionId: string) {
-  return tx.organizationSubscription.findFirst({
-    where: {
-      organizationId: run.lock.organizationId,
-      status: { in: [...LIVE_STATUSES] },
-      stripeSubscriptionId: { not: subscriptionId },
-    },
-    select: { stripeSubscriptionId: true },
-  });
+export interface SavedSubscription {
+  result: SyncResult;
+  /** Its paid periods and its trial give credits: it is the organization's one live subscription, or was, or will be. */
+  entitles: boolean;
+  /** It was live and has ended. */
+  hasEnded: boolean;
+  /** What the slices that are still to come depend on; null where the plan is not known. */
+  allowances: AllowanceState | null;
 }
 
 export async function saveSubscription(
   tx: Transaction,
   run: SyncRun,
   facts: SubscriptionFacts,
-  plans: Map<string, CataloguePlan>,
-  nextInvoice: NextInvoice | null | undefined,
-): Promise<{ accepted: true; sentence: string; allowances: AllowanceState } | { accepted: false; sentence: string }> {
+  plans: Plans,
+  circumstances: Circumstances,
+): Promise<SavedSubscription> {
   const { organizationId } = run.lock;
-  const item = facts.items.find((candidate) => plans.has(candidate.stripePriceId));
-  const plan = item ? plans.get(item.stripePriceId) : undefined;
-  if (!item || !plan) {
-    const alert = {
-      organizationId,
-      kind: "unknown_price" as const,
-      subject: facts.id,
-      message: "A subscription has no item that is a plan of the catalogue. It gives no access and no credits.",
-      details: { prices: facts.items.map((candidate) => candidate.stripePriceId), subscription: facts.id },
-    };
-    await raiseAlert(tx, alert, run.now);
-    return { accepted: false, sentence: "no item is a plan that we know; an alert is open" };
-  }
+  const refused = (result: SyncResult): SavedSubscription => ({
+    result,
+    entitles: false,
+    hasEnded: false,
+    allowances: null,
+  });
+  await keepTrial(tx, organizationId, facts);
   const before = await tx.organizationSubscription.findUnique({ where: { stripeSubscriptionId: facts.id } });
-  const told = statusFromStripe(facts);
-  if (told === null) {
-    const alert = {
-      organizationId,
-      kind: "unknown_status" as const,
-      subject: facts.id,
-      message: `Stripe says that the subscription is "${facts.status}", which we do not know. Access is unchanged.`,
-    };
-    await raiseAlert(tx, alert, run.now);
-    if (!before) return { accepted: false, sentence: `status ${facts.status} is not known; an alert is open` };
+  const item = planItemOf(facts.items, plans);
+  const plan = (item && plans.get(item.stripePriceId)) ?? null;
+  if (!plan) await tellOfUnknownPrice(tx, run, facts);
+  else await resolveAlert(tx, organizationId, "unknown_price", facts.id, run.now);
+  if (!plan && !before) return refused(quarantined("no item is a plan that we know; an alert is open"));
+
+  const known = statusFromStripe(facts);
+  if (known === null) await tellOfUnknownStatus(tx, run, facts);
+  else await resolveAlert(tx, organizationId, "unknown_status", facts.id, run.now);
+  if (known === null && !before) return refused(told(`status ${facts.status} is not known; an alert is open`));
+  const status: SubscriptionStatus = known ?? before?.status ?? "pending";
+
+  const rival = isLive(status) ? await findRival(tx, organizationId, facts.id) : null;
+  if (rival) {
+    await tellOfSecond(tx, run, facts, rival.stripeSubscriptionId, plan);
+    return refused(told("a second live subscription; an alert is open"));
   }
-  const status: SubscriptionStatus = told ?? before?.status ?? "pending";
-  if (isLive(status)) {
-    const rival = await findRival(tx, run, facts.id);
-    if (rival) {
-      const alert = {
-        organizationId,
-        kind: "second_subscription" as const,
-        subject: facts.id,
-        message:
-          "The organization has a second live subscription at Stripe. It is not used here; cancel and refund one of them.",
-        details: { live: rival.stripeSubscriptionId, second: facts.id },
-      };
-      await raiseAlert(tx, alert, run.now);
-      return { accepted: false, sentence: "a second live subscription; an alert is open" };
-    }
-  }
+  await resolveAlert(tx, organizationId, "second_subscription", facts.id, run.now);
   if (before && !isExpectedTransition(before.status, status)) {
     const alert = {
       organizationId,
@@ -124,21 +85,16 @@ export async function saveSubscription(
     };
     await raiseAlert(tx, alert, run.now);
   }
+  // Of a price that we do not know we follow everything but the plan.
+  const shown = item ?? facts.items.find(({ id }) => id === before?.stripeItemId) ?? facts.items[0] ?? null;
+  const price = plan ?? (before && { planId: before.planId, priceId: before.priceId, interval: before.interval });
+  if (!shown || !price) return refused(quarantined("no item is a plan that we know; an alert is open"));
   const row = {
-    planId: plan.planId,
-    priceId: plan.priceId,
-    status,
-    interval: plan.interval,
-    stripeItemId: item.id,
-    stripeStatus: facts.status,
-    currentPeriodStart: item.periodStart,
-    currentPeriodEnd: item.periodEnd,
-    trialEnd: facts.trialEnd,
-    cancelsAt: isEnded(status) ? null : cancelsAt({ ...facts, currentPeriodEnd: item.periodEnd }),
-    endedAt: facts.endedAt,
-    paymentMethod: facts.card ? { ...facts.card } : Prisma.DbNull,
-    ...(nextInvoice === undefined ? {} : { nextInvoice: nextInvoice ? { ...nextInvoice } : Prisma.DbNull }),
-    startedAt: facts.startedAt,
+    ...rowOf(facts, status, shown, plans, price.priceId),
+    ...circumstancesOf(circumstances, status),
+    planId: price.planId,
+    priceId: price.priceId,
+    interval: price.interval,
     syncedAt: run.now,
   };
   const saved = await tx.organizationSubscription.upsert({
@@ -146,27 +102,129 @@ export async function saveSubscription(
     create: { id: newId(run.now), organizationId, stripeSubscriptionId: facts.id, ...row },
     update: row,
   });
-  if (!before || before.status !== status || before.priceId !== plan.priceId) {
-    await recordChange(tx, run, saved.id, before, { status, priceId: plan.priceId });
+  if (!before || before.status !== status || before.priceId !== price.priceId) {
+    await recordChange(tx, run, saved.id, before, { status, priceId: price.priceId });
   }
-  if (facts.trialStart) {
-    await tx.organization.updateMany({
-      where: { id: organizationId, trialUsedAt: null },
-      data: { trialUsedAt: facts.trialStart },
-    });
-  }
-  if (status === "past_due") {
-    const message = "The last payment for the subscription failed. Update the card to keep access.";
-    await raiseAlert(tx, { organizationId, kind: "payment_failed", subject: facts.id, message }, run.now);
-  } else {
-    await resolveAlert(tx, organizationId, "payment_failed", facts.id, run.now);
-  }
-  const allowances: AllowanceState = {
-    stripeSubscriptionId: facts.id,
-    ended: isEnded(status),
-    current: { stripeItemId: item.id, periodStart: item.periodStart, plan },
+  await tellOfFailure(tx, run, facts.id, status, circumstances);
+  const hasEnded = before !== null && isLive(before.status) && isEnded(status);
+  const sentence = plan ? `${plan.planName} is ${status}` : `it is ${status}, at a price that we do not know`;
+  if (!plan && isEnded(status)) await stopAllowances(tx, organizationId, facts.id, run.now);
+  return {
+    result: { sentence, quarantined: !plan },
+    entitles: true,
+    hasEnded,
+    allowances: plan && {
+      stripeSubscriptionId: facts.id,
+      ended: isEnded(status),
+      current: { stripeItemId: shown.id, periodStart: shown.periodStart, plan },
+    },
   };
-  return { accepted: true, sentence: `${plan.planName} is ${status}`, allowances };
+}
+
+/** What of the row is Stripe's own word. */
+function rowOf(
+  facts: SubscriptionFacts,
+  status: SubscriptionStatus,
+  item: SubscriptionFacts["items"][number],
+  plans: Plans,
+  priceId: string,
+) {
+  const scheduled = isEnded(status) ? null : scheduledChangeOf(facts, plans, { priceId });
+  const pending = isEnded(status) ? null : pendingChangeOf(facts, plans);
+  const endsAt = cancelsAt({ ...facts, currentPeriodEnd: item.periodEnd }) ?? facts.schedule?.endsAt ?? null;
+  return {
+    status,
+    stripeItemId: item.id,
+    stripeStatus: facts.status,
+    currentPeriodStart: item.periodStart,
+    currentPeriodEnd: item.periodEnd,
+    trialEnd: facts.trialEnd,
+    cancelsAt: isEnded(status) ? null : endsAt,
+    endedAt: facts.endedAt,
+    resumesAt: status === "paused" ? facts.resumesAt : null,
+    stripeScheduleId: facts.schedule?.id ?? null,
+    scheduledChange: scheduled ? { ...scheduled } : Prisma.DbNull,
+    pendingChange: pending ? { ...pending } : Prisma.DbNull,
+    paymentMethod: facts.card ? { ...facts.card } : Prisma.DbNull,
+    startedAt: facts.startedAt,
+  };
+}
+
+function circumstancesOf({ nextInvoice, openInvoice, pastDueSince }: Circumstances, status: SubscriptionStatus) {
+  return {
+    ...(nextInvoice === undefined ? {} : { nextInvoice: nextInvoice ? { ...nextInvoice } : Prisma.DbNull }),
+    openInvoice: openInvoice ? { ...openInvoice } : Prisma.DbNull,
+    pastDueSince: status === "past_due" ? pastDueSince : null,
+  };
+}
+
+/** The one trial of an organization is used, from when Stripe says. */
+async function keepTrial(tx: Transaction, organizationId: string, facts: SubscriptionFacts): Promise<void> {
+  if (!facts.trialStart) return;
+  await tx.organization.updateMany({
+    where: { id: organizationId, OR: [{ trialUsedAt: null }, { trialUsedAt: { gt: facts.trialStart } }] },
+    data: { trialUsedAt: facts.trialStart },
+  });
+}
+
+async function tellOfUnknownPrice(tx: Transaction, run: SyncRun, facts: SubscriptionFacts): Promise<void> {
+  const alert = {
+    organizationId: run.lock.organizationId,
+    kind: "unknown_price" as const,
+    subject: facts.id,
+    message:
+      "A subscription has no item that is a plan of the catalogue. It gives no access and no credits. Add its price to the catalogue, or change the subscription at Stripe.",
+    details: {
+      subscription: facts.id,
+      customer: facts.customerId,
+      prices: facts.items.map(({ stripePriceId }) => stripePriceId),
+      status: facts.status,
+      cause: run.cause,
+    },
+  };
+  await raiseAlert(tx, alert, run.now);
+}
+
+async function tellOfUnknownStatus(tx: Transaction, run: SyncRun, facts: SubscriptionFacts): Promise<void> {
+  const alert = {
+    organizationId: run.lock.organizationId,
+    kind: "unknown_status" as const,
+    subject: facts.id,
+    message: `Stripe says that the subscription is "${facts.status}", which we do not know. Access is unchanged.`,
+    details: { subscription: facts.id, status: facts.status, cause: run.cause },
+  };
+  await raiseAlert(tx, alert, run.now);
+}
+
+async function tellOfSecond(
+  tx: Transaction,
+  run: SyncRun,
+  facts: SubscriptionFacts,
+  live: string,
+  plan: CataloguePlan | null,
+): Promise<void> {
+  const alert = {
+    organizationId: run.lock.organizationId,
+    kind: "second_subscription" as const,
+    subject: facts.id,
+    message: `The organization has a second live subscription at Stripe, ${facts.id}${plan ? ` (${plan.planName})` : ""}. It is not used here while ${live} lives; cancel one of them at Stripe and refund what was paid for it.`,
+    details: { live, second: facts.id, plan: plan?.planKey ?? null, startedAt: facts.startedAt.toISOString() },
+  };
+  await raiseAlert(tx, alert, run.now);
+}
+
+async function tellOfFailure(
+  tx: Transaction,
+  run: SyncRun,
+  subject: string,
+  status: SubscriptionStatus,
+  { openInvoice, pastDueSince }: Circumstances,
+): Promise<void> {
+  const { organizationId } = run.lock;
+  if (status !== "past_due") return resolveAlert(tx, organizationId, "payment_failed", subject, run.now);
+  const message = "The last payment for the subscription failed. Update the card to keep access.";
+  const details = { invoice: openInvoice?.id ?? null, since: pastDueSince?.toISOString() ?? null };
+  await raiseAlert(tx, { organizationId, kind: "payment_failed", subject, message, details }, run.now);
 }
 
 interface Standing {
@@ -197,43 +255,54 @@ async function recordChange(
   });
 }
 
-/** Stripe does not have the subscription any more: what we hold to be live has ended. */
-export function endVanished(run: SyncRun, subscriptionId: string): Promise<string> {
+/**
+ * Ends a subscription that Stripe does not have any more, or whose customer it does not have.
+ * @returns null where we have none that has not ended
+ */
+export function endHere(run: SyncRun, subscriptionId: string): Promise<{ wasLive: boolean } | null> {
   const { organizationId } = run.lock;
   return run.lock.save(async (tx) => {
     const row = await tx.organizationSubscription.findFirst({
       where: { organizationId, stripeSubscriptionId: subscriptionId },
     });
-    if (!row || isEnded(row.status)) return `subscription ${subscriptionId} is gone at Stripe`;
+    if (!row || isEnded(row.status)) return null;
     await tx.organizationSubscription.update({
       where: { id: row.id },
-      data: { status: "cancelled", endedAt: run.now, cancelsAt: null, nextInvoice: Prisma.DbNull, syncedAt: run.now },
+      data: {
+        status: "cancelled",
+        endedAt: run.now,
+        cancelsAt: null,
+        pastDueSince: null,
+        resumesAt: null,
+        scheduledChange: Prisma.DbNull,
+        pendingChange: Prisma.DbNull,
+        openInvoice: Prisma.DbNull,
+        nextInvoice: Prisma.DbNull,
+        syncedAt: run.now,
+      },
     });
     await recordChange(tx, run, row.id, row, { status: "cancelled", priceId: row.priceId });
     await stopAllowances(tx, organizationId, subscriptionId, run.now);
-    return "the subscription is gone at Stripe and ended here";
+    for (const kind of ["payment_failed", "second_subscription", "unknown_price"] as const) {
+      await resolveAlert(tx, organizationId, kind, subscriptionId, run.now);
+    }
+    return { wasLive: isLive(row.status) };
   });
 }
 
+/** Grants the credits of a trial that runs. @returns a sentence; null where there was nothing to grant */
 export async function saveTrial(
   tx: Transaction,
   run: SyncRun,
   facts: SubscriptionFacts,
-  plans: Map<string, CataloguePlan>,
+  plans: Plans,
 ): Promise<string | null> {
   if (facts.status !== "trialing" || !facts.trialEnd) return null;
-  for (const item of facts.items) {
-    const plan = plans.get(item.stripePriceId);
-    if (!plan) continue;
-    const period = {
-      stripePriceId: item.stripePriceId,
-      stripeItemId: item.id,
-      periodStart: item.periodStart,
-      periodEnd: item.periodEnd,
-      trial: true,
-    };
-    const granted = await entitle(tx, run.lock.organizationId, facts.id, plan, period, null, run.now);
-    if (granted > 0) return `granted ${granted} credits of the trial`;
-  }
-  return null;
+  const item = planItemOf(facts.items, plans);
+  const plan = item && plans.get(item.stripePriceId);
+  if (!item || !plan) return null;
+  const { id: stripeItemId, stripePriceId, periodStart, periodEnd } = item;
+  const period = { stripePriceId, stripeItemId, periodStart, periodEnd, trial: true };
+  const granted = await entitle(tx, run.lock.organizationId, facts.id, plan, period, null, run.now);
+  return granted > 0 ? `granted ${granted} credits of the trial` : null;
 }

@@ -1,0 +1,123 @@
+// What a checkout of packs paid for: its line of history, and the credits.
+import { toCredits } from "~/domain/credits";
+import type { Transaction } from "../../db";
+import type { SessionFacts, SessionLineFacts } from "../../stripe/facts";
+import type { CreditNoteFacts } from "../../stripe/invoice-facts";
+import { raiseAlert, resolveAlert } from "../alerts";
+import type { CataloguePack } from "../catalogue";
+import { grantOnce } from "../credits";
+import { saveCreditNotes, saveHistory, shownStatus } from "./history";
+import { quarantined, type SyncResult, type SyncRun, told } from "./run";
+import { type SessionOutcome, saveSession } from "./sessions";
+
+const NUMBER = new Intl.NumberFormat("en");
+
+interface Bought {
+  line: SessionLineFacts;
+  pack: CataloguePack;
+  credits: number;
+}
+
+/**
+ * Keeps a checkout of packs as it is now, and grants what it has paid for: the credits of each pack as often as it was bought.
+ * A line whose price we do not know grants nothing until it is known; the others do not wait for it.
+ */
+export async function savePurchase(
+  tx: Transaction,
+  run: SyncRun,
+  facts: SessionFacts,
+  outcome: SessionOutcome,
+  packs: ReadonlyMap<string, CataloguePack>,
+  notes: readonly CreditNoteFacts[],
+): Promise<SyncResult> {
+  const { organizationId } = run.lock;
+  const offered = await tx.checkoutSession.findFirst({ where: { organizationId, stripeSessionId: facts.id } });
+  await saveSession(tx, run, facts, outcome);
+  if (outcome === "open" || outcome === "expired") return told(`purchase is ${outcome}`);
+  const bought: Bought[] = [];
+  const unknown: SessionLineFacts[] = [];
+  for (const line of facts.lines) {
+    const pack = packs.get(line.stripePriceId ?? "");
+    // What was offered when the session was opened, whatever the catalogue says by now.
+    const credits = pack && offered?.productPriceId === pack.priceId ? offered.credits : pack?.credits;
+    if (pack) bought.push({ line, pack, credits: Number(credits ?? pack.credits) * line.quantity });
+    else unknown.push(line);
+  }
+  await saveHistory(tx, run, {
+    kind: "credit_purchase",
+    stripeId: facts.id,
+    status: await shownStatus(tx, outcome, facts.paymentIntentId ? [facts.paymentIntentId] : []),
+    description: describe(bought, unknown),
+    amount: facts.total,
+    tax: facts.tax,
+    currency: facts.currency,
+    number: facts.invoice?.number ?? null,
+    invoiceUrl: facts.invoice?.hostedUrl ?? null,
+    pdfUrl: facts.invoice?.pdfUrl ?? null,
+    occurredAt: run.now,
+  });
+  await saveCreditNotes(tx, run, notes, { kind: "credit_purchase", stripeId: facts.id });
+  const isUnknown = unknown.length > 0 || facts.lines.length === 0;
+  if (isUnknown) await tellOfUnknownPrice(tx, run, facts, unknown);
+  else await resolveAlert(tx, organizationId, "unknown_price", facts.id, run.now);
+  if (outcome !== "paid") return { sentence: `purchase is ${outcome}`, quarantined: isUnknown };
+  let granted = 0;
+  for (const each of bought) granted += await grant(tx, run, facts, each);
+  if (isUnknown && bought.length === 0) return quarantined("paid for a price that we do not know; an alert is open");
+  const sentence = granted > 0 ? `granted ${granted} purchased credits` : "purchase was granted before";
+  if (!isUnknown) return told(sentence);
+  return quarantined(`${sentence}; a part of it is of a price that we do not know, and an alert is open`);
+}
+
+/** @returns credits granted now */
+async function grant(tx: Transaction, run: SyncRun, facts: SessionFacts, { line, pack, credits }: Bought) {
+  const label = `Pack of ${NUMBER.format(credits)}`;
+  const fresh = await grantOnce(tx, {
+    organizationId: run.lock.organizationId,
+    businessKey: facts.lines.length === 1 ? `checkout:${facts.id}` : `checkout:${facts.id}:${line.id}`,
+    type: "purchase",
+    lot: {
+      source: "purchase",
+      amount: toCredits(credits),
+      expiresAt: null,
+      label,
+      productId: pack.productId,
+      priceId: pack.priceId,
+      stripePaymentId: facts.paymentIntentId,
+      stripeSessionId: facts.id,
+    },
+    reason: label,
+    now: run.now,
+  });
+  return fresh ? credits : 0;
+}
+
+function describe(bought: readonly Bought[], unknown: readonly SessionLineFacts[]): string {
+  const credits = bought.reduce((sum, each) => sum + each.credits, 0);
+  const parts = bought.length > 0 ? [`${NUMBER.format(credits)} credits`] : [];
+  return [...parts, ...unknown.map(({ description }) => description ?? "Purchase")].join(", ") || "Purchase";
+}
+
+async function tellOfUnknownPrice(
+  tx: Transaction,
+  run: SyncRun,
+  facts: SessionFacts,
+  unknown: readonly SessionLineFacts[],
+): Promise<void> {
+  const alert = {
+    organizationId: run.lock.organizationId,
+    kind: "unknown_price" as const,
+    subject: facts.id,
+    message: "A payment was made for a price that is not in the catalogue. No credits were granted for it.",
+    details: {
+      session: facts.id,
+      customer: facts.customerId,
+      payment: facts.paymentIntentId,
+      prices: unknown.map(({ stripePriceId }) => stripePriceId),
+      amount: facts.total,
+      currency: facts.currency,
+      cause: run.cause,
+    },
+  };
+  await raiseAlert(tx, alert, run.now);
+}
