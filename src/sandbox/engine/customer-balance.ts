@@ -21,12 +21,9 @@ export function balanceIn(customer: Customer | undefined, currency: string): num
   return customer.balance;
 }
 
-/** Writes an entry down and moves the customer's balance by it. */
-export function enterBalance(world: World, given: BalanceEntry): CustomerBalanceTransaction | null {
-  const customer = world.customers.get(given.customer);
-  if (!customer || given.amount === 0) return null;
-  const balance = customer.balance + given.amount;
-  const entry = world.customerBalanceTransactions.put({
+/** Writes an entry down; the customer's balance is `endingBalance` then. */
+export function noteBalance(world: World, given: BalanceEntry, endingBalance: number): CustomerBalanceTransaction {
+  return world.customerBalanceTransactions.put({
     id: newId("cbtxn"),
     object: "customer_balance_transaction",
     amount: given.amount,
@@ -37,12 +34,20 @@ export function enterBalance(world: World, given: BalanceEntry): CustomerBalance
     customer: given.customer,
     customer_account: null,
     description: given.description ?? null,
-    ending_balance: balance,
+    ending_balance: endingBalance,
     invoice: given.invoice ?? null,
     livemode: false,
     metadata: given.metadata ?? {},
     type: given.type,
   } satisfies CustomerBalanceTransaction);
+}
+
+/** Writes an entry down and moves the customer's balance by it. */
+export function enterBalance(world: World, given: BalanceEntry): CustomerBalanceTransaction | null {
+  const customer = world.customers.get(given.customer);
+  if (!customer || given.amount === 0) return null;
+  const balance = customer.balance + given.amount;
+  const entry = noteBalance(world, given, balance);
   const currency = customer.currency ?? given.currency;
   world.change(world.customers, given.customer, { balance, currency }, "customer.updated");
   return entry;

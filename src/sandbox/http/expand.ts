@@ -1,6 +1,7 @@
 // `expand`: puts whole objects where their ids stand, and adds what is only there when asked for.
+import { TAX_TABLE } from "../engine/tax";
 import { invalidRequest } from "../errors";
-import type { AnyObject, Charge, CheckoutSession, Coupon, Invoice, Price } from "../types";
+import type { AnyObject, Charge, CheckoutSession, Coupon, Customer, Invoice, Price } from "../types";
 import { embeddedList, viewOf } from "../view";
 import type { World } from "../world";
 
@@ -87,6 +88,16 @@ const ADDED: Record<string, Record<string, Adds>> = {
       embeddedList(world.refunds.by("charge", id).reverse(), `/v1/charges/${id}/refunds`),
   },
   customer: {
+    tax: (_world, { address }: Customer) => ({
+      automatic_tax: address?.country
+        ? TAX_TABLE[address.country.toUpperCase()]
+          ? "supported"
+          : "not_collecting"
+        : "unrecognized_location",
+      ip_address: null,
+      location: address?.country ? { country: address.country, source: "billing_address", state: address.state } : null,
+      provider: "stripe",
+    }),
     tax_ids: (world, { id }: AnyObject) =>
       embeddedList(world.taxIds.by("customer", id).reverse(), `/v1/customers/${id}/tax_ids`),
     subscriptions: (world, { id }: AnyObject) =>

@@ -2,14 +2,17 @@
 
 import { attach, cardBehind, findPaymentMethod } from "../engine/cards";
 import { newCustomer } from "../engine/customer";
-import { declined } from "../engine/invoicing";
+import { noteBalance } from "../engine/customer-balance";
+import { declined, unknownLocation } from "../engine/invoicing";
 import { endSubscription, isLive } from "../engine/subscription-state";
+import { addTaxId } from "../engine/tax-ids";
 import { invalidRequest } from "../errors";
 import { page } from "../http/listing";
 import { type Route, route } from "../http/route";
 import * as p from "../params";
 import type { Customer, PaymentMethod } from "../types";
 import type { World } from "../world";
+import { taxIdShape } from "./customer-details";
 import { find } from "./find";
 import { search } from "./search";
 
@@ -30,6 +33,10 @@ const editable = {
   next_invoice_sequence: p.integer({ min: 1 }),
   phone: p.emptyable(p.string({ max: 20 })),
   preferred_locales: p.list(p.string()),
+  tax: p.object({
+    ip_address: p.emptyable(p.string()),
+    validate_location: p.oneOf("auto", "deferred", "immediately"),
+  }),
   tax_exempt: p.emptyable(p.oneOf("none", "exempt", "reverse")),
 } satisfies p.Shape;
 
@@ -40,7 +47,9 @@ function fullAddress(given: p.Params<{ address: typeof p.address }>["address"] |
 
 /** The fields that a caller gave, as the customer keeps them. */
 function fieldsOf(world: World, given: p.Params<typeof editable>, before: Customer | null): Partial<Customer> {
-  const { address, invoice_settings: settings, metadata, ...fields } = given;
+  const { address, invoice_settings: settings, metadata, tax, tax_exempt: exempt, ...fields } = given;
+  const country = address === undefined ? before?.address?.country : address?.country;
+  if (tax?.validate_location === "immediately" && !country) throw unknownLocation();
   const defaultMethod = settings?.default_payment_method;
   if (defaultMethod) {
     const method = find(
@@ -61,8 +70,17 @@ function fieldsOf(world: World, given: p.Params<typeof editable>, before: Custom
     ...fields,
     ...(address !== undefined && { address: fullAddress(address) }),
     ...(settings && { invoice_settings: { ...current, ...settings } }),
+    ...(exempt !== undefined && { tax_exempt: exempt ?? "none" }),
     metadata: p.mergeMetadata(before?.metadata, metadata),
   };
+}
+
+/** A balance that is set by hand is written down as one entry. */
+function noteChange(world: World, customer: Customer, before: number, type: "adjustment" | "initial"): void {
+  const amount = customer.balance - before;
+  if (amount === 0) return;
+  // Without a currency of its own the balance is in the account's.
+  noteBalance(world, { customer: customer.id, amount, currency: customer.currency ?? "usd", type }, customer.balance);
 }
 
 function notAttached(method: PaymentMethod): Error {
@@ -77,14 +95,22 @@ export const customers: Route[] = [
   route(
     "POST",
     "/v1/customers",
-    { ...editable, payment_method: p.string(), test_clock: p.string(), validate: p.accepted() },
-    (world, { payment_method: methodId, test_clock: testClock, validate: _, ...given }) => {
+    {
+      ...editable,
+      payment_method: p.string(),
+      tax_id_data: p.list(p.object(taxIdShape), { max: 5 }),
+      test_clock: p.string(),
+      validate: p.accepted(),
+    },
+    (world, { payment_method: methodId, tax_id_data: taxIds, test_clock: testClock, validate: _, ...given }) => {
       if (testClock) find(world.testClocks, "test_helpers.test_clock", testClock, "test_clock");
       const work = () => {
         const { invoice_settings: settings, ...rest } = given;
         const method = methodId ? findPaymentMethod(world, methodId) : null;
         if (methodId && !method) find(world.paymentMethods, "PaymentMethod", methodId, "payment_method");
         const customer = newCustomer(world, { ...fieldsOf(world, rest, null), test_clock: testClock ?? null });
+        noteChange(world, customer, 0, "initial");
+        for (const taxId of taxIds ?? []) addTaxId(world, customer.id, taxId);
         if (method) {
           const failure = cardBehind(world, method.id).declines;
           if (failure) throw declined(failure);
@@ -118,9 +144,11 @@ export const customers: Route[] = [
     { ...editable, validate: p.accepted() },
     (world, { validate: _, ...given }, [id]) => {
       const before = find(world.customers, "customer", id);
-      return world.onClockOf(id, () =>
-        world.change(world.customers, id, fieldsOf(world, given, before), "customer.updated"),
-      );
+      return world.onClockOf(id, () => {
+        const after = world.change(world.customers, id, fieldsOf(world, given, before), "customer.updated");
+        noteChange(world, after, before.balance, "adjustment");
+        return after;
+      });
     },
   ),
   route("DELETE", "/v1/customers/:id", {}, (world, _, [id]) => {
