@@ -4,6 +4,14 @@ import type { Price } from "./types";
 
 const ZERO_DECIMAL = new Set("bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split(" "));
 
+const THREE_DECIMAL = new Set("bhd jod kwd omr tnd".split(" "));
+
+/** How many decimals the minor unit of a currency stands for. */
+function decimalsOf(currency: string): number {
+  if (ZERO_DECIMAL.has(currency)) return 0;
+  return THREE_DECIMAL.has(currency) ? 3 : 2;
+}
+
 /** What a quantity of a price costs in a currency, in minor units. */
 export function amountOf(price: Price, currency: string, quantity = 1): number {
   return Math.round(Number(unitAmountOf(price, currency)) * quantity);
@@ -21,10 +29,10 @@ export function unitAmountOf(price: Price, currency: string): string {
   return option.unit_amount_decimal ?? String(option.unit_amount ?? 0);
 }
 
-/** `$29.00`, `¥1,200`. */
+/** `$29.00`, `¥1,200`, `KWD 1.500`. */
 export function formatMoney(amount: number, currency: string): string {
   const code = currency.toUpperCase();
-  const value = ZERO_DECIMAL.has(currency) ? amount : amount / 100;
+  const value = amount / 10 ** decimalsOf(currency);
   return new Intl.NumberFormat("en-US", { style: "currency", currency: code }).format(value);
 }
 
@@ -32,7 +40,7 @@ export function formatMoney(amount: number, currency: string): string {
 export function parseMoney(text: string, currency: string): number | undefined {
   const typed = text.trim();
   if (typed === "") return undefined;
-  const decimals = ZERO_DECIMAL.has(currency) ? 0 : 2;
+  const decimals = decimalsOf(currency);
   const [whole = "", fraction = "", ...more] = typed.split(".");
   const amount = Number(whole + fraction.padEnd(decimals, "0"));
   const digits = /^\d*$/.test(whole + fraction) && more.length === 0 && fraction.length <= decimals;

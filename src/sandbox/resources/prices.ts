@@ -71,6 +71,26 @@ function amounts(given: Amount, param: string) {
   };
 }
 
+/** Known to ISO 4217, as Stripe's are; in lower case. */
+const CURRENCIES = new Set(Intl.supportedValuesOf("currency").map((code) => code.toLowerCase()));
+
+function checkCurrencyCode(currency: string, param: string): void {
+  if (CURRENCIES.has(currency)) return;
+  throw invalidRequest(`Invalid currency: ${currency}.`, param);
+}
+
+/** What a price costs in other currencies than its own. */
+function optionsOf(given: Record<string, Amount>): NonNullable<Price["currency_options"]> {
+  return Object.fromEntries(
+    Object.entries(given).map(([code, option]) => {
+      const currency = code.toLowerCase();
+      const param = `currency_options[${code}]`;
+      checkCurrencyCode(currency, param);
+      return [currency, amounts(option, `${param}[unit_amount]`)];
+    }),
+  );
+}
+
 function claimLookupKey(world: World, key: string | undefined, transfer: boolean | undefined, self?: string): void {
   if (!key) return;
   const holder = world.prices.by("lookup_key", key).find(({ id }) => id !== self);
@@ -89,11 +109,8 @@ function claimLookupKey(world: World, key: string | undefined, transfer: boolean
 export function createPrice(world: World, given: NewPrice): Price {
   claimLookupKey(world, given.lookup_key, given.transfer_lookup_key);
   const currency = given.currency.toLowerCase();
-  if (!/^[a-z]{3}$/.test(currency)) throw invalidRequest(`Invalid currency: ${given.currency}.`, "currency");
+  checkCurrencyCode(currency, "currency");
   const own = amounts(given, "unit_amount");
-  const others = Object.entries(given.currency_options ?? {}).map(
-    ([code, option]) => [code.toLowerCase(), amounts(option, `currency_options[${code}][unit_amount]`)] as const,
-  );
   const price = world.prices.put({
     id: newId("price"),
     object: "price",
@@ -101,7 +118,7 @@ export function createPrice(world: World, given: NewPrice): Price {
     billing_scheme: "per_unit",
     created: world.now(),
     currency,
-    currency_options: { ...Object.fromEntries(others), [currency]: own },
+    currency_options: { ...optionsOf(given.currency_options ?? {}), [currency]: own },
     ...own,
     livemode: false,
     lookup_key: given.lookup_key ?? null,
@@ -177,15 +194,24 @@ export const prices: Route[] = [
     (world, given, [id]) => {
       const before = find(world.prices, "price", id);
       claimLookupKey(world, given.lookup_key, given.transfer_lookup_key, id);
-      const options = Object.entries(given.currency_options ?? {}).map(
-        ([code, option]) => [code.toLowerCase(), amounts(option, `currency_options[${code}][unit_amount]`)] as const,
-      );
+      const settled = before.tax_behavior !== "unspecified" && before.tax_behavior !== null;
+      if (settled && given.tax_behavior !== undefined && given.tax_behavior !== before.tax_behavior) {
+        throw invalidRequest("The `tax_behavior` of a price cannot be changed once it is set.", "tax_behavior");
+      }
+      const own = before.currency_options?.[before.currency];
+      const options = optionsOf(given.currency_options ?? {});
       return world.change(
         world.prices,
         id,
         {
           active: given.active ?? before.active,
-          currency_options: { ...before.currency_options, ...Object.fromEntries(options) },
+          currency_options: {
+            ...before.currency_options,
+            ...options,
+            ...(own && {
+              [before.currency]: { ...own, tax_behavior: given.tax_behavior ?? own.tax_behavior },
+            }),
+          },
           lookup_key: given.lookup_key ?? before.lookup_key,
           metadata: p.mergeMetadata(before.metadata, given.metadata),
           nickname: given.nickname ?? before.nickname,
