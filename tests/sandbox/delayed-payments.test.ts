@@ -282,3 +282,36 @@ describe("bank accounts by the API", () => {
     expect((await sandbox.stripe.paymentIntents.retrieve(intent)).status).toBe("processing");
   });
 });
+
+describe("the hosted page", () => {
+  const submit = (id: string, fields: Record<string, string>) =>
+    fetch(`${sandbox.url}/c/pay/${id}`, {
+      method: "POST",
+      body: new URLSearchParams({ email: "jenny@example.com", ...fields }),
+      redirect: "manual",
+    });
+
+  it("takes a bank account beside a card, and says what is wrong with it", async () => {
+    const { id } = await packSession();
+    const shown = await (await fetch(`${sandbox.url}/c/pay/${id}`)).text();
+    for (const words of ["Card number", "US bank account", "000222222227"]) expect(shown).toContain(words);
+    const wrong = await (await submit(id, { method: "us_bank_account", account: "12" })).text();
+    expect(wrong).toContain("You must use a test bank account number in test mode.");
+    const paid = await submit(id, { method: "us_bank_account", account: "000222222227" });
+    expect(paid.headers.get("location")).toBe("http://app.test/done");
+    const { session, intent } = await paidByBank(id);
+    expect(session.payment_status).toBe("unpaid");
+    expect(intent.status).toBe("processing");
+  });
+
+  it("takes no account where none is offered, and no card where only accounts are", async () => {
+    const cards = await packSession("usd", { excluded_payment_method_types: ["us_bank_account"] });
+    expect(await (await fetch(`${sandbox.url}/c/pay/${cards.id}`)).text()).not.toContain("US bank account");
+    const only = await packSession("eur", { allowed_payment_method_types: ["sepa_debit"] });
+    const shown = await (await fetch(`${sandbox.url}/c/pay/${only.id}`)).text();
+    expect(shown).toContain("IBAN");
+    expect(shown).not.toContain("Card number");
+    await submit(only.id, { method: "sepa_debit", account: "" });
+    expect((await paidByBank(only.id)).intent.status).toBe("processing");
+  });
+});

@@ -21,6 +21,7 @@ import {
 } from "./card-form";
 import { amountRows, countryField, type MoneyAnswer, promotionField, readMoney } from "./checkout-money";
 import type { PageContext } from "./context";
+import { type DebitValues, debitFields, readDebit } from "./debit-form";
 import { type Html, html } from "./html";
 import { formatDate, message, type PageAnswer, page, seeOther } from "./layout";
 
@@ -29,6 +30,7 @@ interface Shown {
   values: CardValues;
   problems: Problems;
   money?: MoneyAnswer["problems"];
+  debit?: DebitValues | null;
   alert?: string;
 }
 
@@ -69,7 +71,9 @@ function show(world: World, session: CheckoutSession, shown: Shown): PageAnswer 
   const plan = world.checkoutPlans.get(session.id);
   const trialEnd =
     plan && session.mode === "subscription" ? onClock(world, session, () => trialEndOf(world, plan)) : null;
-  const card = asksForCard(session);
+  const asks = asksForCard(session);
+  const card = asks && session.payment_method_types.includes("card");
+  const label = submitLabel(session, trialEnd !== null);
   const cancel = withId(session.cancel_url, session.id);
   return page({
     title: "Checkout",
@@ -81,8 +85,9 @@ ${shown.alert && html`<div class="alert" role="alert">${shown.alert}</div>`}
 <form method="post" action="/c/pay/${session.id}" novalidate>
 ${field({ name: "email", label: "Email", type: "email", inputmode: "email", value: shown.email, problem: shown.problems.email, autocomplete: "email" })}
 ${countryField(world, session, shown.money?.country)}
-${card ? cardFields(shown.values, shown.problems) : html`<p class="quiet">Nothing is due today, so no card is needed.</p>`}
-<button class="primary wide" type="submit">${submitLabel(session, trialEnd !== null)}</button>
+${card && cardFields(shown.values, shown.problems)}${!asks && html`<p class="quiet">Nothing is due today, so no card is needed.</p>`}
+${(card || !asks) && html`<button class="primary wide" type="submit">${label}</button>`}
+${asks && debitFields(session, session.mode === "setup" ? "Save and pay later" : label, shown.debit ?? null)}
 ${promotionField(world, session, shown.money?.promotionCode)}
 </form>
 ${cancel && html`<p class="small" style="margin-top:16px"><a href="${cancel}">Cancel and go back</a></p>`}
@@ -142,6 +147,14 @@ function submit(world: World, before: CheckoutSession, form: URLSearchParams): P
   if (!asksForCard(session)) {
     if (problems.email) return show(world, session, { ...shown });
     const outcome = world.store.transaction(() => submitCheckout(world, session.id, { email, name: null }));
+    return after(world, session.id, outcome, shown);
+  }
+  const debit = readDebit(session, form);
+  if (debit) {
+    if (debit.problem || problems.email) return show(world, session, { ...shown, debit });
+    const { type, number } = debit;
+    const given = { email, name: values.billingName || null, account: { type, number } };
+    const outcome = world.store.transaction(() => submitCheckout(world, session.id, given));
     return after(world, session.id, outcome, shown);
   }
   const read = onClock(world, session, () => readCard(values, world.now()));

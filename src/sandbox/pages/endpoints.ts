@@ -23,7 +23,7 @@ function endpointRow(world: World, id: string): Html | null {
     ),
     button(`/endpoints/${id}/roll`, "New secret", url),
   ]);
-  return html`<tr><td><code>${url}</code><br><code class="quiet">${id}</code></td><td>${state(status)}${kept.paused && html` ${state("paused")}`}</td><td>${events.includes("*") ? "all events" : html`<span title="${events.join("\n")}">${events.length} types</span>`}<br><span class="quiet">${version ?? "the account's version"}</span></td><td class="num">${waiting}</td><td><code>${kept.secret}</code>${old > 0 && html`<br><span class="quiet">and ${old} older</span>`}${actions}</td></tr>`;
+  return html`<tr><td><code>${url}</code><br><code class="quiet">${id}</code></td><td>${state(status)}${kept.paused && html` ${state("paused")}`}</td><td>${events.includes("*") ? "all events" : html`<span title="${events.join("\n")}">${events.length} types</span>`}<br><span class="quiet">${version ?? "the account's version"}</span></td><td class="num">${waiting} waiting</td><td><code>${kept.secret}</code>${old > 0 && html`<br><span class="quiet">and ${old} older</span>`}${actions}</td></tr>`;
 }
 
 /** `/endpoints`, with `/:id/:action`, and `/webhooks` to hold back all. */
@@ -44,6 +44,6 @@ export function endpointsPage(context: PageContext, method: string, [id = "", ac
     body: html`<h1>Webhook endpoints</h1>
 <p>Where the app wants to be told of events. Held back, deliveries wait here; a new secret signs along with the old one for a day.</p>
 <div class="row">${button("/webhooks", deliverer.paused ? "Let all go" : "Hold all back", "webhooks", { paused: String(!deliverer.paused) })}${deliverer.paused && html`<span class="soon">All deliveries are held back.</span>`}</div>
-${table("Endpoints", ["Endpoint", "State", "Listens to", "#Waiting", "Secret"], rows, "None yet: the app makes one when it starts.")}`,
+${table("Endpoints", ["Endpoint", "State", "Listens to", "#Deliveries", "Secret"], rows, "None yet: the app makes one when it starts.")}`,
   });
 }

@@ -34,7 +34,7 @@ export function faultsInWords(world: World): string {
 }
 
 function apiRow(fault: ApiFault): Html {
-  return html`<tr><td><code>${fault.match}</code></td><td>${WORDS[fault.kind]}</td><td>${fault.when} the work</td><td class="num">${Math.round(fault.share * 100)}%</td><td class="num">${fault.met} of ${fault.matched}</td></tr>`;
+  return html`<tr><td><code>${fault.match}</code></td><td>${WORDS[fault.kind]}</td><td>${fault.when} the work</td><td class="num">${Math.round(fault.share * 100)}%</td><td class="num">${fault.met} of ${fault.matched} met</td></tr>`;
 }
 
 function number(name: string, label: string, value: number, unit: string): Html {
@@ -53,7 +53,7 @@ function show(world: World): PageAnswer {
     nav: true,
     body: html`<h1>Faults</h1>
 <p>What goes wrong on request: at the API, and on the way of webhooks. A seed (<code>${seed}</code>) decides each case, so the same requests meet the same failures again.</p>
-${table("At the API", ["Request", "Answer", "When", "#Share", "#Met"], api.map(apiRow), "None is set.")}
+${table("At the API", ["Request", "Answer", "When", "#Share", "#Requests"], api.map(apiRow), "None is set.")}
 <h2>Add one</h2>
 <form class="panel" method="post" action="/faults/api">
 <div class="pair"><div class="field"><label for="match">Requests</label><input id="match" name="match" value="POST /v1/*" autocomplete="off"></div>

@@ -20,7 +20,7 @@ export function table(title: string, heads: string[], rows: Html[], empty = "Non
     head.startsWith("#") ? html`<th scope="col" class="num">${head.slice(1)}</th>` : html`<th scope="col">${head}</th>`,
   );
   if (rows.length === 0) return html`<h2>${title}</h2><p class="quiet">${empty}</p>`;
-  return html`<h2>${title}</h2><div class="scroll" tabindex="0" role="region" aria-label="${title}"><table><thead><tr>${columns}</tr></thead><tbody>${rows}</tbody></table></div>`;
+  return html`<h2>${title}</h2><div class="scroll" tabindex="0" role="region" aria-label="${title}"><table class="stack"><thead><tr>${columns}</tr></thead><tbody>${rows}</tbody></table></div>`;
 }
 
 const GOOD = new Set(["active", "trialing", "paid", "succeeded", "enabled", "delivered", "won", "complete"]);

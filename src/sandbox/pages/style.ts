@@ -66,5 +66,8 @@ label.inline{margin:0}input.short,select.short{width:auto;min-width:0;max-width:
 .state{display:inline-block;padding:0 7px;border:1px solid var(--line);border-radius:10px;font-size:12px;line-height:18px;color:var(--ink2);background:var(--sunken);white-space:nowrap}
 .state.good{color:var(--accent)}.state.bad{color:var(--danger);background:var(--dangertint)}
 th{white-space:nowrap}.scroll{overflow-x:auto}
-@media (max-width:720px){.scroll table{min-width:36rem}main{padding:24px 16px 48px}nav{padding:12px 16px 0}input.short,select.short{font-size:16px;height:40px}.split{grid-template-columns:1fr;gap:24px}}
+@media (max-width:720px){.scroll table{min-width:36rem}.scroll table.stack{min-width:0}
+.stack thead{position:absolute;clip-path:inset(50%);height:1px;overflow:hidden}.stack tr,.stack td{display:block}.stack tr{padding:10px 0;border-bottom:1px solid var(--line)}
+.stack td{border:0;padding:0;text-align:left}.stack td:empty{display:none}td .row{margin-bottom:4px}
+main{padding:24px 16px 48px}nav{padding:12px 16px 0}input.short,select.short{font-size:16px;height:40px}.split{grid-template-columns:1fr;gap:24px}}
 `;
