@@ -1,3 +1,4 @@
+import { invalidRequest } from "../errors";
 import { page } from "../http/listing";
 import { type Route, route } from "../http/route";
 import { newId } from "../ids";
@@ -46,7 +47,11 @@ const featureShape = {
         p.object({
           product: p.required(p.string()),
           prices: p.required(p.list(p.string())),
-          adjustable_quantity: p.accepted(),
+          adjustable_quantity: p.object({
+            enabled,
+            maximum: p.integer({ min: 1, max: 999_999 }),
+            minimum: p.integer({ min: 0, max: 999_999 }),
+          }),
         }),
       ),
     ),
@@ -127,17 +132,53 @@ function mergeFeatures(before: Features, given: FeaturesGiven): Features {
       proration_behavior: update?.proration_behavior ?? before.subscription_update.proration_behavior,
       billing_cycle_anchor: update?.billing_cycle_anchor ?? before.subscription_update.billing_cycle_anchor,
       trial_update_behavior: update?.trial_update_behavior ?? before.subscription_update.trial_update_behavior,
+      products:
+        update?.products === null
+          ? null
+          : (update?.products?.map(({ product, prices, adjustable_quantity: adjustable }) => ({
+              adjustable_quantity: {
+                enabled: adjustable?.enabled ?? false,
+                maximum: adjustable?.maximum ?? null,
+                minimum: adjustable?.minimum ?? 1,
+              },
+              prices,
+              product,
+            })) ?? before.subscription_update.products),
       schedule_at_period_end: update?.schedule_at_period_end
         ? { conditions: update.schedule_at_period_end.conditions ?? [] }
         : before.subscription_update.schedule_at_period_end,
-      products:
-        update?.products?.map(({ product, prices }) => ({
-          adjustable_quantity: { enabled: false, maximum: null, minimum: 1 },
-          prices,
-          product,
-        })) ?? before.subscription_update.products,
     },
   };
+}
+
+/** Plans that are offered must be there, and a portal that changes plans must offer some. */
+function check(world: World, given: FeaturesGiven | undefined, merged: Features): void {
+  const path = "features[subscription_update]";
+  for (const [at, { product, prices }] of (given?.subscription_update?.products ?? []).entries()) {
+    find(world.products, "product", product, `${path}[products][${at}][product]`);
+    for (const [position, id] of prices.entries()) {
+      const param = `${path}[products][${at}][prices][${position}]`;
+      const price = find(world.prices, "price", id, param);
+      if (price.product !== product) {
+        throw invalidRequest(`The price ${id} does not belong to the product ${product}.`, param);
+      }
+    }
+  }
+  const { enabled: updates, products, default_allowed_updates: allowed } = merged.subscription_update;
+  if (updates && (!products || products.length === 0)) {
+    throw invalidRequest(`Missing required param: ${path}[products].`, `${path}[products]`, "parameter_missing");
+  }
+  if (updates && allowed.length === 0) {
+    const param = `${path}[default_allowed_updates]`;
+    throw invalidRequest(`Missing required param: ${param}.`, param, "parameter_missing");
+  }
+  const { mode, proration_behavior: proration } = merged.subscription_cancel;
+  if (mode === "at_period_end" && proration !== "none") {
+    throw invalidRequest(
+      "You can only prorate cancellations that happen immediately.",
+      "features[subscription_cancel][proration_behavior]",
+    );
+  }
 }
 
 function create(
@@ -147,6 +188,8 @@ function create(
 ): PortalConfiguration {
   const now = world.now();
   const profile = given.business_profile;
+  const features = mergeFeatures(OFF, given.features);
+  check(world, given.features, features);
   return world.portalConfigurations.put({
     id: newId("bpc"),
     object: "billing_portal.configuration",
@@ -159,7 +202,7 @@ function create(
     },
     created: now,
     default_return_url: given.default_return_url ?? null,
-    features: mergeFeatures(OFF, given.features),
+    features,
     is_default: isDefault,
     livemode: false,
     login_page: { enabled: given.login_page?.enabled ?? false, url: null },
@@ -198,12 +241,14 @@ export const portalConfigurations: Route[] = [
     { ...configurationShape, active: p.boolean(), features: p.object(featureShape) },
     (world, given, [id]) => {
       const before = find(world.portalConfigurations, "billing_portal.configuration", id);
+      const features = given.features ? mergeFeatures(before.features, given.features) : before.features;
+      check(world, given.features, features);
       return world.portalConfigurations.patch(id, {
         active: given.active ?? before.active,
         business_profile: { ...before.business_profile, ...given.business_profile },
         default_return_url:
           given.default_return_url === undefined ? before.default_return_url : given.default_return_url,
-        features: given.features ? mergeFeatures(before.features, given.features) : before.features,
+        features,
         metadata: p.mergeMetadata(before.metadata, given.metadata),
         name: given.name === undefined ? before.name : given.name,
         updated: world.now(),
