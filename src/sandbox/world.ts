@@ -362,6 +362,22 @@ export class World {
     return this.clock.at(frozen.frozen_time, work);
   }
 
+  /** What work comes to, when nothing that it writes is kept. */
+  preview<R>(work: () => R): R {
+    let found: { result: R } | undefined;
+    const undone = new Error("a preview keeps nothing");
+    try {
+      this.store.transaction(() => {
+        found = { result: work() };
+        throw undone;
+      });
+    } catch (error) {
+      if (error !== undone) throw error;
+    }
+    if (!found) throw undone;
+    return found.result;
+  }
+
   /** Changes an object and tells of it: one event with what was before. */
   change<T extends AnyObject>(
     collection: Collection<T & { created?: number }>,

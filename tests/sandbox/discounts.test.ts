@@ -206,6 +206,26 @@ describe("discounts of a subscription", () => {
     expect((await refusal(stripe.subscriptions.deleteDiscount(id))).code).toBe("resource_missing");
   });
 
+  it("are tried in a preview, which keeps nothing", async () => {
+    const { price, customer } = await buyer();
+    const { id: half } = await coupon({ percent_off: 50, duration: "forever" });
+    const { id } = await stripe.subscriptions.create({ customer, items: [{ price }] });
+    const events = (await stripe.events.list({ limit: 100 })).data.length;
+    const preview = await stripe.invoices.createPreview({ subscription: id, discounts: [{ coupon: half }] });
+    expect(preview).toMatchObject({ subtotal: 2900, total: 1450 });
+    const fresh = await stripe.invoices.createPreview({
+      customer,
+      subscription_details: { items: [{ price, quantity: 3 }] },
+      discounts: [{ coupon: half }],
+    });
+    expect(fresh).toMatchObject({ subtotal: 8700, total: 4350 });
+    expect((await stripe.subscriptions.retrieve(id)).discounts).toEqual([]);
+    expect((await stripe.coupons.retrieve(half)).times_redeemed).toBe(0);
+    expect((await stripe.events.list({ limit: 100 })).data).toHaveLength(events);
+    const unknown = stripe.invoices.createPreview({ subscription: id, discounts: [{ coupon: "none" }] });
+    expect((await refusal(unknown)).code).toBe("resource_missing");
+  });
+
   it("are inside the amounts of prorations", async () => {
     const { price, customer, product } = await buyer();
     const large = await stripe.prices.create({
@@ -299,6 +319,8 @@ describe("a session", () => {
     expect(await sandbox.pay(session.id)).toEqual({ status: "complete" });
     const paid = await stripe.checkout.sessions.retrieve(session.id, { expand: ["invoice", "line_items"] });
     expect(paid.invoice).toMatchObject({ subtotal: 2900, total: 2175, amount_paid: 2175 });
+    const page = await (await fetch((paid.invoice as Stripe.Invoice).hosted_invoice_url as string)).text();
+    expect(page).toContain("-$7.25");
     expect(paid.line_items?.data[0]).toMatchObject({ amount_discount: 725, amount_subtotal: 2900, amount_total: 2175 });
   });
 

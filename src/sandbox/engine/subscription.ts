@@ -45,10 +45,14 @@ export interface NewSubscription {
   /** Things bought once, on the first invoice. */
   oneOff?: InvoiceLine[];
   discounts?: Redeemable[];
+  /** Ids of discounts that have begun already, for a preview. */
+  startedDiscounts?: string[];
   automaticTax?: boolean;
   defaultTaxRates?: TaxRate[];
   /** Pending invoice items wait on: what is due was agreed upon without them. */
   leavesItems?: boolean;
+  /** Invoices are sent, to be paid within so many days. */
+  daysUntilDue?: number | null;
   /** The schedule that begins it. */
   schedule?: string;
   /** `later`: the first invoice stays open until someone pays it; `draft`: it is collected as a renewal's is. */
@@ -91,17 +95,17 @@ function build(world: World, given: NewSubscription): Subscription {
       feedback_option: null,
       reason: cancelAt ? "cancellation_requested" : null,
     },
-    collection_method: "charge_automatically",
+    collection_method: given.daysUntilDue == null ? "charge_automatically" : "send_invoice",
     created: now,
     currency: given.currency,
     customer: given.customer.id,
     customer_account: null,
-    days_until_due: null,
+    days_until_due: given.daysUntilDue ?? null,
     default_payment_method: given.defaultPaymentMethod ?? null,
     default_source: null,
     default_tax_rates: given.defaultTaxRates ?? [],
     description: given.description ?? null,
-    discounts: [],
+    discounts: given.startedDiscounts ?? [],
     ended_at: null,
     invoice_settings: {
       account_tax_ids: null,
@@ -204,7 +208,8 @@ export function createSubscription(
     planAdvance(world, begun);
     return { subscription: begun, outcome: null };
   }
-  const waits = given.firstPayment === "draft" && !draft.trial_end;
+  const drafts = given.firstPayment === "draft" || draft.collection_method === "send_invoice";
+  const waits = drafts && !draft.trial_end;
   const invoice = createInvoice(
     world,
     {

@@ -21,6 +21,26 @@ function stateOf(invoice: Invoice): string {
   return invoice.status === "void" ? "Void" : "Uncollectible";
 }
 
+/** What stands between the lines and what is due, in minor units; nothing where it is the same. */
+function sumRows(invoice: Invoice): Array<[string, number]> {
+  const sum = (amounts: Array<{ amount: number }> | null) =>
+    (amounts ?? []).reduce((all, { amount }) => all + amount, 0);
+  const discount = sum(invoice.total_discount_amounts);
+  const taxes = invoice.total_taxes ?? [];
+  const exclusive = sum(taxes.filter(({ tax_behavior }) => tax_behavior === "exclusive"));
+  const inclusive = sum(taxes.filter(({ tax_behavior }) => tax_behavior === "inclusive"));
+  const credited = invoice.pre_payment_credit_notes_amount;
+  const applied = invoice.amount_due + credited - Math.max(0, invoice.total);
+  const rows: Array<[string, number]> = [
+    ["Discount", -discount],
+    ["Tax", exclusive],
+    ["Tax that is included", inclusive],
+    ["Applied balance", applied],
+    ["Credit notes", -credited],
+  ];
+  return rows.filter(([, amount]) => amount !== 0);
+}
+
 interface Shown {
   values: CardValues;
   problems: Problems;
@@ -35,7 +55,6 @@ function show(world: World, invoice: Invoice, path: string, shown: Shown): PageA
       (line) =>
         html`<tr><td>${line.description}<br><span class="quiet">${formatDate(line.period.start)}${line.period.end !== line.period.start && ` to ${formatDate(line.period.end)}`}</span></td><td class="num">${money(line.amount)}</td></tr>`,
     );
-  const balance = invoice.amount_due - Math.max(0, invoice.total);
   return page({
     title: `Invoice ${invoice.number}`,
     script: CARD_SCRIPT,
@@ -44,7 +63,7 @@ function show(world: World, invoice: Invoice, path: string, shown: Shown): PageA
 <p class="quiet">${stateOf(invoice)}</p>
 <p class="small">To ${invoice.customer_name ?? invoice.customer_email ?? invoice.customer}, issued ${formatDate(invoice.effective_at ?? invoice.created)}</p>
 <table><thead><tr><th scope="col">Description</th><th scope="col" class="num">Amount</th></tr></thead><tbody>${rows}
-${balance !== 0 && html`<tr><td>Applied balance</td><td class="num">${money(balance)}</td></tr>`}
+${sumRows(invoice).map(([name, amount]) => html`<tr><td>${name}</td><td class="num">${money(amount)}</td></tr>`)}
 <tr class="total"><td>Amount due</td><td class="num">${money(invoice.amount_due)}</td></tr></tbody></table>
 <p class="small" style="margin-top:16px"><a href="${path}/pdf">Download PDF</a></p></section>
 ${
@@ -119,6 +138,10 @@ function pdfOf(world: World, invoice: Invoice): PageAnswer {
       y += 18;
     }
     if (start + LINES_PER_PAGE >= lines.length) {
+      for (const [name, amount] of sumRows(invoice)) {
+        texts.push({ text: name, x: 50, y }, { text: money(amount), x: 545, y, right: true });
+        y += 18;
+      }
       texts.push({ text: "Amount due", x: 50, y: y + 10, bold: true });
       texts.push({ text: money(invoice.amount_due), x: 545, y: y + 10, bold: true, right: true });
     }

@@ -1,13 +1,16 @@
 // POST /v1/invoices/create_preview: what the next invoice would be, as things are or after a change.
+import { type DiscountSource, replaceDiscounts, startDiscount } from "../engine/discounts";
 import { previewInvoice, previewSchedule, previewSubscription } from "../engine/preview";
 import type { NewSubscription } from "../engine/subscription";
 import type { Change } from "../engine/subscription-update";
 import { invalidRequest } from "../errors";
 import { type Route, route } from "../http/route";
+import { amountOf } from "../money";
 import * as p from "../params";
 import type { Customer, Invoice, Subscription } from "../types";
 import type { World } from "../world";
 import { find } from "./find";
+import { automaticTax, discountList, readDiscounts } from "./money-params";
 import {
   anchorChange,
   cancelAt,
@@ -73,14 +76,35 @@ function ofSubscription(world: World, subscription: Subscription, given: Details
   });
 }
 
-function ofNew(world: World, customer: Customer, given: Details, currency: string | undefined): Invoice {
+interface Priced {
+  automatic_tax?: { enabled: boolean };
+  currency?: string;
+  discounts?: DiscountSource[] | null;
+}
+
+/** The subscription with the discounts and the tax that are tried on it. */
+function priced(world: World, subscription: Subscription, given: Priced): Subscription {
+  const { automatic_tax: tax, discounts } = given;
+  return world.subscriptions.patch(subscription.id, {
+    ...(tax && { automatic_tax: { ...subscription.automatic_tax, enabled: tax.enabled } }),
+    ...(discounts !== undefined && { discounts: replaceDiscounts(world, subscription, discounts ?? []) }),
+  });
+}
+
+function ofNew(world: World, customer: Customer, given: Details, { currency, ...money }: Priced): Invoice {
   const items = newItemsOf(world, given.items ?? [], `${PATH}[items]`);
   const first = items[0]?.price;
   if (!first) throw invalidRequest(`Missing required param: ${PATH}[items].`, `${PATH}[items]`, "parameter_missing");
+  const code = (currency ?? customer.currency ?? first.currency).toLowerCase();
+  const subtotal = items.reduce((sum, item) => sum + amountOf(item.price, code, item.quantity), 0);
+  const redemption = { customer: customer.id, currency: code, subtotal };
+  const started = readDiscounts(world, money.discounts, redemption).map((each) => startDiscount(world, each, {}));
   const wanted: NewSubscription = {
     customer,
     items,
-    currency: (currency ?? customer.currency ?? first.currency).toLowerCase(),
+    currency: code,
+    automaticTax: money.automatic_tax?.enabled,
+    startedDiscounts: started.map(({ id }) => id),
     metadata: p.mergeMetadata(null, given.metadata),
     trialEnd: typeof given.trial_end === "number" ? given.trial_end : null,
     cancelAt: typeof given.cancel_at === "number" ? given.cancel_at : null,
@@ -95,9 +119,10 @@ export const invoicePreviews: Route[] = [
     "POST",
     "/v1/invoices/create_preview",
     {
-      automatic_tax: p.accepted(),
+      automatic_tax: automaticTax,
       currency: p.string({ max: 3 }),
       customer: p.string(),
+      discounts: discountList,
       preview_mode: p.oneOf("next", "recurring"),
       schedule: p.string(),
       subscription: p.string(),
@@ -119,7 +144,11 @@ export const invoicePreviews: Route[] = [
       const customer = find(world.customers, "customer", id, "customer");
       const asked = given.subscription_details ?? {};
       return world.onClockOf(id, () =>
-        subscription ? ofSubscription(world, subscription, asked) : ofNew(world, customer, asked, given.currency),
+        world.preview(() =>
+          subscription
+            ? ofSubscription(world, priced(world, subscription, given), asked)
+            : ofNew(world, customer, asked, given),
+        ),
       );
     },
   ),
