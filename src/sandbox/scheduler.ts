@@ -13,6 +13,7 @@ export type JobKind =
   | "schedule.advance"
   | "invoice.finalize"
   | "invoice.retry"
+  | "invoice.overdue"
   | "session.expire"
   | "payment.decide"
   | "discount.end"

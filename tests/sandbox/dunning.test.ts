@@ -177,6 +177,37 @@ describe("a trial that ends without a card", () => {
   });
 });
 
+describe("a subscription whose invoices are sent", () => {
+  it("is active at once, past due when the date passes, and active again when it is paid", async () => {
+    const customer = await shop.customer(null);
+    const { id } = await shop.subscribe({ customer, collection_method: "send_invoice", days_until_due: 14 });
+    expect(await read(id)).toMatchObject({
+      status: "active",
+      days_until_due: 14,
+      latest_invoice: { status: "draft", collection_method: "send_invoice", due_date: START + 14 * DAY },
+    });
+    await shop.setClock(START + HOUR);
+    const { latest_invoice: sent } = await read(id);
+    expect(sent).toMatchObject({ status: "open", attempt_count: 0 });
+    const invoice = (sent as Stripe.Invoice).id;
+    expect((await eventsAbout(shop, invoice)).at(-1)).toBe("invoice.sent");
+    await shop.setClock(START + 14 * DAY);
+    expect((await read(id)).status).toBe("past_due");
+    expect((await eventsAbout(shop, invoice)).at(-1)).toBe("invoice.overdue");
+    await stripe.invoices.pay(invoice, { paid_out_of_band: true });
+    expect((await read(id)).status).toBe("active");
+  });
+
+  it("needs to know how long, and nobody else may say so", async () => {
+    const sends = shop.subscribe({ collection_method: "send_invoice" });
+    expect((await refusal(sends)).param).toBe("days_until_due");
+    const { id } = await shop.subscribe();
+    expect((await refusal(stripe.subscriptions.update(id, { days_until_due: 3 }))).param).toBe("days_until_due");
+    const changed = await stripe.subscriptions.update(id, { collection_method: "send_invoice", days_until_due: 3 });
+    expect(changed).toMatchObject({ collection_method: "send_invoice", days_until_due: 3 });
+  });
+});
+
 describe("the end of a customer", () => {
   it("ends its subscriptions", async () => {
     const { id, customer } = await shop.subscribe();

@@ -105,7 +105,7 @@ export function draftInvoice(
     auto_advance: given.autoAdvance ?? true,
     automatically_finalizes_at: null,
     billing_reason: given.billingReason,
-    collection_method: given.collectionMethod ?? "charge_automatically",
+    collection_method: given.collectionMethod ?? subscription?.collection_method ?? "charge_automatically",
     created: world.now(),
     currency: given.currency,
     custom_fields: null,
@@ -123,7 +123,7 @@ export function draftInvoice(
     default_tax_rates: rates,
     description: given.description ?? null,
     discounts,
-    due_date: given.dueDate ?? null,
+    due_date: given.dueDate ?? dueDateOf(world, subscription),
     effective_at: null,
     ending_balance: null,
     footer: given.footer ?? null,
@@ -162,6 +162,12 @@ export function draftInvoice(
     webhooks_delivered_at: null,
   } satisfies Invoice;
   return { invoice, lines, items };
+}
+
+/** When an invoice that a subscription sends is due; null where it is charged. */
+function dueDateOf(world: World, subscription: Subscription | undefined): number | null {
+  if (subscription?.collection_method !== "send_invoice") return null;
+  return world.now() + (subscription.days_until_due ?? 0) * DAY;
 }
 
 function taxIdsOf(world: World, customer: string): NonNullable<Invoice["customer_tax_ids"]> {
@@ -300,6 +306,7 @@ export function finalizeInvoice(world: World, id: string, paidBy: string | null 
   });
   world.events.emit("invoice.finalized", open);
   if (open.amount_due === 0) return markPaid(world, id);
+  world.scheduler.plan("invoice.overdue", id, open.due_date, world.clockOf(open.customer));
   if (paidBy) {
     linkPayment(world, open, paidBy);
     return open;
@@ -443,6 +450,14 @@ function defaultMethod(world: World, invoice: Invoice): PaymentMethod | null {
   const customer = invoice.customer ? world.customers.get(invoice.customer) : undefined;
   const id = customer?.invoice_settings.default_payment_method;
   return (id && world.paymentMethods.get(id)) || null;
+}
+
+/** Nobody has paid a sent invoice by its date. */
+export function passDueDate(world: World, id: string): void {
+  const invoice = world.invoices.get(id);
+  if (invoice?.status !== "open") return;
+  world.events.emit("invoice.overdue", invoice);
+  onInvoiceFailed(world, invoice, true);
 }
 
 /** Finalizes a draft whose time has come and collects it. */

@@ -151,6 +151,10 @@ export function applyPlan(
   }
   const open = finalizeInvoice(world, invoice.id);
   if (open.status !== "open") return current(world, id);
+  if (open.collection_method === "send_invoice") {
+    world.events.emit("invoice.sent", open);
+    return current(world, id);
+  }
   if (payment === "default_incomplete") return changeSubscription(world, id, { status: "past_due" });
   const outcome = attemptPayment(world, invoice.id, { scheduled: true });
   if (payment === "error_if_incomplete" && outcome.kind !== "succeeded") throw incomplete(outcome);

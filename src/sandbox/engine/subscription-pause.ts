@@ -83,6 +83,9 @@ export function pauseSubscription(world: World, subscription: Subscription, rule
   if (subscription.status !== "active") {
     throw invalidRequest(`You can only pause active subscriptions. This subscription is ${subscription.status}.`);
   }
+  if (subscription.collection_method !== "charge_automatically") {
+    throw invalidRequest("You can only pause subscriptions whose `collection_method` is `charge_automatically`.");
+  }
   const now = world.now();
   const credits = subscription.items.data.map((item) => {
     if (rules.unusedFrom === "none") return { lines: [], credited: {} };

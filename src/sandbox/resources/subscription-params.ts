@@ -117,3 +117,21 @@ export function checkProrationDate(
   if (date === undefined || behavior !== "none") return;
   throw invalidRequest("You cannot pass `proration_date` when `proration_behavior` is `none`.", path);
 }
+
+/** How invoices are collected: sent ones need to know how long they may be paid. */
+export function checkCollection(method: string | null | undefined, days: number | null | undefined): void {
+  const sends = method === "send_invoice";
+  if (sends && days == null) {
+    throw invalidRequest(
+      "You must pass `days_until_due` if `collection_method` is `send_invoice`.",
+      "days_until_due",
+      "parameter_missing",
+    );
+  }
+  if (!sends && days != null) {
+    throw invalidRequest(
+      "You can only pass `days_until_due` if `collection_method` is `send_invoice`.",
+      "days_until_due",
+    );
+  }
+}

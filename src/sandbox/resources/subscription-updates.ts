@@ -16,6 +16,7 @@ import {
   cancelAt,
   cancellationDetails,
   changesOf,
+  checkCollection,
   checkPending,
   checkProrationDate,
   itemChanges,
@@ -44,6 +45,8 @@ export const updateShape = {
   cancel_at: p.emptyable(cancelAt),
   cancel_at_period_end: p.boolean(),
   cancellation_details: cancellationDetails,
+  collection_method: p.oneOf("charge_automatically", "send_invoice"),
+  days_until_due: p.integer({ min: 0, max: 3650 }),
   default_payment_method: p.emptyable(p.string()),
   default_tax_rates: p.emptyable(p.list(p.string())),
   description: p.emptyable(p.string({ max: 500 })),
@@ -137,7 +140,14 @@ function quietChanges(world: World, before: Subscription, given: Update): Partia
   if (pause?.resumes_at !== undefined && pause.resumes_at <= world.now()) {
     throw invalidRequest("`resumes_at` must be in the future.", "pause_collection[resumes_at]");
   }
+  const method = given.collection_method ?? before.collection_method;
+  const days = method === "send_invoice" ? (given.days_until_due ?? before.days_until_due) : given.days_until_due;
+  checkCollection(method, days);
   return {
+    ...((given.collection_method || given.days_until_due !== undefined) && {
+      collection_method: method,
+      days_until_due: days ?? null,
+    }),
     ...endingChanges(world, before, given),
     ...(given.metadata !== undefined && { metadata: p.mergeMetadata(before.metadata, given.metadata) }),
     ...(given.description !== undefined && { description: given.description }),

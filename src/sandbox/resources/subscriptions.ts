@@ -19,6 +19,7 @@ import {
   anchorChange,
   cancelAt,
   cancellationDetails,
+  checkCollection,
   itemShape,
   newItemsOf,
   ownMethod,
@@ -38,7 +39,8 @@ const createShape = {
   billing_mode: p.object({ type: p.required(p.oneOf("flexible")), flexible: p.accepted() }),
   cancel_at: cancelAt,
   cancel_at_period_end: p.boolean(),
-  collection_method: p.oneOf("charge_automatically"),
+  collection_method: p.oneOf("charge_automatically", "send_invoice"),
+  days_until_due: p.integer({ min: 0, max: 3650 }),
   currency: p.string({ max: 3 }),
   default_payment_method: p.string(),
   default_tax_rates: p.emptyable(p.list(p.string())),
@@ -65,6 +67,7 @@ function create(world: World, given: p.Params<typeof createShape>): Subscription
   const behavior = given.payment_behavior ?? "allow_incomplete";
   const cancel = typeof given.cancel_at === "number" ? given.cancel_at : null;
   const currency = (given.currency ?? first.currency).toLowerCase();
+  checkCollection(given.collection_method, given.days_until_due);
   requireTaxLocation(customer, given.automatic_tax?.enabled);
   const { subscription, outcome } = createSubscription(world, {
     customer,
@@ -84,6 +87,7 @@ function create(world: World, given: p.Params<typeof createShape>): Subscription
     billingCycleAnchor: given.billing_cycle_anchor ?? null,
     cancelAt: cancel,
     proration: given.proration_behavior,
+    daysUntilDue: given.days_until_due,
     cancelAtPeriodEnd: given.cancel_at_period_end ?? typeof given.cancel_at === "string",
     missingPaymentMethod: given.trial_settings?.end_behavior.missing_payment_method,
     saveDefaultPaymentMethod: given.payment_settings?.save_default_payment_method,
