@@ -82,7 +82,7 @@ export async function live(
 }
 
 async function renewIfDue(organizationId: string, now: Date): Promise<void> {
-  const subscription = await findSubscription(organizationId);
+  const subscription = await findSubscription(organizationId, now);
   if (!subscription || subscription.currentPeriodEnd.getTime() + AFTER_RENEWAL_MS > now.getTime()) return;
   await setClock(now);
   await receiveEvents();

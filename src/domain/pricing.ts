@@ -8,3 +8,9 @@ export function yearlySaving(monthly: number | null, yearly: number | null): num
 }
 
 export const DEFAULT_CURRENCY = "usd";
+
+/** "$54.07", "¥5,400": an amount in minor units as a sentence has it. */
+export function moneyInWords(amount: number, currency: string): string {
+  const format = new Intl.NumberFormat("en-US", { style: "currency", currency: currency.toUpperCase() });
+  return format.format(amount / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 2));
+}

@@ -2,6 +2,7 @@
 // and the law that every ledger must keep.
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import Stripe from "stripe";
 import { expect, vi } from "vitest";
@@ -253,7 +254,9 @@ export const LEDGER_OF_BEFORE = [
 /** The line between the app and the sandbox: it can be cut, be slow to answer, or bend an answer, as networks do. */
 export interface StripeLine {
   url: string;
-  mode: "up" | "fails" | "silent" | "limited";
+  mode: "up" | "fails" | "silent" | "limited" | "reset" | "html";
+  /** Milliseconds that each answer takes longer. */
+  delayMs: number;
   /** In seconds, said with each failure. */
   retryAfter: string | null;
   /** `POST /v1/customers`, in order. */
@@ -275,6 +278,15 @@ async function openLine(target: string): Promise<StripeLine> {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     if (line.mode === "silent") return;
+    if (line.delayMs > 0) await sleep(line.delayMs);
+    if (line.mode === "reset") {
+      request.socket.destroy();
+      return;
+    }
+    if (line.mode === "html") {
+      response.writeHead(502, { "content-type": "text/html" }).end("<html><h1>502 Bad Gateway</h1></html>");
+      return;
+    }
     if (line.mode !== "up") {
       const { status, error } = FAILURES[line.mode];
       const headers = line.retryAfter === null ? {} : { "retry-after": line.retryAfter };
@@ -293,12 +305,15 @@ async function openLine(target: string): Promise<StripeLine> {
     });
     const text = await answer.text();
     const body = line.bend ? JSON.stringify(await line.bend(path, JSON.parse(text))) : text;
-    response.writeHead(answer.status, { "content-type": "application/json" }).end(body);
+    const replayed = answer.headers.get("idempotent-replayed");
+    const kept: Record<string, string> = replayed ? { "idempotent-replayed": replayed } : {};
+    response.writeHead(answer.status, { "content-type": "application/json", ...kept }).end(body);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const line: StripeLine = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     mode: "up",
+    delayMs: 0,
     retryAfter: null,
     calls: [],
     bend: null,
@@ -370,6 +385,7 @@ export async function openBilling(extra: Record<string, string> = {}) {
     pay: (url: string, card = "4242424242424242") => control(`checkout/${sessionOf(url)}/complete`, { card }),
     async close() {
       line.mode = "up";
+      line.delayMs = 0;
       await app.close();
       await line.close();
       await sandbox.close();

@@ -17,6 +17,7 @@ export type AlertKind =
   | "account_suspended"
   | "account_resumed"
   | "spent_policy_changed"
+  | "subscription_action"
   | "plan_changed"
   | "grant_without_payment"
   | "reconciliation";

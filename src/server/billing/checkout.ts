@@ -4,12 +4,10 @@ import { BillingError } from "~/domain/errors";
 import { asOrganization } from "../db";
 import { fingerprint, newId } from "../db/keys";
 import { publicUrl } from "../env";
-import { callStripe, expectObject, type Stripe, stripeForPages, toDate } from "../stripe";
+import { callStripe, expectObject, findAtStripe, type Stripe, toDate } from "../stripe";
+import { type ActingOrganization, type Action, act } from "./actions";
 import { ensureCustomer } from "./customers";
-import { type SyncLock, withSyncLock } from "./sync-lock";
 
-// A person waits: another click, or a webhook of the same organization, is done in less.
-const LOCK_WAIT_MS = 4_000;
 // A session that ends within the hour is not handed out again.
 const REUSE_MARGIN_MS = 60 * 60_000;
 
@@ -34,40 +32,49 @@ export interface Offer {
   params: Partial<Stripe.Checkout.SessionCreateParams>;
 }
 
-interface Organization {
-  id: string;
-  slug: string;
-  name: string;
-  stripeCustomerId: string | null;
-  trialUsedAt: Date | null;
-}
-
 /**
  * Opens a checkout, or hands out the one that is open for the same thing. Safe to click twice.
- * @param decide what to offer, from the organization as it stands under the lock
+ * @param decide what to offer, from the organization as it stands under the lock and its customer at Stripe, if it has one
  * @returns where to send the person
  * @throws BillingError STRIPE_UNAVAILABLE within seconds when Stripe does not answer; nothing is written then
  */
 export function openCheckout(
   buyer: Buyer,
-  decide: (organization: Organization) => Promise<Offer> | Offer,
+  decide: (action: Action, customer: Stripe.Customer | null) => Promise<Offer> | Offer,
 ): Promise<{ url: string }> {
-  const { organizationId, now } = buyer;
-  return withSyncLock(organizationId, { waitMs: LOCK_WAIT_MS }, async (lock) => {
-    const organization = await asOrganization(organizationId, (tx) =>
-      tx.organization.findFirst({ where: { id: organizationId, deletedAt: null } }),
-    );
-    if (!organization) throw new BillingError("NOT_FOUND", "There is no such organization.", { organizationId });
-    const offer = await decide(organization);
-    const customer = await ensureCustomer(lock, organization, buyer.email);
-    const open = await findOpen(organizationId, offer, now);
+  const { organizationId, now, userId } = buyer;
+  return act({ organizationId, actor: userId ? `user:${userId}` : "service", now }, async (action) => {
+    const known = await readCustomer(action);
+    const offer = await decide(action, known);
+    const organization = { ...action.organization, stripeCustomerId: known?.id ?? null };
+    action.begin();
+    const customer = await ensureCustomer(action.lock, organization, buyer.email);
+    const open = await findOpen(action, offer);
     if (open) return { url: open };
-    if (offer.kind === "subscription") await closeOthers(lock, now);
-    return create(buyer, organization, customer, offer);
+    if (offer.kind === "subscription") await closeOthers(action);
+    return create(action, buyer, organization, customer, offer);
   });
 }
 
-async function findOpen(organizationId: string, offer: Offer, now: Date): Promise<string | null> {
+/** The organization's customer with its subscriptions; null before the first checkout, and once it was deleted at Stripe. */
+async function readCustomer({ organization, stripe, lock }: Action): Promise<Stripe.Customer | null> {
+  const id = organization.stripeCustomerId;
+  if (id === null) return null;
+  const customer = await findAtStripe<Stripe.Customer | Stripe.DeletedCustomer>("customer", () =>
+    stripe.customers.retrieve(id, { expand: ["subscriptions"] }),
+  );
+  if (customer && !customer.deleted) return customer;
+  await lock.save((tx) =>
+    tx.organization.updateMany({
+      where: { id: organization.id, stripeCustomerId: id },
+      data: { stripeCustomerId: null },
+    }),
+  );
+  return null;
+}
+
+async function findOpen(action: Action, offer: Offer): Promise<string | null> {
+  const { organizationId, now, stripe } = action;
   const row = await asOrganization(organizationId, (tx) =>
     tx.checkoutSession.findFirst({
       where: {
@@ -87,7 +94,7 @@ async function findOpen(organizationId: string, offer: Offer, now: Date): Promis
   if (!row) return null;
   // It may have been paid a moment ago, before its event came: then it is no longer for use.
   const session = await callStripe(async () =>
-    expectObject("checkout.session", await stripeForPages().checkout.sessions.retrieve(row.stripeSessionId)),
+    expectObject("checkout.session", await stripe.checkout.sessions.retrieve(row.stripeSessionId)),
   );
   if (session.status === "complete") {
     if (offer.kind === "credits") return null;
@@ -97,8 +104,7 @@ async function findOpen(organizationId: string, offer: Offer, now: Date): Promis
 }
 
 /** Two open sessions for a subscription could both be paid: the ones for another plan or interval are closed. */
-async function closeOthers(lock: SyncLock, now: Date): Promise<void> {
-  const { organizationId } = lock;
+async function closeOthers({ organizationId, now, stripe, lock }: Action): Promise<void> {
   const open = await asOrganization(organizationId, (tx) =>
     tx.checkoutSession.findMany({
       where: { organizationId, kind: "subscription", status: "open", expiresAt: { gt: now } },
@@ -106,20 +112,23 @@ async function closeOthers(lock: SyncLock, now: Date): Promise<void> {
   );
   for (const row of open) {
     const session = await callStripe(async () =>
-      expectObject("checkout.session", await stripeForPages().checkout.sessions.retrieve(row.stripeSessionId)),
+      expectObject("checkout.session", await stripe.checkout.sessions.retrieve(row.stripeSessionId)),
     );
     if (session.status === "complete") {
       throw new BillingError("ALREADY_SUBSCRIBED", "This organization has just subscribed.", {});
     }
-    if (session.status === "open")
-      await callStripe(() => stripeForPages().checkout.sessions.expire(row.stripeSessionId));
+    if (session.status === "open") {
+      const options = { idempotencyKey: `billfold:expire:${row.stripeSessionId}` };
+      await callStripe(() => stripe.checkout.sessions.expire(row.stripeSessionId, {}, options));
+    }
     await lock.save((tx) => tx.checkoutSession.update({ where: { id: row.id }, data: { status: "expired" } }));
   }
 }
 
 async function create(
+  { stripe }: Action,
   buyer: Buyer,
-  organization: Organization,
+  organization: ActingOrganization,
   customer: string,
   offer: Offer,
 ): Promise<{ url: string }> {
@@ -141,7 +150,7 @@ async function create(
   // made, and one that asks for something else is not refused for using its key.
   const idempotencyKey = `billfold:checkout:${organizationId}:${sessions}:${fingerprint(body).slice(0, 32)}`;
   const session = await callStripe(async () =>
-    expectObject("checkout.session", await stripeForPages().checkout.sessions.create(body, { idempotencyKey })),
+    expectObject("checkout.session", await stripe.checkout.sessions.create(body, { idempotencyKey })),
   );
   if (!session.url)
     throw new BillingError("STRIPE_UNAVAILABLE", "The payment service gave no page to pay on.", { retryable: true });

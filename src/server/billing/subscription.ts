@@ -1,12 +1,23 @@
-// An organization's subscription: what it is, how it begins, and the way to Stripe's portal.
+// An organization's subscription: what it is, and how it begins.
 import type { Interval } from "~/domain/allowance";
-import { BillingError } from "~/domain/errors";
-import { LIVE_STATUSES, type SubscriptionStatus } from "~/domain/subscription";
+import { overdueOf } from "~/domain/dunning";
+import { BillingError, invariant } from "~/domain/errors";
+import { DEFAULT_CURRENCY } from "~/domain/pricing";
+import { isLive, LIVE_STATUSES, type SubscriptionStatus, statusFromStripe } from "~/domain/subscription";
 import { asOrganization, asPlatform, type Transaction } from "../db";
-import { publicUrl } from "../env";
-import { callStripe, expectObject, stripeForPages } from "../stripe";
-import type { CardFacts } from "../stripe/facts";
+import type { Stripe } from "../stripe";
+import { type CardFacts, readSubscription } from "../stripe/facts";
+import type { Action } from "./actions";
 import { type Buyer, openCheckout } from "./checkout";
+import { synchronize } from "./live-subscription";
+import {
+  type NextInvoice,
+  type OpenInvoice,
+  readNextInvoice,
+  readOpenInvoice,
+  readPendingChange,
+  readScheduledChange,
+} from "./subscription-row";
 
 export interface Subscription {
   id: string;
@@ -28,18 +39,31 @@ export interface Subscription {
   currency: string;
   card: CardFacts | null;
   nextInvoice: NextInvoice | null;
+  /** Since when a payment is overdue; null while none is. */
+  pastDueSince: Date | null;
+  /** Until when credits can be spent all the same; null where nothing is overdue, and where the plan has no such limit. */
+  graceUntil: Date | null;
+  /** Whether spending has stopped because of it. */
+  blocked: boolean;
+  /** The invoice that waits to be paid, with its page. */
+  openInvoice: OpenInvoice | null;
+  /** When a pause ends by itself; null for one without an end, and where nothing is paused. */
+  resumesAt: Date | null;
+  /** The plan that it goes on with, and from when on; null while it stays as it is. */
+  scheduledChange: (ChangedTo & { at: Date }) | null;
+  /** The plan that it changes to once `openInvoice` is paid, and until when that is possible. */
+  pendingChange: (ChangedTo & { expiresAt: Date; invoiceId: string | null }) | null;
 }
 
-export interface NextInvoice {
-  at: Date;
-  /** Minor units, tax included. */
-  amount: number;
-  tax: number;
-  currency: string;
+export interface ChangedTo {
+  planId: string;
+  planKey: string;
+  planName: string;
+  interval: Interval;
 }
 
 /** The live subscription, else the one that ended last; null where there never was one. */
-export function findSubscription(organizationId: string): Promise<Subscription | null> {
+export function findSubscription(organizationId: string, now: Date): Promise<Subscription | null> {
   return asOrganization(organizationId, async (tx) => {
     const row =
       (await tx.organizationSubscription.findFirst({
@@ -47,12 +71,29 @@ export function findSubscription(organizationId: string): Promise<Subscription |
       })) ??
       (await tx.organizationSubscription.findFirst({ where: { organizationId }, orderBy: { startedAt: "desc" } }));
     if (!row) return null;
-    const price = await tx.planPrice.findUniqueOrThrow({ where: { id: row.priceId }, include: { plan: true } });
+    const scheduled = readScheduledChange(row.scheduledChange);
+    const pending = readPendingChange(row.pendingChange);
+    const priceIds = [row.priceId, scheduled?.priceId, pending?.priceId].filter((id) => id !== undefined);
+    const prices = await tx.planPrice.findMany({ where: { id: { in: priceIds } }, include: { plan: true } });
+    const priceOf = (id: string) => {
+      const price = prices.find((candidate) => candidate.id === id);
+      invariant(price, "a price that a subscription names is in the catalogue");
+      return price;
+    };
+    const changedTo = (id: string): ChangedTo => {
+      const { planId, plan, interval } = priceOf(id);
+      return { planId, planKey: plan.key, planName: plan.name, interval };
+    };
+    const { plan, unitAmount, currency } = priceOf(row.priceId);
+    const overdue = overdueOf({ ...row, graceDays: plan.graceDays });
+    const account = overdue && (await tx.creditAccount.findUnique({ where: { organizationId } }));
+    // As the ledger has it: the plan's days may have been edited since.
+    const graceUntil = account?.blockedFrom ?? null;
     return {
       id: row.id,
       planId: row.planId,
-      planKey: price.plan.key,
-      planName: price.plan.name,
+      planKey: plan.key,
+      planName: plan.name,
       status: row.status,
       interval: row.interval,
       currentPeriodStart: row.currentPeriodStart,
@@ -60,40 +101,47 @@ export function findSubscription(organizationId: string): Promise<Subscription |
       trialEnd: row.trialEnd,
       cancelsAt: row.cancelsAt,
       startedAt: row.startedAt,
-      credits: Number(price.plan.credits),
-      creditInterval: price.plan.creditInterval,
-      unitAmount: Number(price.unitAmount),
-      currency: price.currency,
+      credits: Number(plan.credits),
+      creditInterval: plan.creditInterval,
+      unitAmount: Number(unitAmount),
+      currency,
       card: row.paymentMethod as CardFacts | null,
       nextInvoice: readNextInvoice(row.nextInvoice),
+      pastDueSince: overdue?.since ?? null,
+      graceUntil,
+      blocked: graceUntil !== null && now >= graceUntil,
+      openInvoice: readOpenInvoice(row.openInvoice),
+      resumesAt: row.resumesAt,
+      scheduledChange: scheduled && { ...changedTo(scheduled.priceId), at: scheduled.at },
+      pendingChange: pending && {
+        ...changedTo(pending.priceId),
+        expiresAt: pending.expiresAt,
+        invoiceId: pending.invoiceId,
+      },
     };
   });
 }
 
-function readNextInvoice(stored: unknown): NextInvoice | null {
-  if (stored === null) return null;
-  const { at, ...rest } = stored as Omit<NextInvoice, "at"> & { at: string };
-  return { ...rest, at: new Date(at) };
-}
-
 /**
  * Opens the checkout of a plan, with its trial where the organization had none.
- * @throws BillingError PLAN_NOT_AVAILABLE, ALREADY_SUBSCRIBED, STRIPE_UNAVAILABLE
+ * @param choice.currency null for the one that the customer pays in, or the default
+ * @throws BillingError PLAN_NOT_AVAILABLE, ALREADY_SUBSCRIBED, WRONG_CURRENCY `{ currency }`, STRIPE_UNAVAILABLE
  */
-export async function openSubscriptionCheckout(
+export function openSubscriptionCheckout(
   buyer: Buyer,
-  choice: { planId: string; interval: Interval; currency: string },
+  choice: { planId: string; interval: Interval; currency: string | null },
 ): Promise<{ url: string }> {
-  const price = await findPrice(choice);
-  return openCheckout(buyer, async (organization) => {
-    const live = await asOrganization(buyer.organizationId, (tx) => findLive(tx, buyer.organizationId));
-    if (live) {
-      throw new BillingError("ALREADY_SUBSCRIBED", "This organization has a subscription. Change its plan instead.", {
-        subscriptionId: live.id,
-      });
+  return openCheckout(buyer, async (action, customer) => {
+    const { organization, organizationId } = action;
+    await requireNone(action, customer);
+    const currency = choice.currency ?? customer?.currency ?? DEFAULT_CURRENCY;
+    const price = await findPrice({ ...choice, currency });
+    if (customer?.currency && customer.currency !== currency) {
+      const message = `This organization pays in ${customer.currency.toUpperCase()}; Stripe allows one currency for a customer.`;
+      throw new BillingError("WRONG_CURRENCY", message, { currency: customer.currency });
     }
     const trial = price.trialDays > 0 && organization.trialUsedAt === null ? price.trialDays : null;
-    const metadata = { organizationId: buyer.organizationId, kind: "subscription" };
+    const metadata = { organizationId, kind: "subscription" };
     return {
       kind: "subscription",
       planPriceId: price.id,
@@ -108,16 +156,35 @@ export async function openSubscriptionCheckout(
   });
 }
 
+/** @throws BillingError ALREADY_SUBSCRIBED, also where Stripe knows of a subscription that we have not heard of yet */
+async function requireNone(action: Action, customer: Stripe.Customer | null): Promise<void> {
+  const { organizationId } = action;
+  for (const subscription of customer?.subscriptions?.data ?? []) {
+    const status = statusFromStripe(readSubscription(subscription));
+    if (status === null || !isLive(status)) continue;
+    const known = await asOrganization(organizationId, (tx) => findLive(tx, organizationId));
+    if (known?.stripeSubscriptionId !== subscription.id) await synchronize(action, subscription.id);
+  }
+  const live = await asOrganization(organizationId, (tx) => findLive(tx, organizationId));
+  if (!live) return;
+  throw new BillingError("ALREADY_SUBSCRIBED", "This organization has a subscription. Change its plan instead.", {
+    subscriptionId: live.id,
+  });
+}
+
 async function findPrice(choice: { planId: string; interval: Interval; currency: string }) {
+  const { planId, interval, currency } = choice;
   const row = await asPlatform((tx) =>
     tx.planPrice.findFirst({
-      where: { ...choice, active: true, plan: { active: true, isPublic: true } },
+      where: { planId, interval, currency, active: true, plan: { active: true, isPublic: true } },
       include: { plan: { select: { trialDays: true } } },
     }),
   );
   if (!row?.stripePriceId) {
     throw new BillingError("PLAN_NOT_AVAILABLE", "This plan is not for sale in this interval and currency.", {
-      ...choice,
+      planId,
+      interval,
+      currency,
     });
   }
   return { id: row.id, stripePriceId: row.stripePriceId, trialDays: row.plan.trialDays };
@@ -126,31 +193,6 @@ async function findPrice(choice: { planId: string; interval: Interval; currency:
 function findLive(tx: Transaction, organizationId: string) {
   return tx.organizationSubscription.findFirst({
     where: { organizationId, status: { in: [...LIVE_STATUSES] } },
-    select: { id: true },
+    select: { id: true, stripeSubscriptionId: true },
   });
-}
-
-/**
- * A link into Stripe's portal: invoices, card, cancellation.
- * @throws BillingError NO_BILLING_ACCOUNT before the first checkout, STRIPE_UNAVAILABLE
- */
-export async function openPortal(organizationId: string): Promise<{ url: string }> {
-  const organization = await asOrganization(organizationId, (tx) =>
-    tx.organization.findFirst({ where: { id: organizationId, deletedAt: null } }),
-  );
-  if (!organization) throw new BillingError("NOT_FOUND", "There is no such organization.", { organizationId });
-  const customer = organization.stripeCustomerId;
-  if (!customer) {
-    throw new BillingError("NO_BILLING_ACCOUNT", "There is nothing to manage yet: subscribe or buy credits first.", {});
-  }
-  const session = await callStripe(async () =>
-    expectObject(
-      "billing_portal.session",
-      await stripeForPages().billingPortal.sessions.create({
-        customer,
-        return_url: publicUrl(`/${organization.slug}/billing`),
-      }),
-    ),
-  );
-  return { url: session.url };
 }

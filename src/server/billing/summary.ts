@@ -3,10 +3,12 @@ import type { Balance } from "~/domain/credits";
 import { BillingError } from "~/domain/errors";
 import { asOrganization } from "../db";
 import { stripeForPages } from "../stripe";
+import { answerInTime } from "./actions";
 import { listOpenAlerts, type OpenAlert } from "./alerts";
 import { getBalance } from "./credits";
 import { type Grant, listGrants } from "./grants";
-import { findSubscription, type NextInvoice, type Subscription } from "./subscription";
+import { findSubscription, type Subscription } from "./subscription";
+import type { NextInvoice } from "./subscription-row";
 import { syncCheckoutSession } from "./sync";
 import { withSyncLock } from "./sync-lock";
 import { getUsage, type Usage } from "./usage";
@@ -55,7 +57,7 @@ export async function getConcerns(organizationId: string): Promise<Concerns> {
 
 /** @throws BillingError NOT_FOUND */
 export async function getBillingSummary(organizationId: string, now: Date): Promise<BillingSummary> {
-  const subscription = await findSubscription(organizationId);
+  const subscription = await findSubscription(organizationId, now);
   const inPeriod =
     subscription !== null && subscription.currentPeriodStart <= now && subscription.currentPeriodEnd > now;
   const from = inPeriod ? subscription.currentPeriodStart : new Date(now.getTime() - 30 * DAY_MS);
@@ -102,10 +104,12 @@ export async function completeCheckout(
   const known = await find();
   if (!known) throw new BillingError("NOT_FOUND", "There is no such checkout.", {});
   try {
-    await withSyncLock(organizationId, { waitMs: LOCK_WAIT_MS }, (lock) =>
-      syncCheckoutSession(
-        { lock, stripe: stripeForPages(), now, cause: `checkout return ${stripeSessionId}` },
-        stripeSessionId,
+    await answerInTime(() =>
+      withSyncLock(organizationId, { waitMs: LOCK_WAIT_MS }, (lock) =>
+        syncCheckoutSession(
+          { lock, stripe: stripeForPages(), now, cause: `checkout return ${stripeSessionId}` },
+          stripeSessionId,
+        ),
       ),
     );
   } catch (error) {

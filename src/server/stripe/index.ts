@@ -58,6 +58,8 @@ function isTransient(error: unknown): boolean {
     return (
       status === 401 ||
       status === 403 ||
+      // The first request with this key is still under way.
+      status === 409 ||
       status === 429 ||
       status >= 500 ||
       error.code === "lock_timeout" ||
@@ -105,6 +107,38 @@ export async function callStripe<T>(call: () => Promise<T>): Promise<T> {
     throw error;
   }
 }
+
+/** Whether an answer is one that Stripe gave before, to the same key: what it says may be outdated. */
+export function isReplayed(answer: object): boolean {
+  const { lastResponse } = answer as Partial<Stripe.Response<object>>;
+  return lastResponse?.headers["idempotent-replayed"] === "true";
+}
+
+/** Why a payment did not go through, of a failure that `callStripe` has put in our words. */
+export interface PaymentFailure {
+  kind: "declined" | "needs_action" | "no_method";
+  /** The bank's code where there is one, else Stripe's. */
+  code: string;
+}
+
+/** Null for a failure that is about something else than the payment. */
+export function paymentFailureOf(error: unknown): PaymentFailure | null {
+  const cause = error instanceof BillingError ? error.cause : error;
+  if (!(cause instanceof Stripe.errors.StripeError)) return null;
+  const code = cause.code ?? "";
+  const declined = cause instanceof Stripe.errors.StripeCardError ? (cause.decline_code ?? code) : null;
+  if (NEEDS_ACTION.has(code) || NEEDS_ACTION.has(declined ?? "")) return { kind: "needs_action", code };
+  if (declined !== null) return { kind: "declined", code: declined };
+  return NO_METHOD.has(code) ? { kind: "no_method", code } : null;
+}
+
+const NEEDS_ACTION = new Set([
+  "invoice_payment_intent_requires_action",
+  "subscription_payment_intent_requires_action",
+  "authentication_required",
+]);
+// An invoice without a default method says `missing`, and one whose customer has none says `resource_missing`.
+const NO_METHOD = new Set(["missing", "resource_missing", "invoice_no_payment_method_types"]);
 
 /** The same for reading one object: null where Stripe does not have it (any more). */
 export async function findAtStripe<T extends { object: string; id?: string | undefined }>(

@@ -1,6 +1,8 @@
 // billing: the overview, the history, and the way back from a checkout.
 import { z } from "zod";
+import { doerOf } from "~/server/billing/actions";
 import { listHistory } from "~/server/billing/history";
+import { payInvoice } from "~/server/billing/invoice-payments";
 import { completeCheckout, getBillingSummary, getConcerns } from "~/server/billing/summary";
 import { pageLimit } from "../inputs";
 import { organizationProcedure, router } from "../trpc";
@@ -19,4 +21,9 @@ export const billingRouter = router({
   completeCheckout: organizationProcedure("billing:view")
     .input(z.object({ sessionId: z.string().min(1).max(255) }))
     .mutation(({ ctx, input }) => completeCheckout(ctx.organizationId, input.sessionId, ctx.now)),
+
+  /** Pays an open invoice with the card on file. Twice charges once. */
+  payInvoice: organizationProcedure("billing:manage")
+    .input(z.object({ invoiceId: z.string().min(1).max(255) }))
+    .mutation(({ ctx, input }) => payInvoice(doerOf(ctx, ctx.organizationId), input.invoiceId)),
 });

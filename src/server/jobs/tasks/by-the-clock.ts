@@ -2,6 +2,7 @@
 import { settleAccountAlerts } from "~/server/billing/alerts";
 import { grantDueSlices } from "~/server/billing/allowances";
 import { expireLots, listOrganizationsWithDueLots } from "~/server/billing/credits";
+import { tellOfDueDunning } from "~/server/billing/dunning";
 import { now } from "~/server/clock";
 import { asPlatform } from "~/server/db";
 import { log } from "~/server/log";
@@ -77,4 +78,9 @@ const REMOVE_MS = 20_000;
 export async function removeFinishedEvents(): Promise<void> {
   const count = await removeOldEvents(now(), REMOVE_MS);
   if (count > 0) log.info("old events were removed", { count });
+}
+
+/** Tells of blocks that are near or there, and of trials that end soon. */
+export async function tellOfDunning(): Promise<void> {
+  await tellOfDueDunning(now(), BATCH);
 }

@@ -40,6 +40,7 @@ export function PlanPanel({ organization, subscription, now }: PlanPanelProps) {
     <SubscriptionPanel
       subscription={{
         ...subscription,
+        scheduledChange: subscription.scheduledChange?.planName ?? null,
         // "Payment failed since July" would be read as the failure's date.
         since: status === "active" || status === "trial" ? subscription.startedAt : null,
         price: { amount: unitAmount, currency },
