@@ -87,6 +87,8 @@ export interface CheckoutPlan {
   trialEnd: number | null;
   trialPeriodDays: number | null;
   billingCycleAnchor: number | null;
+  /** `none`: the time up to the anchor is not charged. */
+  proration?: "create_prorations" | "none";
   missingPaymentMethod: "cancel" | "create_invoice" | "pause";
   paymentMetadata: Record<string, string>;
   paymentDescription: string | null;

@@ -400,6 +400,21 @@ describe("a session", () => {
     expect((await stripe.coupons.retrieve(id)).times_redeemed).toBe(1);
   });
 
+  it("with an anchor inside its first period asks for the share up to it", async () => {
+    const { price, customer } = await buyer();
+    const { id } = await coupon({ percent_off: 50, duration: "forever" });
+    const data = { billing_cycle_anchor: START + 7 * DAY };
+    const open = (subscription_data: Stripe.Checkout.SessionCreateParams.SubscriptionData) =>
+      subscribeSession(sandbox, { price, customer }, { subscription_data, discounts: [{ coupon: id }] });
+    const session = await open(data);
+    // 7 days of the 31 from Jan 7th to Feb 7th: 2900 × 7 ÷ 31 = 654.8, and half of it.
+    expect(session).toMatchObject({ amount_subtotal: 655, amount_total: 327 });
+    await sandbox.pay(session.id);
+    const paid = await stripe.checkout.sessions.retrieve(session.id, { expand: ["invoice"] });
+    expect(paid.invoice).toMatchObject({ total: 327, amount_paid: 327 });
+    expect(await open({ ...data, proration_behavior: "none" })).toMatchObject({ amount_total: 0 });
+  });
+
   it("renews at the discounted price", async () => {
     const { price, customer } = await buyer();
     const { id } = await coupon({ percent_off: 25, duration: "forever" });

@@ -1,10 +1,12 @@
 // What a Checkout session comes to: its discount, the tax where its customer is, and the promotion codes typed there.
 import { StripeError } from "../errors";
+import { amountOf } from "../money";
 import type { CheckoutSession, TaxRate } from "../types";
 import type { SessionLine, World } from "../world";
 import { type AppliedCoupon, sumOf, takeOff } from "./discount-amounts";
 import { type DiscountSource, isActive, type Redeemable, redeemable, startDiscount } from "./discounts";
 import { behaviorOf } from "./invoice-amounts";
+import { cycleAround } from "./period";
 import { automaticTax, manualTax, placeOf, type Taxation, type TaxPlace, taxesOn, taxWithin, UNTAXED } from "./tax";
 
 /** Where a session's customer pays tax: at the address that is known, unless the page may replace it. */
@@ -69,6 +71,24 @@ function couponsOfSession(world: World, session: CheckoutSession): AppliedCoupon
   return redeemablesOf(world, session).map(({ coupon }, position) => ({ discount: String(position), coupon }));
 }
 
+/** What of a line's whole price is due now: up to an anchor inside the first period only its share. */
+function shareDue(world: World, session: CheckoutSession, line: SessionLine): number {
+  const plan = world.checkoutPlans.get(session.id);
+  const anchor = plan?.billingCycleAnchor;
+  const recurring = line.price?.recurring ?? null;
+  if (!plan || !anchor || !recurring || plan.trialEnd !== null || plan.trialPeriodDays !== null) return 1;
+  if (plan.proration === "none") return 0;
+  const now = world.now();
+  const cycle = cycleAround(anchor, recurring, now);
+  return (cycle.end - now) / (cycle.end - cycle.start);
+}
+
+/** What a line costs for a whole period; a trial costs nothing. */
+function wholeOf(world: World, line: SessionLine, share: number): number {
+  const price = line.price && world.prices.get(line.price.id);
+  return price && share !== 1 ? amountOf(price, line.currency, line.quantity ?? 1) : line.amount_subtotal;
+}
+
 /** Reckons an open session anew, after its discount or its customer's country has changed. */
 export function repriceSession(world: World, id: string): CheckoutSession {
   const session = world.sessions.get(id);
@@ -77,19 +97,24 @@ export function repriceSession(world: World, id: string): CheckoutSession {
   const currency = session.currency ?? "usd";
   const taxation = taxationOfSession(world, session);
   const lines = inInvoiceOrder(world, session);
+  const shares = lines.map((line) => shareDue(world, session, line));
+  const wholes = lines.map((line, at) => wholeOf(world, line, shares[at] ?? 1));
   const offs = takeOff(
-    lines.map((line) => ({ amount: line.amount_subtotal, discountable: true, product: line.price?.product ?? null })),
+    lines.map((line, at) => ({ amount: wholes[at] ?? 0, discountable: true, product: line.price?.product ?? null })),
     couponsOfSession(world, session),
     currency,
   );
   const priced = lines.map((line, at) => {
-    const off = sumOf(offs[at] ?? []);
+    const [whole, share] = [wholes[at] ?? 0, shares[at] ?? 1];
+    const subtotal = Math.round(whole * share);
+    const net = Math.round((whole - sumOf(offs[at] ?? [])) * share);
     const behavior = behaviorOf(world, line.price?.id, currency);
-    const taxes = taxesOn(line.amount_subtotal - off, taxation.ratesFor(behavior));
-    const total = line.amount_subtotal - off + taxWithin(taxes, "exclusive");
+    const taxes = taxesOn(net, taxation.ratesFor(behavior));
+    const total = net + taxWithin(taxes, "exclusive");
     return world.sessionLines.put({
       ...line,
-      amount_discount: off,
+      amount_subtotal: subtotal,
+      amount_discount: subtotal - net,
       amount_tax: sumOf(taxes),
       amount_total: total,
     });

@@ -290,6 +290,7 @@ function subscribe(
     metadata: plan.subscriptionMetadata,
     trialEnd: trialEndOf(world, plan),
     billingCycleAnchor: plan.billingCycleAnchor,
+    proration: plan.proration,
     missingPaymentMethod: plan.missingPaymentMethod,
     firstPayment: payment ?? "now",
     discounts: redeemablesOf(world, session),

@@ -142,6 +142,12 @@ function checkMode(given: Given): void {
   if (given.customer_update && !given.customer) {
     throw invalidRequest("`customer_update` can only be used with `customer`.", "customer_update");
   }
+  if (given.subscription_data?.proration_behavior && !given.subscription_data.billing_cycle_anchor) {
+    throw invalidRequest(
+      "`proration_behavior` can only be set together with `billing_cycle_anchor`.",
+      "subscription_data[proration_behavior]",
+    );
+  }
   if (given.discounts?.length && given.allow_promotion_codes !== undefined) {
     throw invalidRequest(
       "You may only specify one of these parameters: allow_promotion_codes, discounts.",
@@ -261,6 +267,7 @@ function planOf(id: string, given: Given, bought: Bought[]): CheckoutPlan {
     trialEnd: data?.trial_end ?? null,
     trialPeriodDays: data?.trial_period_days ?? null,
     billingCycleAnchor: data?.billing_cycle_anchor ?? null,
+    proration: data?.proration_behavior,
     missingPaymentMethod: data?.trial_settings?.end_behavior.missing_payment_method ?? "create_invoice",
     paymentMetadata: p.mergeMetadata(null, given.payment_intent_data?.metadata),
     paymentDescription: given.payment_intent_data?.description ?? null,
