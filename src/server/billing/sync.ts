@@ -76,9 +76,9 @@ async function lookAtSubscription(run: SyncRun, subscriptionId: string, look: Lo
   if (refused) return refused;
 
   const known = await findKnown(subscriptionId);
-  const current = await listInvoices(stripe, facts.id, { since: await periodStartOf(facts) });
+  const current = await listInvoices(stripe, facts.id, { since: await periodStartOf(facts, known) });
   const open = await listOpenInvoices(stripe, facts, current, known);
-  const invoices = await takeAlong(run, [...current, ...open], look);
+  const invoices = await takeAlong(run, facts.id, [...current, ...open], look);
   const notes = await Promise.all(
     invoices.map(({ id, credited }) =>
       credited > 0 || id === look.withNotesOf ? listCreditNotes(stripe, id) : Promise.resolve([]),
@@ -115,31 +115,46 @@ async function lookAtSubscription(run: SyncRun, subscriptionId: string, look: Lo
   return together([saved.result, ...(await lookAtOthers(run, customerId, look))]);
 }
 
+interface Known extends KnownDebt {
+  isLive: boolean;
+  currentPeriodStart: Date;
+}
+
 /** What our row of a subscription says so far; null where there is none. */
-async function findKnown(stripeSubscriptionId: string): Promise<(KnownDebt & { isLive: boolean }) | null> {
+async function findKnown(stripeSubscriptionId: string): Promise<Known | null> {
   const row = await asPlatform((tx) =>
     tx.organizationSubscription.findUnique({
       where: { stripeSubscriptionId },
-      select: { openInvoice: true, pastDueSince: true, status: true },
+      select: { openInvoice: true, pastDueSince: true, status: true, currentPeriodStart: true },
     }),
   );
   return row && { ...row, openInvoice: row.openInvoice as OpenInvoice | null, isLive: isLive(row.status) };
 }
 
-/** The start of the current period of the plan's item; of the item whose period began first where none is a plan. */
-async function periodStartOf(facts: SubscriptionFacts): Promise<Date> {
+/**
+ * The start of the current period of the plan's item (of the item whose period began first where none is a plan), or of the period
+ * that we know of where that is older: what happened between the two was not told.
+ */
+async function periodStartOf(facts: SubscriptionFacts, known: Known | null): Promise<Date> {
   const plans = await findPlansByStripePrice(facts.items.map(({ stripePriceId }) => stripePriceId));
   const starts = facts.items.map(({ periodStart }) => periodStart).sort((a, b) => a.getTime() - b.getTime());
-  return planItemOf(facts.items, plans)?.periodStart ?? starts[0] ?? facts.startedAt;
+  const start = planItemOf(facts.items, plans)?.periodStart ?? starts[0] ?? facts.startedAt;
+  return known && known.currentPeriodStart < start ? known.currentPeriodStart : start;
 }
 
 /** The invoices and those that are the reason to look, each once, oldest first. */
-async function takeAlong(run: SyncRun, listed: readonly InvoiceFacts[], look: Look): Promise<InvoiceFacts[]> {
+async function takeAlong(
+  run: SyncRun,
+  subscriptionId: string,
+  listed: readonly InvoiceFacts[],
+  look: Look,
+): Promise<InvoiceFacts[]> {
   const invoices = new Map(look.invoices.map((invoice) => [invoice.id, invoice]));
   for (const invoice of listed) invoices.set(invoice.id, invoice);
   for (const id of look.invoiceIds) {
     const invoice = invoices.has(id) ? null : await fetchInvoice(run, id);
-    if (invoice) invoices.set(id, invoice);
+    // An event's body may be wrong about what an invoice belongs to.
+    if (invoice?.subscriptionId === subscriptionId) invoices.set(id, invoice);
   }
   return [...invoices.values()]
     .filter(({ status }) => status !== "draft")
