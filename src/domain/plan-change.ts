@@ -82,9 +82,12 @@ export function creditsOfChange(change: ChangeOfCredits): CreditsOfChange {
     if (!plan || period.trial) continue;
     add(slicesOf(period.periodStart, period.periodEnd, plan.creditInterval).map(() => plan.credits));
   }
-  const isCurrent = (stripeItemId: string, until: Date) =>
+  const isCurrent = (stripeItemId: string | null, until: Date) =>
     stripeItemId === current.stripeItemId && until.getTime() === current.end.getTime();
-  const prorations = prorationsOf(lines, plans, (item, line) => (isCurrent(item, line.periodEnd) ? current : null));
+  const prorations = prorationsOf(lines, {
+    planOf: (line) => plans.get(line.stripePriceId ?? ""),
+    periodOf: (line) => (isCurrent(line.stripeItemId, line.periodEnd) ? current : null),
+  });
   for (const { stripeItemId, stripePriceId, from, until, credits, perSlice } of prorations) {
     if (credits >= 0) {
       const creditInterval = plans.get(stripePriceId)?.creditInterval ?? "year";

@@ -86,39 +86,34 @@ export interface Proration {
   perSlice: number;
 }
 
-/**
- * What the prorations of a paid invoice come to. Prices that are no plan's are left out.
- * @param plans by Stripe price
- * @param periodOf the item's period that a line falls in, null where it is not known
- */
-export function prorationsOf<Plan extends PlanTerms>(
-  lines: readonly PaidLine[],
-  plans: ReadonlyMap<string, Plan>,
-  periodOf: (stripeItemId: string, line: PaidLine) => Period | null,
-): Proration[] {
+/** What is known about a line: its plan, as it was when it was paid; undefined for what is no plan's. And the period that it falls in. */
+export interface LineContext {
+  planOf(line: PaidLine): PlanTerms | undefined;
+  /** The period of the line's item; null where it is not known. */
+  periodOf(line: PaidLine): Period | null;
+}
+
+/** What the prorations of a paid invoice come to. Prices that are no plan's are left out. */
+export function prorationsOf(lines: readonly PaidLine[], context: LineContext): Proration[] {
   const groups = new Map<string, PaidLine[]>();
   for (const line of lines) {
     if (!line.proration || line.stripeItemId === null || line.periodEnd <= line.periodStart) continue;
-    if (line.stripePriceId === null || !plans.has(line.stripePriceId)) continue;
+    if (!context.planOf(line)) continue;
     const key = `${line.stripeItemId}@${line.periodEnd.getTime()}`;
     groups.set(key, [...(groups.get(key) ?? []), line]);
   }
-  return [...groups.values()].map((group) => prorationOf(group, plans, periodOf));
+  return [...groups.values()].map((group) => prorationOf(group, context));
 }
 
-function prorationOf<Plan extends PlanTerms>(
-  lines: readonly PaidLine[],
-  plans: ReadonlyMap<string, Plan>,
-  periodOf: (stripeItemId: string, line: PaidLine) => Period | null,
-): Proration {
+function prorationOf(lines: readonly PaidLine[], context: LineContext): Proration {
   const inTime = [...lines].sort((a, b) => a.periodStart.getTime() - b.periodStart.getTime());
   const planOf = (line: PaidLine) => {
-    const plan = plans.get(line.stripePriceId ?? "");
+    const plan = context.planOf(line);
     invariant(plan, "the plan of a proration is known");
     return plan;
   };
   let credits = 0;
-  for (const line of inTime) credits += creditsOfLine(line, planOf(line), periodOf(line.stripeItemId ?? "", line));
+  for (const line of inTime) credits += creditsOfLine(line, planOf(line), context.periodOf(line));
   const before = inTime.find(isGivingBack);
   const after = inTime.findLast((line) => !isGivingBack(line));
   const [first] = inTime;
@@ -165,14 +160,14 @@ export interface Returnable {
   unspent: number;
   /** Slices of one end are of one month. */
   end: number;
-  /** What is taken back of it is not raised any more. */
+  /** It is over, so nothing more can be taken of it. */
   closed?: boolean;
 }
 
 /**
- * Of which slices and lots credits are taken back, in their order: of slices to come first, each by the difference of the plans,
- * then by whatever is needed; then of lots what is unspent; then what was spent, which becomes a debt. What was taken back of one
- * before stays there, but for what refunds and disputes have claimed of it since. So a refund of a part never hides in it.
+ * Of which slices and lots credits are taken back, in their order: of slices to come each by the difference of the plans, then of
+ * lots what is unspent, then of slices whatever is needed; last what was spent, which becomes a debt. What was taken back of one
+ * before stays there, but for what refunds and disputes have claimed of it since: a refund never hides behind it.
  * @param parts slices from the end, then lots newest first
  * @param credits to be taken back in all
  * @param perSlice what each whole slice becomes smaller by
@@ -199,8 +194,8 @@ export function assignReturns(parts: readonly Returnable[], credits: number, per
     budgets.set(part.end, budget - Math.min(left, free, budget));
     return budget;
   });
-  take("slice", () => Number.POSITIVE_INFINITY);
   take("lot", (part) => part.unspent);
+  take("slice", () => Number.POSITIVE_INFINITY);
   take("lot", () => Number.POSITIVE_INFINITY);
   return result;
 }

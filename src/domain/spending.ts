@@ -1,5 +1,5 @@
 // Spending: taking what an event costs, giving a take back, and writing off what has expired.
-import { type Account, type Cause, type LedgerRow, ownCause } from "./account";
+import { type Account, type AccountLot, type Cause, type LedgerRow, ownCause } from "./account";
 import { budgetsOf, chargeBudgets, freeBudgets, requireBudget, windowsOf } from "./budgets";
 import { settleAccount } from "./claims";
 import { type Credits, isExpired } from "./credits";
@@ -124,16 +124,20 @@ function freeBudgetsOf(account: Account, taken: Taken, reversible: number, amoun
 /** Writes off what lots past their expiry still hold, except what is set aside. @returns how many lots */
 export function expire(account: Account, at: Date): number {
   const due = account.state.lots.filter((lot) => isExpired(lot, at) && lot.remaining > lot.held);
-  for (const lot of due) {
-    const amount = lot.remaining - lot.held;
-    lot.expired += amount;
-    account.changedClaims.add(lot);
-    account.post({
-      type: "expiry",
-      cause: ownCause(account, `expiry:${lot.id}`, { reason: `${lot.label}: expired` }),
-      entries: [{ lot, amount: -amount }],
-      at,
-    });
-  }
+  for (const lot of due) writeOff(account, lot, "expired", at);
   return due.length;
+}
+
+/** Writes off what is free of a lot that nobody is to spend any more. @param why what has become of it, as its row says */
+export function writeOff(account: Account, lot: AccountLot, why: string, at: Date): void {
+  const amount = lot.remaining - lot.held;
+  if (amount === 0) return;
+  lot.expired += amount;
+  account.changedClaims.add(lot);
+  account.post({
+    type: "expiry",
+    cause: ownCause(account, `expiry:${lot.id}`, { reason: `${lot.label}: ${why}` }),
+    entries: [{ lot, amount: -amount }],
+    at,
+  });
 }

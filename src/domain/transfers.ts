@@ -1,9 +1,9 @@
 // Transfers and gifts: credits that go from one organization to another, lot by lot, with their expiry, their origin and the
 // payment behind them. What nobody paid for, and what a refund or dispute claims, does not go.
 import type { Account, AccountHold, AccountLot, Cause, LedgerRow, NewLot } from "./account";
-import { settleAccount } from "./claims";
 import { type Credits, freeCredits, isExpired, toCredits } from "./credits";
 import { BillingError, invariant } from "./errors";
+import { grantAll } from "./granting";
 import { release } from "./holds";
 import { isSpendable, requireSpendable } from "./spending";
 
@@ -113,16 +113,7 @@ export function arrivingLot(
 /** Puts lots into the receiver's account, one for each part, with everything that they carried. */
 export function moveIn(account: Account, lots: readonly NewLot[], cause: Cause, at: Date): LedgerRow {
   invariant(lots.length > 0, "a transfer moves something");
-  const opened = lots.map((lot) => account.openLot(lot));
-  const row = account.post({
-    type: "transfer",
-    cause,
-    entries: opened.map((lot) => ({ lot, amount: lot.amount })),
-    newLots: [...lots],
-    at,
-  });
-  settleAccount(account, at);
-  return row;
+  return grantAll(account, lots, "transfer", cause, at);
 }
 
 /** A gift that waits to be claimed, or null where its hold has ended. */

@@ -124,6 +124,10 @@ describe("the periods that an invoice pays for", () => {
     proration: false,
     periodStart: date("2026-03-10"),
     periodEnd: date("2026-04-10"),
+    amount: 4900,
+    quantity: 1,
+    currency: "usd",
+    discounted: false,
     ...change,
   });
   const isPlan = (id: string) => id.startsWith("price_plan");
@@ -142,13 +146,14 @@ describe("the periods that an invoice pays for", () => {
     ]);
   });
 
-  it("leave out prorations, other prices, lines without an item, and lines of no time", () => {
+  it("leave out prorations, other prices, lines without an item, and lines of no time or no quantity", () => {
     const others = [
       line({ proration: true }),
       line({ stripePriceId: "price_consulting" }),
       line({ stripePriceId: null }),
       line({ stripeItemId: null }),
       line({ periodEnd: date("2026-03-10") }),
+      line({ amount: 0, quantity: 0 }),
     ];
     expect(periods(others)).toEqual([]);
     expect(periods([...others, line()])).toHaveLength(1);
@@ -169,8 +174,11 @@ describe("the periods that an invoice pays for", () => {
     expect(periods([line()], addedLater)).toMatchObject([{ trial: false }]);
   });
 
-  it("are one for each item and start, however many lines say so", () => {
-    const lines = [line(), line(), line({ stripeItemId: "si_2" }), line({ periodStart: date("2026-03-11") })];
-    expect(periods(lines)).toHaveLength(3);
+  it("are one for each item and period, however many lines say so, at whatever discount and quantity", () => {
+    const again = [line(), line({ discounted: true, amount: 0 }), line({ quantity: 3, amount: 14_700 })];
+    const others = [line({ stripeItemId: "si_2" }), line({ periodStart: date("2026-03-11") })];
+    expect(periods([...again, ...others])).toHaveLength(3);
+    // Two periods that begin in the same second, the one changed for the other.
+    expect(periods([...again, line({ periodEnd: date("2027-03-10") })])).toHaveLength(2);
   });
 });

@@ -1,106 +1,309 @@
-// Allowances: a paid period, or a trial that began, gives its credits exactly once, in slices where the plan says so.
-import { type Interval, type PaidPeriod, slicesOf } from "~/domain/allowance";
-import { type Credits, toCredits } from "~/domain/credits";
+// Allowances: what a paid invoice of a subscription gives and takes back, exactly once, and what is still to come of it. The rule is
+// `domain/allowance.ts` for whole periods and `domain/prorations.ts` for changes within them.
+import { addMonths, type PaidLine, type PaidPeriod, paidPeriods, slicesOf } from "~/domain/allowance";
+import { type CreditsOfChange, creditsOfChange } from "~/domain/plan-change";
+import { type Period, type Proration, prorationsOf, spreadOver } from "~/domain/prorations";
 import { asPlatform, type Transaction } from "../db";
 import { newId } from "../db/keys";
 import { log } from "../log";
+import type { SubscriptionFacts } from "../stripe/facts";
+import type { InvoiceFacts } from "../stripe/invoice-facts";
+import { grantDue } from "./allowance-grants";
+import { listReturnables, settleReturns, sumReturned } from "./allowance-returns";
+import { type AllowanceRow, WHOLE } from "./allowance-rows";
 import type { CataloguePlan } from "./catalogue";
-import { grantOnce } from "./credits";
-import { lockAccount } from "./ledger/accounts";
+import { lockAccount, saveAccounts } from "./ledger/accounts";
+import { giveTrial } from "./trials";
 
-const MONTH = new Intl.DateTimeFormat("en", { month: "long", year: "numeric", timeZone: "UTC" });
+/** What an allowance depends on of a subscription. */
+export type AllowanceSubscription = Pick<SubscriptionFacts, "id" | "status" | "trialStart" | "trialEnd" | "items">;
 
-/** Records that a period is paid (or a trial began) and grants what of it is due. @returns credits granted now */
-export async function entitle(
+/** What it depends on of an invoice. */
+export type AllowanceInvoice = Pick<InvoiceFacts, "id" | "status" | "paidAt" | "lines">;
+
+export interface PaidInvoice {
+  organizationId: string;
+  subscription: AllowanceSubscription;
+  invoice: AllowanceInvoice;
+  /** By Stripe price: those of the invoice's lines that are plans. */
+  plans: ReadonlyMap<string, CataloguePlan>;
+}
+
+/**
+ * Grants and takes back what a paid invoice of a subscription says: whole periods give their allowance, prorations give or take
+ * back by their money. Each once, in any order of invoices, whatever the catalogue says by then.
+ * @returns a sentence; null for an invoice that is not paid
+ * @throws BillingError BUSY where credits that are to be taken back are being moved at this moment
+ */
+export async function settlePaidInvoice(tx: Transaction, paid: PaidInvoice, now: Date): Promise<string | null> {
+  const { organizationId, subscription, invoice, plans } = paid;
+  if (invoice.status !== "paid") return null;
+  const periods = paidPeriods(invoice.lines, (price) => plans.has(price), trialOf(subscription));
+  const prorations = await readProrations(tx, paid);
+  const sentences: string[] = [];
+  let granted = 0;
+  // Before the next period: what is taken back of this one is not carried over into it.
+  for (const proration of prorations) {
+    if (proration.credits > 0) granted += await giveUpgrade(tx, paid, proration, periods, now);
+    if (proration.credits < 0) await keepReturn(tx, paid, proration, now);
+    const said = await settleReturns(tx, periodOf(organizationId, proration), -proration.perSlice, now);
+    if (said) sentences.push(said);
+  }
+  for (const period of periods) {
+    const plan = plans.get(period.stripePriceId);
+    if (!plan) continue;
+    if (period.trial) {
+      const item = { id: period.stripeItemId, periodStart: period.periodStart };
+      granted += await giveTrial(tx, { organizationId, subscription, item, plan }, now);
+      continue;
+    }
+    const isNew = prorations.some(({ stripeItemId, credits }) => stripeItemId === period.stripeItemId && credits < 0);
+    granted += await entitle(tx, paid, plan, period, isNew, now);
+    // Its proration may have been told before it.
+    const until = { stripeItemId: period.stripeItemId, until: period.periodEnd };
+    const said = await settleReturns(tx, periodOf(organizationId, until), 0, now);
+    if (said) sentences.push(said);
+  }
+  const first = granted > 0 ? `granted ${granted} credits for the paid period` : "its allowance was granted before";
+  return [first, ...sentences].join("; ");
+}
+
+const periodOf = (organizationId: string, { stripeItemId, until }: Pick<Proration, "stripeItemId" | "until">) => ({
+  organizationId,
+  stripeItemId,
+  until,
+});
+
+const trialOf = ({ trialStart, trialEnd }: Pick<AllowanceSubscription, "trialStart" | "trialEnd">): Period | null =>
+  trialStart && trialEnd ? { start: trialStart, end: trialEnd } : null;
+
+/** Records that a whole period is paid and grants what of it is due. @returns credits granted now */
+async function entitle(
   tx: Transaction,
-  organizationId: string,
-  stripeSubscriptionId: string,
+  { organizationId, subscription, invoice }: PaidInvoice,
   plan: CataloguePlan,
   period: PaidPeriod,
-  stripeInvoiceId: string | null,
+  isNew: boolean,
   now: Date,
-): Promise<Credits> {
-  // The account first, here and in the job: whoever takes two locks takes them in one order.
-  await lockAccount(tx, organizationId, now);
-  const creditInterval: Interval = period.trial ? "year" : plan.creditInterval;
-  const slices = slicesOf(period.periodStart, period.periodEnd, creditInterval);
-  // The unique key of item and start makes a copy of the event, or the other event of the same change, find the row there.
-  await tx.$executeRaw`
-    INSERT INTO allowance_periods (id, organization_id, stripe_subscription_id, stripe_item_id, period_start, period_end, trial, plan_id, plan_name, plan_version,
-      price_id, credits, credit_interval, slices, slices_granted, next_slice_at, stripe_invoice_id, created_at)
-    VALUES (${newId(now)}::uuid, ${organizationId}::uuid, ${stripeSubscriptionId}, ${period.stripeItemId}, ${period.periodStart}::timestamptz, ${period.periodEnd}::timestamptz,
-      ${period.trial}, ${plan.planId}::uuid, ${plan.planName}, ${plan.planVersion}::int, ${plan.priceId}::uuid,
-      ${period.trial ? plan.trialCredits : plan.credits}::bigint, ${creditInterval}::billing_interval, ${slices.length}::int, 0,
-      ${period.periodStart}::timestamptz, ${stripeInvoiceId}, ${now}::timestamptz)
-    ON CONFLICT (organization_id, stripe_item_id, period_start, cause) DO NOTHING`;
-  const row = await tx.allowancePeriod.findUniqueOrThrow({
-    where: {
-      organizationId_stripeItemId_periodStart_cause: {
-        organizationId,
-        stripeItemId: period.stripeItemId,
-        periodStart: period.periodStart,
-        cause: "",
-      },
+): Promise<number> {
+  await lockFirst(tx, organizationId, now);
+  const { stripeItemId, periodStart, periodEnd } = period;
+  const known = await tx.allowancePeriod.findMany({
+    where: { organizationId, stripeItemId, periodStart, OR: [{ cause: "" }, { cause: { startsWith: WHOLE } }] },
+  });
+  const isSame = (row: AllowanceRow) =>
+    !row.trial &&
+    row.periodEnd.getTime() === periodEnd.getTime() &&
+    (row.stripeInvoiceId === invoice.id || (row.priceId === plan.priceId && !isNew));
+  const before = known.find(isSame);
+  if (before) return grantDue(tx, before, now);
+  // Periods that begin in the same second: one was changed for the other, and its money given back.
+  const other = known.some((row) => row.cause === "");
+  const slices = slicesOf(periodStart, periodEnd, plan.creditInterval);
+  const row = await tx.allowancePeriod.create({
+    data: {
+      ...rowOf(plan),
+      id: newId(now),
+      organizationId,
+      stripeSubscriptionId: subscription.id,
+      stripeItemId,
+      periodStart,
+      periodEnd,
+      cause: other ? `${WHOLE}${invoice.id}` : "",
+      anchor: other ? periodStart : null,
+      total: other ? BigInt(plan.credits * slices.length) : null,
+      amounts: [],
+      cuts: [],
+      creditInterval: plan.creditInterval,
+      slices: slices.length,
+      nextSliceAt: periodStart,
+      stripeInvoiceId: invoice.id,
+      createdAt: now,
     },
   });
   return grantDue(tx, row, now);
 }
 
-type AllowanceRow = NonNullable<Awaited<ReturnType<Transaction["allowancePeriod"]["findUnique"]>>>;
+const rowOf = (plan: CataloguePlan) => ({
+  trial: false,
+  planId: plan.planId,
+  planName: plan.planName,
+  planVersion: plan.planVersion,
+  priceId: plan.priceId,
+  credits: BigInt(plan.credits),
+});
 
-async function grantDue(tx: Transaction, row: AllowanceRow, now: Date): Promise<Credits> {
-  const slices = slicesOf(row.periodStart, row.periodEnd, row.creditInterval);
-  let granted = 0;
-  let done = row.slicesGranted;
-  for (const slice of slices.slice(row.slicesGranted)) {
-    // What is paid has begun by Stripe's clock, which may be ahead of ours; only later slices wait for their time.
-    if ((slice.index > 0 && slice.start > now) || row.stoppedAt !== null) break;
-    if (row.credits > 0n) {
-      const label = row.trial ? `${row.planName}, trial` : `${row.planName}, ${MONTH.format(slice.start)}`;
-      const fresh = await grantOnce(tx, {
-        organizationId: row.organizationId,
-        businessKey: `allowance:${row.stripeItemId}:${row.periodStart.toISOString()}:${slice.index}`,
-        type: "grant",
-        lot: {
-          source: "subscription",
-          amount: toCredits(row.credits),
-          expiresAt: slice.end,
-          // A trial's credits are nobody's money: moved on, they would be a way to collect them.
-          transferable: !row.trial,
-          label,
-          planId: row.planId,
-          planVersion: row.planVersion,
-          priceId: row.priceId,
-          stripeInvoiceId: row.stripeInvoiceId,
-        },
-        reason: label,
-        now,
-      });
-      if (fresh) granted += Number(row.credits);
-    }
-    done = slice.index + 1;
-  }
-  if (done !== row.slicesGranted || (done === slices.length && row.nextSliceAt !== null)) {
-    await tx.allowancePeriod.update({
-      where: { id: row.id },
-      data: { slicesGranted: done, nextSliceAt: slices[done]?.start ?? null },
-    });
-  }
-  return toCredits(granted);
+// The account first, here and in the job: whoever takes two locks takes them in one order. What the lock itself decides is written.
+async function lockFirst(tx: Transaction, organizationId: string, now: Date): Promise<void> {
+  await saveAccounts(tx, [await lockAccount(tx, organizationId, now)]);
 }
+
+// ── Changes within a period ──────────────────────────────────────────────────────────────────────────────────
+
+/** What the prorations of an invoice come to, by the terms under which the periods that they change were paid. */
+async function readProrations(
+  tx: Transaction,
+  { organizationId, subscription, invoice, plans }: PaidInvoice,
+): Promise<Proration[]> {
+  const planItem = subscription.items.find(({ stripePriceId }) => plans.has(stripePriceId))?.id ?? null;
+  const lines = invoice.lines
+    .filter((line) => line.proration && plans.has(line.stripePriceId ?? ""))
+    // One that waited as an invoice item may not say which item it was for; it was the plan's.
+    .map((line) => ({ ...line, stripeItemId: line.stripeItemId ?? planItem }));
+  if (lines.length === 0) return [];
+  const items = [...new Set(lines.map((line) => line.stripeItemId).filter((id) => id !== null))];
+  const rows = await tx.allowancePeriod.findMany({
+    where: { organizationId, stripeItemId: { in: items }, trial: false },
+    orderBy: { createdAt: "desc" },
+  });
+  const around = (line: PaidLine) =>
+    rows.filter(
+      (row) => row.stripeItemId === line.stripeItemId && row.periodEnd.getTime() === line.periodEnd.getTime(),
+    );
+  return prorationsOf(lines, {
+    planOf(line) {
+      const plan = plans.get(line.stripePriceId ?? "");
+      const paidUnder = around(line).find((row) => row.priceId === plan?.priceId);
+      return plan && paidUnder ? { ...plan, credits: Number(paidUnder.credits) } : plan;
+    },
+    periodOf(line) {
+      const whole = around(line).find((row) => row.cause === "" && row.periodStart <= line.periodStart);
+      return whole ? { start: whole.periodStart, end: whole.periodEnd } : currentPeriodOf(subscription, line);
+    },
+  });
+}
+
+/** The period that a line's item has now, where the line falls in it. */
+function currentPeriodOf(
+  subscription: Pick<AllowanceSubscription, "items">,
+  line: Pick<PaidLine, "stripeItemId" | "periodStart" | "periodEnd">,
+): Period | null {
+  const item = subscription.items.find(({ id }) => id === line.stripeItemId);
+  const isIn = item && item.periodEnd.getTime() === line.periodEnd.getTime() && item.periodStart <= line.periodStart;
+  return isIn ? { start: item.periodStart, end: item.periodEnd } : null;
+}
+
+/** Records that an upgrade is paid and grants what of it is due. @returns credits granted now */
+async function giveUpgrade(
+  tx: Transaction,
+  paid: PaidInvoice,
+  proration: Proration,
+  periods: readonly PaidPeriod[],
+  now: Date,
+): Promise<number> {
+  const { organizationId, subscription, invoice, plans } = paid;
+  const { stripeItemId, from, credits, perSlice } = proration;
+  const plan = plans.get(proration.stripePriceId);
+  if (!plan) return 0;
+  await lockFirst(tx, organizationId, now);
+  const later = laterEnd(paid, proration, periods, now);
+  const until = later ?? proration.until;
+  const anchor = later ? from : await anchorOf(tx, paid, proration, plan);
+  const slices = later ? 1 : slicesOf(anchor, until, plan.creditInterval).filter(({ end }) => end > from).length;
+  const key = { organizationId, stripeItemId, periodStart: from, cause: invoice.id };
+  await tx.allowancePeriod.createMany({
+    data: [
+      {
+        ...rowOf(plan),
+        ...key,
+        id: newId(now),
+        stripeSubscriptionId: subscription.id,
+        periodEnd: until,
+        anchor,
+        total: BigInt(credits),
+        amounts: spreadOver(credits, perSlice, slices).map(BigInt),
+        cuts: [],
+        creditInterval: plan.creditInterval,
+        slices,
+        nextSliceAt: from,
+        stripeInvoiceId: invoice.id,
+        createdAt: now,
+      },
+    ],
+    skipDuplicates: true,
+  });
+  const where = { organizationId_stripeItemId_periodStart_cause: key };
+  return grantDue(tx, await tx.allowancePeriod.findUniqueOrThrow({ where }), now);
+}
+
+/** Until when credits last whose own time is over when they are paid for: to the end of what is paid with them, or runs now. */
+function laterEnd(paid: PaidInvoice, proration: Proration, periods: readonly PaidPeriod[], now: Date): Date | null {
+  const { until, stripeItemId } = proration;
+  const renewed = periods.find((period) => !period.trial && period.periodStart >= until);
+  if (renewed) return renewed.periodEnd;
+  if ((paid.invoice.paidAt ?? now) < until) return null;
+  const item = paid.subscription.items.find(({ id }) => id === stripeItemId);
+  return item && item.periodStart >= until ? item.periodEnd : null;
+}
+
+/** The start of the item's period that a proration falls in. */
+async function anchorOf(
+  tx: Transaction,
+  { organizationId, subscription }: PaidInvoice,
+  { stripeItemId, from, until }: Proration,
+  plan: CataloguePlan,
+): Promise<Date> {
+  const whole = await tx.allowancePeriod.findFirst({
+    where: { organizationId, stripeItemId, periodEnd: until, periodStart: { lte: from }, cause: "", trial: false },
+  });
+  if (whole) return whole.periodStart;
+  const line = { stripeItemId, periodStart: from, periodEnd: until };
+  const current = currentPeriodOf(subscription, line);
+  if (current) return current.start;
+  const start = addMonths(until, plan.interval === "year" ? -12 : -1);
+  return start < from ? start : from;
+}
+
+async function keepReturn(tx: Transaction, paid: PaidInvoice, proration: Proration, now: Date): Promise<void> {
+  await tx.allowanceReturn.createMany({
+    data: [
+      {
+        organizationId: paid.organizationId,
+        stripeInvoiceId: paid.invoice.id,
+        stripeItemId: proration.stripeItemId,
+        stripeSubscriptionId: paid.subscription.id,
+        fromAt: proration.from,
+        untilAt: proration.until,
+        credits: BigInt(-proration.credits),
+        createdAt: now,
+      },
+    ],
+    skipDuplicates: true,
+  });
+}
+
+/** What the lines of an invoice that Stripe has previewed would give and take back; the rule is that of `settlePaidInvoice`. */
+export function previewCredits(
+  organizationId: string,
+  subscription: AllowanceSubscription,
+  stripeItemId: string,
+  lines: readonly PaidLine[],
+  plans: ReadonlyMap<string, CataloguePlan>,
+): Promise<CreditsOfChange> {
+  return asPlatform(async (tx) => {
+    const item = subscription.items.find(({ id }) => id === stripeItemId);
+    const current = { stripeItemId, start: item?.periodStart ?? new Date(0), end: item?.periodEnd ?? new Date(1) };
+    const period = { organizationId, stripeItemId, until: current.end };
+    const parts = await listReturnables(tx, period);
+    const returned = await sumReturned(tx, period);
+    return creditsOfChange({ lines, plans, current, trial: trialOf(subscription), parts, returned });
+  });
+}
+
+// ── What is still to come ────────────────────────────────────────────────────────────────────────────────────
 
 export interface AllowanceState {
   stripeSubscriptionId: string;
   /** The subscription has ended: nothing more comes of any of its periods. */
   ended: boolean;
-  /** The item that is the plan, with its period, and the plan it has now. */
-  current: { stripeItemId: string; periodStart: Date; plan: CataloguePlan };
+  /** The item that is the plan, with its period. */
+  current: { stripeItemId: string; periodStart: Date };
 }
 
 /**
- * Makes the slices that are still to come agree with the subscription as it is now: none after its end, none of a period
- * that it has left (its money went back as a proration) or whose payment was wholly taken back, and none larger than the
- * present plan's. Slices of a period that was stopped, and that the subscription has come back to, go on.
+ * Makes the slices that are still to come agree with the subscription as it is now: none after its end, none of a period that it
+ * has left, or whose payment was wholly taken back. Slices of a period that was stopped, and that the subscription has come back
+ * to, go on. And makes what was given back as time agree with what refunds and disputes have taken since.
  */
 export async function settleAllowances(
   tx: Transaction,
@@ -109,10 +312,27 @@ export async function settleAllowances(
   now: Date,
 ): Promise<void> {
   const { stripeSubscriptionId, current } = state;
-  const { plan, stripeItemId, periodStart } = current;
-  if (state.ended) return stopAllowances(tx, organizationId, stripeSubscriptionId, now);
+  if (state.ended) await stopAllowances(tx, organizationId, stripeSubscriptionId, now);
+  else await followPeriod(tx, organizationId, stripeSubscriptionId, current, now);
+  const returns = await tx.allowanceReturn.findMany({
+    where: { organizationId, stripeSubscriptionId },
+    distinct: ["stripeItemId", "untilAt"],
+    orderBy: { untilAt: "desc" },
+  });
+  for (const { stripeItemId, untilAt } of returns) {
+    await settleReturns(tx, { organizationId, stripeItemId, until: untilAt }, 0, now);
+  }
+}
+
+async function followPeriod(
+  tx: Transaction,
+  organizationId: string,
+  stripeSubscriptionId: string,
+  { stripeItemId, periodStart }: AllowanceState["current"],
+  now: Date,
+): Promise<void> {
   const open = { organizationId, stripeSubscriptionId, nextSliceAt: { not: null } };
-  const here = { stripeItemId, periodStart };
+  const here = { stripeItemId, OR: [{ periodStart }, { anchor: periodStart }] };
   // Left in the middle; one that came to its own end still owes what was missed of it.
   const left = {
     periodEnd: { gt: periodStart },
@@ -122,18 +342,8 @@ export async function settleAllowances(
   const takenBack = { stripeInvoiceId: { in: await listInvoicesTakenBack(tx, organizationId, stripeSubscriptionId) } };
   await tx.allowancePeriod.updateMany({ where: { ...open, ...takenBack, stoppedAt: null }, data: { stoppedAt: now } });
   await tx.allowancePeriod.updateMany({
-    where: { ...open, ...here, OR: [{ stripeInvoiceId: null }, { NOT: takenBack }] },
+    where: { ...open, AND: [here, { OR: [{ stripeInvoiceId: null }, { NOT: takenBack }] }], stoppedAt: { not: null } },
     data: { stoppedAt: null },
-  });
-  await tx.allowancePeriod.updateMany({
-    where: { ...open, ...here, trial: false, credits: { gt: BigInt(plan.credits) } },
-    data: {
-      credits: BigInt(plan.credits),
-      planId: plan.planId,
-      planName: plan.planName,
-      planVersion: plan.planVersion,
-      priceId: plan.priceId,
-    },
   });
 }
 
@@ -178,7 +388,11 @@ export async function grantDueSlices(now: Date, limit: number): Promise<number> 
       await asPlatform(async (tx) => {
         await lockAccount(tx, organization_id, now);
         const row = await tx.allowancePeriod.findUnique({ where: { id } });
-        if (row) await grantDue(tx, row, now);
+        if (!row) return;
+        await grantDue(tx, row, now);
+        const { stripeItemId, periodEnd } = row;
+        if (row.returned > 0n)
+          await settleReturns(tx, { organizationId: row.organizationId, stripeItemId, until: periodEnd }, 0, now);
       });
     } catch (error) {
       // One organization's trouble is not the others': they get theirs, and this one is tried again at the next run.

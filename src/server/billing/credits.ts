@@ -202,6 +202,8 @@ export interface PaidGrant {
   businessKey: string;
   type: "grant" | "purchase";
   lot: NewLot;
+  /** The row of the paid period that it is the allowance of. */
+  allowanceId?: string;
   reason: string;
   now: Date;
 }
@@ -209,18 +211,25 @@ export interface PaidGrant {
 /**
  * Grants what a payment or a trial entitles to, inside the caller's transaction. A grant of the same business key is left
  * as it is, whatever the catalogue says by now. What was taken back of its payment meanwhile is taken of it at once.
- * @returns whether something was granted
+ * @returns the new lot; null where it was granted before
  */
-export async function grantOnce(tx: Transaction, paid: PaidGrant): Promise<boolean> {
-  const { organizationId, businessKey, now } = paid;
+export async function grantOnce(tx: Transaction, paid: PaidGrant): Promise<string | null> {
+  const { organizationId, businessKey, allowanceId, now } = paid;
   const account = await lockAccount(tx, organizationId, now);
   const key: LedgerKey = { space: "billing", key: businessKey, requestHash: fingerprint(businessKey) };
-  if (await findByKey(tx, organizationId, key)) return false;
-  grant(account, newLot(paid.lot, now), paid.type, { key, actor: "billfold", reason: paid.reason }, now);
+  if (await findByKey(tx, organizationId, key)) return null;
+  const lot = newLot(paid.lot, now);
+  grant(account, lot, paid.type, { key, actor: "billfold", reason: paid.reason }, now);
   await saveAccounts(tx, [account]);
+  if (allowanceId) {
+    await tx.creditGrant.update({
+      where: { organizationId_id: { organizationId, id: lot.id } },
+      data: { allowanceId },
+    });
+  }
   await resolvePaidDebts(tx, account, now);
   await claimNewLots(tx, [organizationId], paid.lot, now);
-  return true;
+  return lot.id;
 }
 
 /** Writes the expiry of the organization's lots whose time has come, a ledger row each. @returns how many */

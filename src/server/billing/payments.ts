@@ -1,5 +1,5 @@
-// What payments that were taken back claim of the credits they paid for, wherever those credits are by now. The truth of a
-// payment is written by `sync.ts`; how much is claimed, and how, is decided in `domain/claims.ts`.
+// What payments that were taken back, and time that was given back, claim of the credits they paid for, wherever those credits
+// are by now. The truth of a payment is written by `sync`; how much is claimed, and how, is decided in `domain/claims.ts`.
 import type { Account } from "~/domain/account";
 import {
   type Claim,
@@ -76,6 +76,36 @@ export async function claimNewLots(
   await changeClaims(tx, paid, accounts, causes, now, mine);
 }
 
+/**
+ * Makes what is taken of an invoice's lots as time that was given back equal to what was decided, beside what is claimed of its
+ * payments. The accounts of all these lots are locked by the caller, and saved.
+ * @param returned by lot, what is taken of it in all
+ * @returns what it did, in words; null where there was nothing to do
+ */
+export async function claimReturned(
+  tx: Transaction,
+  organizationIds: readonly string[],
+  stripeInvoiceId: string,
+  returned: ReadonlyMap<string, number>,
+  cause: ClaimCause,
+  now: Date,
+): Promise<string | null> {
+  const nothing: Paid = { ids: [], invoiceId: stripeInvoiceId, amount: 0, refunded: 0, disputed: 0, lost: 0 };
+  const paid = (await findPaid(tx, { stripeInvoiceId })) ?? nothing;
+  const accounts = await lockSettled(tx, organizationIds, now);
+  const causes: ClaimCauses = { taking: cause, freezing: { ...cause, type: "dispute" } };
+  const isAsked = (lot: PlannedLot) => isLive(lot) && returned.has(lot.id);
+  return changeClaims(tx, paid, accounts, causes, now, isAsked, (lot) => returned.get(lot.id) ?? lot.returned);
+}
+
+/** By lot, what refunds and lost disputes of an invoice's payments take of it, beside all else. */
+export async function listPaidClaims(tx: Transaction, stripeInvoiceId: string): Promise<Map<string, number>> {
+  const paid = await findPaid(tx, { stripeInvoiceId });
+  if (!paid) return new Map();
+  const lots = await planClaims(tx, paid, () => 0);
+  return new Map(lots.map((lot) => [lot.id, lot.target.toTake]));
+}
+
 // ── What is known ──────────────────────────────────────────────────────────────────────────────────────────
 
 interface Paid {
@@ -104,12 +134,17 @@ interface PlannedLot {
   organizationId: string;
   id: string;
   deleted: boolean;
-  known: ClaimTarget;
-  target: ClaimTarget;
+  known: ClaimTarget & { returned: number };
+  target: ClaimTarget & { returned: number };
 }
 
-/** Everything that payments paid for, with what they claim of each lot. */
-async function planClaims(tx: Transaction, paid: Paid): Promise<PlannedLot[]> {
+/** What is to be taken of a lot as time given back. */
+type Returned = (lot: { id: string; returned: number }) => number;
+
+const asItWas: Returned = (lot) => lot.returned;
+
+/** Everything that payments paid for, with what is claimed of each lot. */
+async function planClaims(tx: Transaction, paid: Paid, returned: Returned = asItWas): Promise<PlannedLot[]> {
   const lots = await tx.$queryRaw<
     {
       organization_id: string;
@@ -117,16 +152,24 @@ async function planClaims(tx: Transaction, paid: Paid): Promise<PlannedLot[]> {
       deleted: boolean;
       amount: number;
       transferred: number;
+      rolled_over: number;
+      returned: number;
       to_take: number;
       to_freeze: number;
     }[]
   >`
     SELECT g.organization_id, g.id, o.deleted_at IS NOT NULL AS deleted, g.amount::float8 AS amount, g.transferred::float8 AS transferred,
-      g.to_take::float8 AS to_take, g.to_freeze::float8 AS to_freeze
+      g.rolled_over::float8 AS rolled_over, g.returned::float8 AS returned, g.to_take::float8 AS to_take, g.to_freeze::float8 AS to_freeze
     FROM credit_grants g JOIN organizations o ON o.id = g.organization_id
     WHERE g.stripe_payment_id = ANY (${paid.ids}) OR g.stripe_invoice_id = ${paid.invoiceId}
     ORDER BY g.created_at, g.id`;
-  const targets = claimsOn(lots, paid);
+  const wanted = lots.map((lot) => ({
+    amount: lot.amount,
+    transferred: lot.transferred,
+    rolledOver: lot.rolled_over,
+    returned: returned(lot),
+  }));
+  const targets = claimsOn(wanted, paid);
   return lots.map((lot, index) => {
     const target = targets[index];
     invariant(target, "each lot has its claim");
@@ -134,8 +177,8 @@ async function planClaims(tx: Transaction, paid: Paid): Promise<PlannedLot[]> {
       organizationId: lot.organization_id,
       id: lot.id,
       deleted: lot.deleted,
-      known: { toTake: lot.to_take, toFreeze: lot.to_freeze },
-      target,
+      known: { toTake: lot.to_take, toFreeze: lot.to_freeze, returned: lot.returned },
+      target: { ...target, returned: wanted[index]?.returned ?? lot.returned },
     };
   });
 }
@@ -144,7 +187,10 @@ async function planClaims(tx: Transaction, paid: Paid): Promise<PlannedLot[]> {
 const isLive = (lot: PlannedLot) => !lot.deleted;
 
 const isStale = (lot: PlannedLot) =>
-  isLive(lot) && (lot.known.toTake !== lot.target.toTake || lot.known.toFreeze !== lot.target.toFreeze);
+  isLive(lot) &&
+  (lot.known.toTake !== lot.target.toTake ||
+    lot.known.toFreeze !== lot.target.toFreeze ||
+    lot.known.returned !== lot.target.returned);
 
 // ── What is done ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -163,10 +209,11 @@ async function changeClaims(
   causes: ClaimCauses,
   now: Date,
   isAsked: (lot: PlannedLot) => boolean = isLive,
+  returned: Returned = asItWas,
 ): Promise<string | null> {
   const byId = new Map(accounts.map((account) => [account.state.organizationId, account]));
   // Again, now that they stand still: what was read before the lock may have moved on.
-  const lots = (await planClaims(tx, paid)).filter(isAsked);
+  const lots = (await planClaims(tx, paid, returned)).filter(isAsked);
   const changed: Account[] = [];
   const stale = lots.filter(isStale);
   for (const organizationId of new Set(stale.map((lot) => lot.organizationId))) {
@@ -200,11 +247,17 @@ async function changeAccount(
   const claims = planned.map(({ id, target }): Claim => {
     const lot = account.findLot(id);
     invariant(lot, "a lot that is claimed is loaded");
-    return { lot, target, ...causes, covered: covered.get(id) ?? 0 };
+    return { lot, target, returned: target.returned, ...causes, covered: covered.get(id) ?? 0 };
   });
+  for (const { id, known, target } of planned) {
+    if (known.returned === target.returned) continue;
+    const where = { organizationId_id: { organizationId: account.state.organizationId, id } };
+    await tx.creditGrant.update({ where, data: { returned: BigInt(target.returned) } });
+  }
   claim(account, claims, payers, now);
   const short = claims.reduce((sum, { lot }) => sum + shortOf(lot), 0);
-  await tellOfSpent(tx, paid, account, short, now);
+  const isTime = planned.some(({ known, target }) => known.returned !== target.returned);
+  await tellOfSpent(tx, paid, account, short, isTime ? "time" : "payment", now);
 }
 
 /** By lot: what of `taken` its rows did not take, because it was not there. */
@@ -231,12 +284,20 @@ async function loadDebtPayers(tx: Transaction, account: Account): Promise<DebtPa
 const NUMBER = new Intl.NumberFormat("en");
 
 /** Whether a claim met credits that were spent: an alert, and the end of it once that is not so any more. */
-async function tellOfSpent(tx: Transaction, paid: Paid, account: Account, short: number, now: Date): Promise<void> {
+async function tellOfSpent(
+  tx: Transaction,
+  paid: Paid,
+  account: Account,
+  short: number,
+  reason: "payment" | "time",
+  now: Date,
+): Promise<void> {
   const { organizationId, spentPolicy, debt } = account.state;
-  const subject = paid.ids[0] ?? "";
+  const subject = paid.ids[0] ?? paid.invoiceId ?? "";
   const grew = account.rows.reduce((sum, row) => sum + Math.max(0, row.debt), 0);
   if (grew > 0 && debt > 0) {
-    const message = `A payment was taken back after ${NUMBER.format(grew)} of its credits had been spent. ${NUMBER.format(debt)} credits are owed; the next ones pay for them.`;
+    const what = reason === "time" ? "Time of the subscription was given back" : "A payment was taken back";
+    const message = `${what} after ${NUMBER.format(grew)} of its credits had been spent. ${NUMBER.format(debt)} credits are owed; the next ones pay for them.`;
     const details = { payments: paid.ids, owed: debt };
     await raiseAlert(tx, { organizationId, kind: "credits_owed", subject, message, details }, now);
   }
@@ -262,7 +323,7 @@ async function isSuspensionOver(tx: Transaction, account: Account): Promise<bool
   const [found] = await tx.$queryRaw<{ exists: boolean }[]>`
     SELECT EXISTS (
       SELECT FROM credit_grants g WHERE g.organization_id = ${organizationId}::uuid AND NOT g.id = ANY (${here}::uuid[])
-        AND g.to_take > g.taken + g.expired + g.remaining
+        AND g.to_take > g.taken + g.expired - g.rolled_over + g.remaining
     ) OR EXISTS (
       SELECT FROM billing_alerts b WHERE b.organization_id = ${organizationId}::uuid AND b.kind = 'account_suspended'
         AND b.subject = ${SUSPENDED_BY_HAND} AND b.resolved_at IS NULL

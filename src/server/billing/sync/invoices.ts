@@ -1,9 +1,8 @@
 // An invoice: its line of history, and what it pays for.
-import { paidPeriods } from "~/domain/allowance";
 import type { Transaction } from "../../db";
 import type { SubscriptionFacts } from "../../stripe/facts";
 import type { CreditNoteFacts, InvoiceFacts } from "../../stripe/invoice-facts";
-import { entitle } from "../allowances";
+import { settlePaidInvoice } from "../allowances";
 import type { CataloguePlan } from "../catalogue";
 import { saveCreditNotes, saveHistory, shownStatus } from "./history";
 import { describeInvoice } from "./invoice-words";
@@ -58,7 +57,7 @@ function opensTrial(invoice: InvoiceFacts, trial: Trial | null): boolean {
   );
 }
 
-/** Grants what a paid invoice of a subscription entitles to. @returns a sentence */
+/** Grants and takes back what a paid invoice of a subscription says. @returns a sentence */
 export async function settleInvoice(
   tx: Transaction,
   run: SyncRun,
@@ -66,12 +65,6 @@ export async function settleInvoice(
   plans: Plans,
   subscription: SubscriptionFacts,
 ): Promise<string> {
-  if (invoice.status !== "paid") return `invoice is ${invoice.status}`;
-  let granted = 0;
-  for (const period of paidPeriods(invoice.lines, (price) => plans.has(price), trialOf(subscription))) {
-    const plan = plans.get(period.stripePriceId);
-    if (!plan) continue;
-    granted += await entitle(tx, run.lock.organizationId, subscription.id, plan, period, invoice.id, run.now);
-  }
-  return granted > 0 ? `granted ${granted} credits for the paid period` : "its allowance was granted before";
+  const paid = { organizationId: run.lock.organizationId, subscription, invoice, plans };
+  return (await settlePaidInvoice(tx, paid, run.now)) ?? `invoice is ${invoice.status}`;
 }

@@ -11,8 +11,10 @@ import { Prisma, type Transaction } from "../../db";
 import { newId } from "../../db/keys";
 import type { SubscriptionFacts } from "../../stripe/facts";
 import { raiseAlert, resolveAlert } from "../alerts";
-import { type AllowanceState, entitle, stopAllowances } from "../allowances";
+import { type AllowanceState, stopAllowances } from "../allowances";
 import type { CataloguePlan } from "../catalogue";
+import { settleDunning } from "../dunning";
+import { giveTrial, settleTrial } from "../trials";
 import type { OpenInvoice } from "./overdue";
 import { findRival } from "./rivals";
 import { quarantined, type SyncResult, type SyncRun, told } from "./run";
@@ -105,7 +107,7 @@ export async function saveSubscription(
   if (!before || before.status !== status || before.priceId !== price.priceId) {
     await recordChange(tx, run, saved.id, before, { status, priceId: price.priceId });
   }
-  await tellOfFailure(tx, run, facts.id, status, circumstances);
+  await settleDunning(tx, organizationId, run.now);
   const hasEnded = before !== null && isLive(before.status) && isEnded(status);
   const sentence = plan ? `${plan.planName} is ${status}` : `it is ${status}, at a price that we do not know`;
   if (!plan && isEnded(status)) await stopAllowances(tx, organizationId, facts.id, run.now);
@@ -116,7 +118,7 @@ export async function saveSubscription(
     allowances: plan && {
       stripeSubscriptionId: facts.id,
       ended: isEnded(status),
-      current: { stripeItemId: shown.id, periodStart: shown.periodStart, plan },
+      current: { stripeItemId: shown.id, periodStart: shown.periodStart },
     },
   };
 }
@@ -213,20 +215,6 @@ async function tellOfSecond(
   await raiseAlert(tx, alert, run.now);
 }
 
-async function tellOfFailure(
-  tx: Transaction,
-  run: SyncRun,
-  subject: string,
-  status: SubscriptionStatus,
-  { openInvoice, pastDueSince }: Circumstances,
-): Promise<void> {
-  const { organizationId } = run.lock;
-  if (status !== "past_due") return resolveAlert(tx, organizationId, "payment_failed", subject, run.now);
-  const message = "The last payment for the subscription failed. Update the card to keep access.";
-  const details = { invoice: openInvoice?.id ?? null, since: pastDueSince?.toISOString() ?? null };
-  await raiseAlert(tx, { organizationId, kind: "payment_failed", subject, message, details }, run.now);
-}
-
 interface Standing {
   status: SubscriptionStatus;
   priceId: string;
@@ -283,26 +271,28 @@ export function endHere(run: SyncRun, subscriptionId: string): Promise<{ wasLive
     });
     await recordChange(tx, run, row.id, row, { status: "cancelled", priceId: row.priceId });
     await stopAllowances(tx, organizationId, subscriptionId, run.now);
-    for (const kind of ["payment_failed", "second_subscription", "unknown_price"] as const) {
+    for (const kind of ["second_subscription", "unknown_price"] as const) {
       await resolveAlert(tx, organizationId, kind, subscriptionId, run.now);
     }
+    await settleDunning(tx, organizationId, run.now);
     return { wasLive: isLive(row.status) };
   });
 }
 
-/** Grants the credits of a trial that runs. @returns a sentence; null where there was nothing to grant */
+/** Grants the credits of a trial that runs, and keeps them as long as it lasts. @returns a sentence; null where there was nothing to do */
 export async function saveTrial(
   tx: Transaction,
   run: SyncRun,
   facts: SubscriptionFacts,
   plans: Plans,
 ): Promise<string | null> {
-  if (facts.status !== "trialing" || !facts.trialEnd) return null;
+  const { organizationId } = run.lock;
+  if (!facts.trialEnd) return null;
   const item = planItemOf(facts.items, plans);
   const plan = item && plans.get(item.stripePriceId);
-  if (!item || !plan) return null;
-  const { id: stripeItemId, stripePriceId, periodStart, periodEnd } = item;
-  const period = { stripePriceId, stripeItemId, periodStart, periodEnd, trial: true };
-  const granted = await entitle(tx, run.lock.organizationId, facts.id, plan, period, null, run.now);
-  return granted > 0 ? `granted ${granted} credits of the trial` : null;
+  if (facts.status === "trialing" && item && plan) {
+    const granted = await giveTrial(tx, { organizationId, subscription: facts, item, plan }, run.now);
+    if (granted > 0) return `granted ${granted} credits of the trial`;
+  }
+  return settleTrial(tx, { organizationId, subscription: facts }, run.now);
 }

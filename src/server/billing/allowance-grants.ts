@@ -1,0 +1,59 @@
+// Granting the slices of allowances whose time has come.
+import { type Credits, toCredits } from "~/domain/credits";
+import { invariant } from "~/domain/errors";
+import type { Transaction } from "../db";
+import { type AllowanceRow, type AllowanceSlice, isWhole, labelOf, slicesOfRow } from "./allowance-rows";
+import { grantOnce } from "./credits";
+import { carryInto } from "./rollover";
+
+/** Grants the slices of a row whose time has come. The account is locked. @returns credits granted now */
+export async function grantDue(tx: Transaction, row: AllowanceRow, now: Date): Promise<Credits> {
+  const slices = slicesOfRow(row);
+  invariant(slices.length === row.slices, "a row has the slices that it was made with");
+  let granted = 0;
+  let done = row.slicesGranted;
+  for (const slice of slices.slice(row.slicesGranted)) {
+    // What is paid has begun by Stripe's clock, which may be ahead of ours; only later slices wait for their time.
+    if ((slice.index > 0 && slice.start > now) || row.stoppedAt !== null) break;
+    // An upgrade adds to a period into which everything has been carried.
+    if (isWhole(row)) await carryInto(tx, row, slice, now);
+    granted += await grantSlice(tx, row, slice, now);
+    done = slice.index + 1;
+  }
+  if (done !== row.slicesGranted || (done === slices.length && row.nextSliceAt !== null)) {
+    await tx.allowancePeriod.update({
+      where: { id: row.id },
+      data: { slicesGranted: done, nextSliceAt: slices[done]?.start ?? null },
+    });
+  }
+  return toCredits(granted);
+}
+
+async function grantSlice(tx: Transaction, row: AllowanceRow, slice: AllowanceSlice, now: Date): Promise<number> {
+  const { organizationId, stripeInvoiceId } = row;
+  const amount = toCredits(slice.amount - slice.cut);
+  if (amount === 0) return 0;
+  const label = labelOf(row, slice);
+  const cause = row.cause === "" ? "" : `:${row.cause}`;
+  const grantId = await grantOnce(tx, {
+    organizationId,
+    businessKey: `allowance:${row.stripeItemId}:${row.periodStart.toISOString()}:${slice.index}${cause}`,
+    type: "grant",
+    lot: {
+      source: "subscription",
+      amount,
+      expiresAt: slice.end,
+      // A trial's credits are nobody's money: moved on, they would be a way to collect them.
+      transferable: !row.trial,
+      label,
+      planId: row.planId,
+      planVersion: row.planVersion,
+      priceId: row.priceId,
+      stripeInvoiceId,
+    },
+    allowanceId: row.id,
+    reason: label,
+    now,
+  });
+  return grantId === null ? 0 : amount;
+}

@@ -1,0 +1,48 @@
+// An allowance's row: what it is, its slices, and the words for them.
+import { type Slice, slicesOf } from "~/domain/allowance";
+import type { Transaction } from "../db";
+
+export type AllowanceRow = NonNullable<Awaited<ReturnType<Transaction["allowancePeriod"]["findUnique"]>>>;
+
+/** A slice with its credits, and what of them was given back before they were granted. */
+export interface AllowanceSlice extends Slice {
+  amount: number;
+  cut: number;
+}
+
+/** The slices of a row: of an upgrade, those of its period that are not over when it begins. */
+export function slicesOfRow(row: AllowanceRow): AllowanceSlice[] {
+  const { periodStart, periodEnd } = row;
+  const slices =
+    row.slices === 1
+      ? [{ start: periodStart, end: periodEnd }]
+      : slicesOf(row.anchor ?? periodStart, periodEnd, row.creditInterval).filter((slice) => slice.end > periodStart);
+  return slices.map(({ start, end }, index) => ({
+    index,
+    start: new Date(Math.max(start.getTime(), periodStart.getTime())),
+    end,
+    amount: Number(row.amounts[index] ?? row.credits),
+    cut: Number(row.cuts[index] ?? 0n),
+  }));
+}
+
+/** Whether a row is a whole period that was paid, not an upgrade within one, or a trial. */
+export function isWhole(row: Pick<AllowanceRow, "trial" | "cause">): boolean {
+  return !row.trial && (row.cause === "" || row.cause.startsWith(WHOLE));
+}
+
+/** What the cause of a whole period begins with where another one began at the same instant. */
+export const WHOLE = "whole:";
+
+const MONTH = new Intl.DateTimeFormat("en", { month: "long", year: "numeric", timeZone: "UTC" });
+
+/** "June 2026", the month in which a slice begins. */
+export function monthOf(at: Date): string {
+  return MONTH.format(at);
+}
+
+/** What a person reads of a slice's lot. */
+export function labelOf(row: AllowanceRow, slice: Slice): string {
+  if (row.trial) return `${row.planName}, trial`;
+  return `${row.planName}, ${isWhole(row) ? "" : "upgrade, "}${monthOf(slice.start)}`;
+}
