@@ -212,6 +212,7 @@ describe("a subscription by debit", () => {
     expect(await refusal(sandbox.stripe.invoices.pay(renewal.id ?? ""))).toMatchObject({
       code: "payment_intent_unexpected_state",
     });
+    expect(await (await fetch(renewal.hosted_invoice_url ?? "")).text()).toContain("A bank has been asked");
     expect(await statusOf(subscription.id)).toBe("active");
     await sandbox.setClock(utc(2026, 4, 14, 1));
     expect((await sandbox.stripe.invoices.retrieve(renewal.id ?? "")).status).toBe("paid");
@@ -236,6 +237,26 @@ describe("a subscription by debit", () => {
       attempt_count: 2,
     });
     expect(await statusOf(subscription.id)).toBe("active");
+  });
+
+  it("takes an upgrade whose payment is on its way", async () => {
+    const { subscription } = await begin();
+    await sandbox.setClock(START + 5 * DAY);
+    const [item] = subscription.items.data;
+    const upgraded = await sandbox.stripe.subscriptions.update(subscription.id, {
+      items: [{ id: item?.id, quantity: 3 }],
+      proration_behavior: "always_invoice",
+      payment_behavior: "error_if_incomplete",
+      expand: ["latest_invoice"],
+    });
+    expect(upgraded).toMatchObject({
+      status: "active",
+      items: { data: [{ quantity: 3 }] },
+      latest_invoice: { status: "open", billing_reason: "subscription_update" },
+    });
+    await sandbox.setClock(START + 9 * DAY);
+    const { id } = upgraded.latest_invoice as Stripe.Invoice;
+    expect((await sandbox.stripe.invoices.retrieve(id ?? "")).status).toBe("paid");
   });
 
   it("follows its customer's test clock", async () => {

@@ -157,7 +157,8 @@ export function applyPlan(
   }
   if (payment === "default_incomplete") return changeSubscription(world, id, { status: "past_due" });
   const outcome = attemptPayment(world, invoice.id, { scheduled: true });
-  if (payment === "error_if_incomplete" && outcome.kind !== "succeeded") throw incomplete(outcome);
+  const taken = outcome.kind === "succeeded" || outcome.kind === "processing";
+  if (payment === "error_if_incomplete" && !taken) throw incomplete(outcome);
   if (outcome.kind === "requires_action" && current(world, id).status === "active") {
     return changeSubscription(world, id, { status: "past_due" });
   }

@@ -97,6 +97,8 @@ function respond(
   response: ServerResponse,
   { method, path, query, body }: { method: string; path: string; query: string; body: string },
 ): void {
+  // What fell due at this very instant is done before the next request, however soon that comes.
+  const runDue = () => method !== "GET" && world.scheduler.runDue(null, world.clock.global());
   if (path.startsWith("/_sandbox/")) {
     const json = parseJson(body);
     const answered = json
@@ -107,7 +109,12 @@ function respond(
     const fault = world.faults.ofRequest(method, path);
     const asked = { method, path, query, body, headers: request.headers, breaks: fault?.kept };
     // Drawn and settled where it happens: a slow fault works later than this.
-    const work = () => drawingFrom(world.random, () => answerApi(world, routes, secretKey, asked));
+    const work = () =>
+      drawingFrom(world.random, () => {
+        const answered = answerApi(world, routes, secretKey, asked);
+        runDue();
+        return answered;
+      });
     const sendAnswer = (answered: ApiAnswer) =>
       send(response, answered.status, { ...JSON_TYPE, ...answered.headers }, answered.body);
     if (fault && !fault.kept) sendFaulty(response, fault, work, sendAnswer);
@@ -121,8 +128,7 @@ function respond(
     );
     send(response, page.status, page.headers, page.body);
   }
-  // What fell due at this very instant is done before the next request, however soon that comes.
-  if (method !== "GET") world.scheduler.runDue(null, world.clock.global());
+  runDue();
 }
 
 /** Lets a listening server answer. */

@@ -142,16 +142,26 @@ function replaceMethod(world: World, customer: Customer, name: string): void {
   }
 }
 
+/** What a payment method is the default of. */
+function paysWhat(world: World, customer: Customer, method: string): string {
+  const plans = world.subscriptions
+    .by("customer", customer.id)
+    .filter((subscription) => isLive(subscription) && subscription.default_payment_method === method)
+    .map((subscription) => planWords(world, subscription));
+  const all = customer.invoice_settings.default_payment_method === method ? ["whatever names none"] : [];
+  return [...plans, ...all].join(", ");
+}
+
 function methodSection(world: World, customer: Customer): Html {
   const rows = world.paymentMethods
     .by("customer", customer.id)
     .reverse()
     .map(
       (method) =>
-        html`<tr><td>${methodWords(method)}<br><code class="quiet">${method.id}</code></td><td>${customer.invoice_settings.default_payment_method === method.id && "pays by default"}</td><td>${row([button(`/customers/${customer.id}/methods/${method.id}/detach`, "Detach", methodWords(method))])}</td></tr>`,
+        html`<tr><td>${methodWords(method)}<br><code class="quiet">${method.id}</code></td><td>${paysWhat(world, customer, method.id)}</td><td>${row([button(`/customers/${customer.id}/methods/${method.id}/detach`, "Detach", methodWords(method))])}</td></tr>`,
     );
   const options = Object.entries(REPLACEMENTS).map(([name, words]) => html`<option value="${name}">${words}</option>`);
-  return html`${table("Payment methods", ["Payment method", "Default", "Away with it"], rows, "None yet.")}
+  return html`${table("Payment methods", ["Payment method", "Pays", "Away with it"], rows, "None yet.")}
 <form class="row" method="post" action="/customers/${customer.id}/methods" style="margin-top:12px"><label class="inline" for="replacement">Let it all be paid by</label><select class="short" id="replacement" name="name">${options}</select><button class="small" type="submit">Replace</button></form>`;
 }
 

@@ -10,7 +10,7 @@ import { button, state, table } from "./parts";
 function attemptRows({ log = [] }: Delivery): Html[] {
   return log.map(
     ({ at, status, answer, tookMs }, index) =>
-      html`<tr><td>${index + 1}</td><td>${formatTime(at / 1000)}:${new Date(at).toISOString().slice(17, 19)}</td><td>${status ?? "no answer"}</td><td class="num">${tookMs} ms</td><td><code>${answer}</code></td></tr>`,
+      html`<tr><td>${index + 1}</td><td>${new Date(at).toISOString().slice(0, 19).replace("T", " ")} UTC</td><td>${status ?? "no answer"}</td><td class="num">${tookMs} ms</td><td><code>${answer}</code></td></tr>`,
   );
 }
 

@@ -1,6 +1,6 @@
 // The hosted invoice: what it is for, paying it while it is open, and its PDF. Receipts of charges too.
 import { newPaymentMethod } from "../engine/cards";
-import { attemptPayment, type PayOutcome, settle } from "../engine/invoicing";
+import { attemptPayment, openPaymentOf, type PayOutcome, settle } from "../engine/invoicing";
 import { authenticateIntent } from "../engine/payment";
 import { formatMoney } from "../money";
 import type { Invoice } from "../types";
@@ -67,14 +67,21 @@ ${sumRows(invoice).map(([name, amount]) => html`<tr><td>${name}</td><td class="n
 <tr class="total"><td>Amount due</td><td class="num">${money(invoice.amount_due)}</td></tr></tbody></table>
 <p class="small" style="margin-top:16px"><a href="${path}/pdf">Download PDF</a></p></section>
 ${
-  invoice.status === "open"
-    ? html`<section class="panel" aria-label="Payment">
+  isOnItsWay(world, invoice)
+    ? html`<section class="panel"><p>A bank has been asked for this payment. It decides in some days.</p></section>`
+    : invoice.status === "open"
+      ? html`<section class="panel" aria-label="Payment">
 ${shown.alert && html`<div class="alert" role="alert">${shown.alert}</div>`}
 <form method="post" action="${path}" novalidate>${cardFields(shown.values, shown.problems)}
 <button class="primary wide" type="submit">Pay ${money(invoice.amount_remaining)}</button></form>${testCards()}</section>`
-    : html`<section class="panel"><p>${invoice.status === "paid" ? "Thank you. This invoice is paid." : "Nothing is to be paid here."}</p></section>`
+      : html`<section class="panel"><p>${invoice.status === "paid" ? "Thank you. This invoice is paid." : "Nothing is to be paid here."}</p></section>`
 }</div>`,
   });
+}
+
+function isOnItsWay(world: World, invoice: Invoice): boolean {
+  const intent = openPaymentOf(world, invoice.id)?.payment.payment_intent;
+  return typeof intent === "string" && world.paymentIntents.get(intent)?.status === "processing";
 }
 
 function after(world: World, invoice: Invoice, path: string, outcome: PayOutcome, values: CardValues): PageAnswer {
