@@ -36,6 +36,7 @@ describe("after the last retry", () => {
       expect(await shop.control("settings", { afterLastRetry: setting })).toEqual({
         retryDays: [3, 5, 7],
         afterLastRetry: setting,
+        cancelDisputed: false,
       });
       const id = await failing();
       await shop.setClock(FAILED);
@@ -66,13 +67,13 @@ describe("after the last retry", () => {
     });
     expect(await shop.control("settings", { retryDays: [0] })).toHaveProperty("error");
     expect(await shop.control("settings", { other: 1 })).toEqual({ error: "There is no setting `other`." });
-    expect(await shop.control("settings")).toEqual({ retryDays: [3, 5, 7], afterLastRetry: "cancel" });
+    expect(await shop.control("settings")).toMatchObject({ retryDays: [3, 5, 7], afterLastRetry: "cancel" });
   });
 
   it("may be set from the start", async () => {
     const other = await openShop({ afterLastRetry: "unpaid", retryDays: [2] });
     try {
-      expect(await other.control("settings")).toEqual({ retryDays: [2], afterLastRetry: "unpaid" });
+      expect(await other.control("settings")).toMatchObject({ retryDays: [2], afterLastRetry: "unpaid" });
     } finally {
       await other.close();
     }
@@ -206,6 +207,21 @@ describe("a subscription whose invoices are sent", () => {
     const changed = await stripe.subscriptions.update(id, { collection_method: "send_invoice", days_until_due: 3 });
     expect(changed).toMatchObject({ collection_method: "send_invoice", days_until_due: 3 });
   });
+});
+
+describe("a chargeback", () => {
+  for (const cancels of [false, true]) {
+    it(`${cancels ? "ends" : "leaves"} the subscription when the account says so`, async () => {
+      await shop.control("settings", { cancelDisputed: cancels });
+      const { id, latest_invoice: invoice } = await shop.subscribe();
+      const payments = await stripe.invoicePayments.list({ invoice: invoice as string });
+      await shop.control("disputes", { payment_intent: payments.data[0]?.payment.payment_intent });
+      expect(await read(id)).toMatchObject({
+        status: cancels ? "canceled" : "active",
+        cancellation_details: { reason: cancels ? "payment_disputed" : null },
+      });
+    });
+  }
 });
 
 describe("the end of a customer", () => {

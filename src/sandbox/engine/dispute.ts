@@ -7,6 +7,7 @@ import type { World } from "../world";
 import { recordMovement } from "./balance";
 import { cardBehind } from "./cards";
 import { BANK_SECONDS, failRefund, isGiven } from "./refund";
+import { onPaymentDisputed } from "./subscription-state";
 
 const DAY = 86_400;
 /** Days to answer; the last one counts to its end. */
@@ -193,6 +194,7 @@ export function openDispute(
   }
   world.charges.patch(charge.id, { disputed: true });
   world.events.emit("charge.dispute.created", dispute);
+  if (!inquiry) onPaymentDisputed(world, charge.payment_intent);
   if (!inquiry) world.events.emit("charge.dispute.funds_withdrawn", dispute);
   const deadline = inquiry ? now + INQUIRY_DAYS * DAY : dueBy(now);
   world.scheduler.plan("dispute.deadline", dispute.id, deadline, world.clockOf(charge.customer));

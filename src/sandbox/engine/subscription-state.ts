@@ -194,3 +194,13 @@ export function onInvoiceFailed(world: World, invoice: Invoice, retriesLeft: boo
   if (afterLastRetry === "cancel") endSubscription(world, id, { reason: "payment_failed" });
   else if (afterLastRetry === "unpaid") changeSubscription(world, id, { status: "unpaid" });
 }
+
+/** A payment is charged back: its subscription ends, if the account is set so. */
+export function onPaymentDisputed(world: World, paymentIntent: string | null): void {
+  if (!paymentIntent || !dunningOf(world).cancelDisputed) return;
+  for (const { invoice: id } of world.invoicePayments.by("payment_intent", paymentIntent)) {
+    const invoice = world.invoices.get(id);
+    const subscription = invoice && subscriptionOf(world, invoice);
+    if (subscription && isLive(subscription)) endSubscription(world, subscription.id, { reason: "payment_disputed" });
+  }
+}

@@ -1,6 +1,7 @@
 // The portal's pages about another plan or quantity: what is offered, what it costs now, and when it takes effect.
 import { previewInvoice } from "../engine/preview";
-import { releaseSchedule, scheduleSubscription, updateSchedule } from "../engine/schedule";
+import { releaseSchedule, updateSchedule } from "../engine/schedule";
+import { scheduleSubscription } from "../engine/schedule-begin";
 import { updateSubscription } from "../engine/subscription-apply";
 import { lastPeriodEnd } from "../engine/subscription-state";
 import type { Change, Proration } from "../engine/subscription-update";

@@ -1,11 +1,6 @@
 // /v1/subscription_schedules
-import {
-  cancelSchedule,
-  createSchedule,
-  releaseSchedule,
-  scheduleSubscription,
-  updateSchedule,
-} from "../engine/schedule";
+import { cancelSchedule, releaseSchedule, updateSchedule } from "../engine/schedule";
+import { createSchedule, scheduleSubscription } from "../engine/schedule-begin";
 import type { PhaseGiven } from "../engine/schedule-phases";
 import { invalidRequest } from "../errors";
 import { page } from "../http/listing";
