@@ -40,6 +40,12 @@ async function countEvents(): Promise<number> {
   return row?.count ?? -1;
 }
 
+/** Invoices as no release of Stripe's sends them. */
+function withoutLines(path: string, answer: Record<string, unknown>): unknown {
+  if (!path.startsWith("/v1/invoices?")) return answer;
+  return { ...answer, data: (answer.data as object[]).map((invoice) => ({ ...invoice, lines: null })) };
+}
+
 // ── The door ───────────────────────────────────────────────────────────────────────────────────────────────
 
 describe("the door", () => {
@@ -511,7 +517,7 @@ describe("while Stripe does not answer", () => {
     expect((await snapshot(tenant.id)).balance).toBe(6000);
   });
 
-  it.each(["/v1/invoices/in_", "/v1/subscriptions/"])(
+  it.each(["/v1/invoices?", "/v1/subscriptions/"])(
     "an answer from %s that makes no sense is no answer either",
     async (path) => {
       const { tenant, events } = await subscribed();
@@ -550,7 +556,7 @@ describe("while Stripe does not answer", () => {
       now = minutesLater(120, now);
     }
     billing.line.mode = "up";
-    billing.line.bend = (path, answer) => (path.startsWith("/v1/invoices/in_") ? { ...answer, lines: null } : answer);
+    billing.line.bend = withoutLines;
     await processEvent(event.id, now);
     expect(await stored(event.id)).toMatchObject({ status: "failed", attempts: 10 });
     billing.line.bend = null;
@@ -577,7 +583,7 @@ describe("an event that fails every time", () => {
     const { tenant, events } = await subscribed();
     const event = only(events, "invoice.paid");
     await deliver(event, NOW);
-    billing.line.bend = (path, answer) => (path.startsWith("/v1/invoices/in_") ? { ...answer, lines: null } : answer);
+    billing.line.bend = withoutLines;
     let now = NOW;
     for (let attempt = 1; attempt <= 8; attempt++) {
       expect((await stored(event.id))?.status).toBe(attempt === 1 ? "received" : "failed");

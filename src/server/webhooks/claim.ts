@@ -8,8 +8,8 @@ const RENEW_EVERY_MS = 10_000;
 // As many bodies are read at once; the rest of an object's events are done in the next go.
 const MOST_TOGETHER = 200;
 
-/** Whose turn an event waits for, as the index `events_in_turn` has it. */
-const TURN = Prisma.sql`coalesce(e.customer_id, e.object_id, e.id)`;
+/** Whose turn an event `e` waits for, as the index `events_in_turn` has it. */
+export const TURN = Prisma.sql`coalesce(e.customer_id, e.object_id, e.id)`;
 /** What it is done together with. */
 const SUBJECT = Prisma.sql`coalesce(e.subscription_id, e.object_id, e.id)`;
 const IS_OPEN = Prisma.sql`e.status IN ('received', 'processing', 'failed')`;

@@ -3,7 +3,7 @@ import type { Alert } from "../billing/alerts";
 import { raiseAlert } from "../billing/alerts";
 import { asPlatform, Prisma, type Transaction } from "../db";
 import type { ClaimedEvent } from "./claim";
-import { enqueueEvent } from "./queue";
+import { enqueueRetry } from "./queue";
 
 export interface Outcome {
   /** `quarantined`: not ours as far as we know; taken up again when more is known. */
@@ -76,7 +76,7 @@ export async function markFailed(retries: readonly Retry[], outcome: string, now
       FROM (VALUES ${Prisma.join(rows)}) r (id, faults, at, status) WHERE e.id = r.id`;
     // Of those that are due in the same instant, whoever does one does all of them.
     const jobs = new Map(retries.flatMap(({ event, at }) => (at ? [[at.getTime(), { id: event.id, at }]] : [])));
-    for (const { id, at } of jobs.values()) await enqueueEvent(tx, id, at);
+    for (const { id, at } of jobs.values()) await enqueueRetry(tx, id, at);
     for (const { event, at } of retries) if (!at) await raiseAlert(tx, deadAlert(event, outcome), now);
   });
 }

@@ -2,7 +2,16 @@
 import { BillingError } from "~/domain/errors";
 import { raiseAlert } from "../billing/alerts";
 import { findOwner, type Owner } from "../billing/customers";
-import { type SyncRun, syncCheckoutSession, syncInvoice, syncPaymentIntent, syncSubscription } from "../billing/sync";
+import {
+  type SyncResult,
+  type SyncRun,
+  syncCheckoutSession,
+  syncCreditNote,
+  syncCustomer,
+  syncInvoice,
+  syncPaymentIntent,
+  syncSubscription,
+} from "../billing/sync";
 import { withSyncLock } from "../billing/sync-lock";
 import { asPlatform, isPassing } from "../db";
 import { log } from "../log";
@@ -10,9 +19,9 @@ import { readStoredEvent, retryAfterSeconds, type Stripe, stripeForJobs } from "
 import type { SyncTarget } from "../stripe/events";
 import { type EventHint, findPaymentOwner, readHint } from "../stripe/facts";
 import { type Claim, type ClaimedEvent, claimEvents, findNextInTurn, holdingClaim, postponeTurn } from "./claim";
-import { type StoredHint, storedHintOf } from "./hints";
+import { storedHintOf } from "./hints";
 import { markEvents, markFailed, type Outcome } from "./outcome";
-import { enqueueEvent } from "./queue";
+import { enqueueTurn } from "./queue";
 
 // Eight tries over some forty minutes for a fault of ours; what passes by itself (Stripe or the database is away, somebody else
 // brings the organization up to date) is tried for as long as Stripe itself would deliver it.
@@ -29,8 +38,12 @@ const LOCK_WAIT_MS = 2_000;
 // A customer of whom there is much to do hands the worker on after this; what is left has a job of its own.
 const TURN_MS = 3_000;
 
-const SYNC: Record<SyncTarget, (run: SyncRun, objectId: string) => Promise<string>> = {
+type Sync = (run: SyncRun, objectId: string, invoiceIds: readonly string[]) => Promise<SyncResult>;
+
+const SYNC: Record<SyncTarget, Sync> = {
   checkout_session: syncCheckoutSession,
+  credit_note: syncCreditNote,
+  customer: syncCustomer,
   subscription: syncSubscription,
   invoice: syncInvoice,
   payment_intent: syncPaymentIntent,
@@ -60,7 +73,7 @@ export async function processEvent(eventId: string, now: Date): Promise<string |
     next = await findNextInTurn(claim.turn, tried, now);
     if (next !== null && performance.now() > endsAt) {
       const waiting = next;
-      await asPlatform((tx) => enqueueEvent(tx, waiting));
+      await asPlatform((tx) => enqueueTurn(tx, claim.turn, waiting));
       break;
     }
   }
@@ -71,6 +84,8 @@ export async function processEvent(eventId: string, now: Date): Promise<string |
 interface Part {
   target: SyncTarget | null;
   objectId: string | null;
+  /** Invoices of a subscription that are a reason to look at it. */
+  invoiceIds: Set<string>;
   events: [ClaimedEvent, ...ClaimedEvent[]];
 }
 
@@ -80,25 +95,16 @@ interface Told {
   isOver: boolean;
 }
 
-/** The event that has brought the subscription of its claim up to date on its way. */
-interface Carrier {
-  leader: ClaimedEvent;
-  outcome: Outcome;
-}
-
 async function processClaim({ turn, events }: Claim, now: Date): Promise<Told> {
   const [asked] = events;
   const sentences = new Map<string, string>();
   const parts = partsOf(events);
-  let carrier: Carrier | null = null;
   for (const [index, part] of parts.entries()) {
     const leader: ClaimedEvent = part.events.find(({ id }) => id === asked.id) ?? part.events[0];
     try {
-      const carried: Carrier | null = part.target === "subscription" ? carrier : null;
-      const outcome: Outcome = carried?.outcome ?? (await look(leader, now));
-      await markEvents(part.events, carried?.leader ?? leader, outcome, part.objectId, now);
+      const outcome = await look(part, leader, now);
+      await markEvents(part.events, leader, outcome, part.objectId, now);
       for (const { id } of part.events) sentences.set(id, outcome.sentence);
-      if (outcome.status === "done" && part.target !== "payment_intent") carrier ??= { leader, outcome };
     } catch (error) {
       const passing = isPassingFailure(error);
       // What passes by itself would hold up the rest as well.
@@ -111,48 +117,51 @@ async function processClaim({ turn, events }: Claim, now: Date): Promise<Told> {
   return { sentence: sentences.get(asked.id) ?? "", isOver: false };
 }
 
-// Checkouts and invoices bring their subscription along, so it comes last: mostly nothing is left to do for it.
-const ORDER: readonly (SyncTarget | null)[] = ["checkout_session", "invoice", "payment_intent", "subscription", null];
-
+/** What there is to look at for events that were claimed together: each object once, invoices with the subscription that they name. */
 function partsOf(events: readonly ClaimedEvent[]): Part[] {
   const parts = new Map<string, Part>();
   for (const event of events) {
-    const { target, objectId } = storedHintOf(readStoredEvent(event.body));
+    const hint = storedHintOf(readStoredEvent(event.body));
+    const invoiceId = hint.target === "invoice" && hint.subscriptionId !== null ? hint.objectId : null;
+    const target = invoiceId === null ? hint.target : "subscription";
+    const objectId = invoiceId === null ? hint.objectId : hint.subscriptionId;
     const key = `${target}:${objectId}`;
-    const part = parts.get(key);
+    const part: Part | undefined = parts.get(key);
     if (part) part.events.push(event);
-    else parts.set(key, { target, objectId, events: [event] });
+    else parts.set(key, { target, objectId, invoiceIds: new Set(), events: [event] });
+    if (invoiceId !== null) parts.get(key)?.invoiceIds.add(invoiceId);
   }
-  return [...parts.values()].sort((a, b) => ORDER.indexOf(a.target) - ORDER.indexOf(b.target));
+  return [...parts.values()];
 }
 
 const NOTHING: Outcome = { status: "ignored", organizationId: null, sentence: "nothing to look at" };
 
-/** Looks at the object of an event, and makes our rows equal to it. */
-async function look(claimed: ClaimedEvent, now: Date): Promise<Outcome> {
-  const event = readStoredEvent(claimed.body);
-  const stored = storedHintOf(event);
-  const { target } = stored;
-  const lead = target ? await leadTo(stored, readHint(event)) : null;
+/** Looks at what events are about, and makes our rows equal to it. @param leader says whose it may be */
+async function look(part: Part, leader: ClaimedEvent, now: Date): Promise<Outcome> {
+  const event = readStoredEvent(leader.body);
+  const { target } = part;
+  const lead = target ? await leadTo(part, readHint(event)) : null;
   if (!target || !lead?.objectId) return NOTHING;
   const { objectId } = lead;
   const owner = await findOwner(lead);
   if (owner.kind !== "organization") return quarantine(event, objectId, lead, owner, now);
   const { organizationId } = owner;
-  const sentence = await withSyncLock(organizationId, { waitMs: LOCK_WAIT_MS }, (lock) =>
-    SYNC[target]({ lock, stripe: stripeForJobs(), now, cause: `${event.type} ${event.id}` }, objectId),
+  const { sentence, quarantined } = await withSyncLock(organizationId, { waitMs: LOCK_WAIT_MS }, (lock) =>
+    SYNC[target]({ lock, stripe: stripeForJobs(), now, cause: `${event.type} ${event.id}` }, objectId, [
+      ...part.invoiceIds,
+    ]),
   );
-  return { status: "done", organizationId, sentence };
+  return { status: quarantined ? "quarantined" : "done", organizationId, sentence };
 }
 
-type Lead = Pick<EventHint, "objectId" | "customerId" | "organizationId">;
+type Lead = Pick<EventHint, "objectId" | "customerId" | "organizationId" | "objectIds">;
 
 /** The object to look at, and whose it may be. What is only about a payment does not say whose it is: Stripe is asked. */
-async function leadTo({ target, objectId, customerId }: StoredHint, hint: EventHint): Promise<Lead | null> {
+async function leadTo({ target, objectId }: Part, hint: EventHint): Promise<Lead | null> {
   if (target === "payment_intent" && hint.objectId !== hint.paymentIntentId) {
     return findPaymentOwner(stripeForJobs(), hint);
   }
-  return { objectId, customerId, organizationId: hint.organizationId };
+  return { ...hint, objectId };
 }
 
 async function quarantine(

@@ -3,9 +3,10 @@
 import { BillingError, invariant } from "~/domain/errors";
 import { asPlatform, Prisma, type Transaction } from "../db";
 import { readStoredEvent } from "../stripe";
+import { TURN } from "./claim";
 import { firstStatusOf, storedHintOf } from "./hints";
 import { cut, resolveEventAlerts } from "./outcome";
-import { enqueueEvent } from "./queue";
+import { enqueueTurn } from "./queue";
 
 /** What is not finished and does not wait for a worker. */
 export const REPLAYABLE = ["dead", "failed", "quarantined"] as const;
@@ -33,11 +34,11 @@ export function replayEvent(eventId: string, now: Date): Promise<Replayed> {
     const event = readStoredEvent(body);
     const { status: to, outcome } = firstStatusOf(event);
     const { target, objectId, customerId, subscriptionId } = storedHintOf(event);
-    await tx.$executeRaw`
-      UPDATE stripe_events SET ${AFRESH}, replayed_at = ${now}::timestamptz, target = ${target}, object_id = ${objectId},
+    const [row] = await tx.$queryRaw<{ turn: string }[]>`
+      UPDATE stripe_events e SET ${AFRESH}, replayed_at = ${now}::timestamptz, target = ${target}, object_id = ${objectId},
         customer_id = coalesce(${customerId}, customer_id), subscription_id = ${subscriptionId}
-      WHERE id = ${eventId}`;
-    if (to === "received") await enqueueEvent(tx, eventId);
+      WHERE id = ${eventId} RETURNING ${TURN} AS turn`;
+    if (to === "received" && row) await enqueueTurn(tx, row.turn, eventId);
     else {
       await tx.stripeEvent.update({ where: { id: eventId }, data: { status: to, outcome, processedAt: now } });
     }
@@ -117,9 +118,10 @@ async function takeUp(
   const rows = await tx.$queryRaw<{ id: string; turn: string }[]>`
     UPDATE stripe_events e SET ${AFRESH}, replayed_at = ${now}::timestamptz
     FROM (SELECT id FROM stripe_events WHERE ${wanted} ORDER BY ${order} LIMIT ${limit} FOR UPDATE SKIP LOCKED) chosen
-    WHERE e.id = chosen.id RETURNING e.id, coalesce(e.customer_id, e.object_id, e.id) AS turn`;
-  const heads = new Map(rows.map(({ id, turn }) => [turn, id]));
-  for (const id of heads.values()) await enqueueEvent(tx, id);
+    WHERE e.id = chosen.id RETURNING e.id, ${TURN} AS turn`;
+  // In one order, for two that do the same at once wait for each other's jobs.
+  const heads = new Map(rows.map(({ id, turn }) => [turn, id] as const).sort(([a], [b]) => (a < b ? -1 : 1)));
+  for (const [turn, id] of heads) await enqueueTurn(tx, turn, id);
   return rows.length;
 }
 
