@@ -1,6 +1,7 @@
 // Which organization a Stripe customer is, and the customer of an organization.
 import { BillingError } from "~/domain/errors";
 import { asPlatform, isUniqueViolation, type Transaction } from "../db";
+import { enqueue } from "../db/enqueue";
 import { callStripe, expectObject, expectPage, findAtStripe, type Stripe, stripeForPages } from "../stripe";
 import { isGone } from "../stripe/lists";
 import type { SyncLock } from "./sync-lock";
@@ -67,12 +68,14 @@ async function findOwnersOfRows(tx: Transaction, objectIds: readonly string[]): 
 /** Remembers the customer of an organization that had none: our own call that made it may not have come that far. */
 async function attachCustomer(lock: SyncLock, customerId: string): Promise<void> {
   try {
-    await lock.save((tx) =>
-      tx.organization.updateMany({
+    await lock.save(async (tx) => {
+      const { count } = await tx.organization.updateMany({
         where: { id: lock.organizationId, stripeCustomerId: null },
         data: { stripeCustomerId: customerId },
-      }),
-    );
+      });
+      // Stripe may have told of the customer before we knew whose it is.
+      if (count > 0) await enqueue(tx, "retry-quarantined-events", { customerId }, { key: `quarantine:${customerId}` });
+    });
   } catch (error) {
     if (isUniqueViolation(error)) {
       throw new BillingError("FORBIDDEN", "This Stripe customer belongs to another organization.", { customerId });

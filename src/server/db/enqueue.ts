@@ -4,7 +4,11 @@ import type { Transaction } from "./index";
 /** Every kind of job, with what it is given. The handlers are in `jobs/`. */
 export interface JobPayloads {
   "process-stripe-event": { eventId: string };
+  /** Of one customer that has become known; null for all, as more of the catalogue may be known. */
+  "retry-quarantined-events": { customerId: string | null };
   "bulk-grant": { bulkId: string };
+  /** `since`: ISO; null for since the last one. */
+  reconcile: { cause: string; since: string | null };
   "rename-customer": { organizationId: string };
   "close-organization": { organizationId: string };
   "send-mail": { to: string; subject: string; text: string; html: string };

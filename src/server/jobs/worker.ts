@@ -41,9 +41,13 @@ const tasks: TaskList = {
   "expire-credits": expireCredits,
   "settle-alerts": settleAlerts,
   "grant-slices": grantSlices,
+  "tell-of-dunning": tellOfDunning,
   "roll-up-usage": rollUpUsage,
+  "reconcile-hourly": reconcileHourly,
+  reconcile: (payload) => reconcileOnRequest(payload as JobPayloads["reconcile"]),
   "release-dead-workers": releaseDeadWorkers,
-  "retry-quarantined-events": retryQuarantinedEvents,
+  "retry-quarantined-events": (payload) =>
+    retryQuarantinedEvents(payload as Partial<JobPayloads["retry-quarantined-events"]>),
   "remove-finished-events": removeFinishedEvents,
 };
 

@@ -131,8 +131,8 @@ const QUARANTINE_MS = 30 * 86_400_000;
 const MOST_FROM_QUARANTINE = 500;
 
 /**
- * Takes up events again that were put in quarantine within the last 30 days, in the transaction by which something has become
- * known: a customer its organization, a price its plan. Those that still lack something go back.
+ * Takes up events again that were put in quarantine within the last 30 days. Those that still lack something go back. Use-cases by
+ * which something becomes known, a customer its organization or a price its plan, ask for the job `retry-quarantined-events`.
  * @param which of one customer; without it, of all, at most 500, those that were looked at longest ago first
  * @returns how many
  */

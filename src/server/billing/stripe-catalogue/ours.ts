@@ -1,5 +1,6 @@
 // Our side of a push: the catalogue as rows of what Stripe should have, and the ids that we know.
 import { asPlatform, type Transaction } from "../../db";
+import { enqueue } from "../../db/enqueue";
 
 export interface OurPrice {
   id: string;
@@ -154,11 +155,12 @@ export function saveProductId({ noun, id }: OurProduct, stripeProductId: string)
 
 export function savePriceId({ noun }: OurProduct, { id }: OurPrice, stripePriceId: string): Promise<unknown> {
   const change = { where: { id }, data: { stripePriceId } };
-  return asPlatform((tx) =>
-    noun === "plan"
-      ? tx.planPrice.update({ ...change, select: { id: true } })
-      : tx.creditProductPrice.update({ ...change, select: { id: true } }),
-  );
+  return asPlatform(async (tx) => {
+    if (noun === "plan") await tx.planPrice.update({ ...change, select: { id: true } });
+    else await tx.creditProductPrice.update({ ...change, select: { id: true } });
+    // Stripe may have told of what was bought at this price before we knew it.
+    await enqueue(tx, "retry-quarantined-events", { customerId: null }, { key: "quarantine" });
+  });
 }
 
 export function saveMeterId({ eventId }: OurMeter, stripeMeterId: string): Promise<unknown> {

@@ -5,6 +5,7 @@ import { expireLots, listOrganizationsWithDueLots } from "~/server/billing/credi
 import { tellOfDueDunning } from "~/server/billing/dunning";
 import { now } from "~/server/clock";
 import { asPlatform } from "~/server/db";
+import type { JobPayloads } from "~/server/db/enqueue";
 import { log } from "~/server/log";
 import { listEventsToProcess } from "~/server/webhooks/claim";
 import { processEvent } from "~/server/webhooks/process";
@@ -65,10 +66,12 @@ export async function sweepStripeEvents(): Promise<void> {
   await Promise.all(Array.from({ length: SWEEP_LANES }, lane));
 }
 
-/** Takes up what is in quarantine: it may have become known without anybody having said so. */
-export async function retryQuarantinedEvents(): Promise<void> {
+/** Takes up what is in quarantine: by the clock, for it may have become known without anybody having said so, or because of that. */
+export async function retryQuarantinedEvents({
+  customerId,
+}: Partial<JobPayloads["retry-quarantined-events"]> = {}): Promise<void> {
   const at = now();
-  const count = await asPlatform((tx) => retryQuarantined(tx, {}, at));
+  const count = await asPlatform((tx) => retryQuarantined(tx, customerId ? { customerId } : {}, at));
   if (count > 0) log.info("events in quarantine are taken up again", { count });
 }
 
