@@ -3,7 +3,7 @@ import { invalidRequest } from "../errors";
 import { newId } from "../ids";
 import type { Invoice, InvoiceLine, Subscription, SubscriptionSchedule } from "../types";
 import type { World } from "../world";
-import { draftInvoice } from "./invoicing";
+import { draftInvoice } from "./invoice-draft";
 import { atPhaseStart, phaseAfter } from "./schedule";
 import { newItemsOf } from "./schedule-phases";
 import { type NewSubscription, planRenewal, sketchSubscription } from "./subscription";

@@ -2,15 +2,8 @@
 import { invalidRequest } from "../errors";
 import type { InvoiceLine, Subscription } from "../types";
 import type { World } from "../world";
-import {
-  attemptPayment,
-  createInvoice,
-  declined,
-  finalizeInvoice,
-  getInvoice,
-  type PayOutcome,
-  voidInvoice,
-} from "./invoicing";
+import { createInvoice } from "./invoice-draft";
+import { attemptPayment, declined, finalizeInvoice, getInvoice, type PayOutcome, voidInvoice } from "./invoicing";
 import { current, endTrial } from "./subscription";
 import {
   addWaiting,

@@ -2,14 +2,8 @@
 import { invalidRequest } from "../errors";
 import type { InvoiceLine, Subscription, SubscriptionItem } from "../types";
 import type { World } from "../world";
-import {
-  attemptPayment,
-  createInvoice,
-  finalizeInvoice,
-  getInvoice,
-  markUncollectible,
-  voidInvoice,
-} from "./invoicing";
+import { createInvoice } from "./invoice-draft";
+import { attemptPayment, finalizeInvoice, getInvoice, markUncollectible, voidInvoice } from "./invoicing";
 import { cycleAround, periodEnd } from "./period";
 import {
   addWaiting,

@@ -4,15 +4,8 @@ import { newId } from "../ids";
 import type { Customer, InvoiceLine, Metadata, Subscription, SubscriptionItem, TaxRate } from "../types";
 import type { World } from "../world";
 import { beginDiscounts, type Redeemable } from "./discounts";
-import {
-  attemptPayment,
-  createInvoice,
-  finalizeInvoice,
-  getInvoice,
-  type PayOutcome,
-  settle,
-  voidInvoice,
-} from "./invoicing";
+import { createInvoice } from "./invoice-draft";
+import { attemptPayment, finalizeInvoice, getInvoice, type PayOutcome, settle, voidInvoice } from "./invoicing";
 import { trialLine } from "./lines";
 import type { Outcome } from "./payment";
 import { type Period, periodEnd } from "./period";

@@ -3,7 +3,8 @@
 import { attach, cardBehind, findPaymentMethod } from "../engine/cards";
 import { newCustomer } from "../engine/customer";
 import { noteBalance } from "../engine/customer-balance";
-import { declined, unknownLocation } from "../engine/invoicing";
+import { unknownLocation } from "../engine/invoice-draft";
+import { declined } from "../engine/invoicing";
 import { endSubscription, isLive } from "../engine/subscription-state";
 import { addTaxId } from "../engine/tax-ids";
 import { invalidRequest } from "../errors";

@@ -1,7 +1,8 @@
 // /v1/invoices made by hand: creating a draft, changing it, deleting it, sending it.
 import { type DiscountSource, startDiscount } from "../engine/discounts";
+import { createInvoice, refreshDraft } from "../engine/invoice-draft";
 import { deleteItemsOf } from "../engine/invoice-items";
-import { createInvoice, finalizeInvoice, refreshDraft } from "../engine/invoicing";
+import { finalizeInvoice } from "../engine/invoicing";
 import { invalidRequest, missingResource } from "../errors";
 import { type Route, route } from "../http/route";
 import * as p from "../params";

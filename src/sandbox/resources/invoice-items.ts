@@ -1,4 +1,6 @@
 // /v1/invoiceitems, and the lines that are added to a draft.
+
+import { refreshDraft } from "../engine/invoice-draft";
 import {
   type Asked,
   createInvoiceItem,
@@ -7,7 +9,6 @@ import {
   placeItem,
   updateInvoiceItem,
 } from "../engine/invoice-items";
-import { refreshDraft } from "../engine/invoicing";
 import { newProduct } from "../engine/product";
 import { invalidRequest } from "../errors";
 import { page } from "../http/listing";

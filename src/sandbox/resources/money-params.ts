@@ -1,6 +1,6 @@
 // The parameters about discounts and tax that subscriptions, invoices and sessions share.
 import { type DiscountSource, type Redeemable, type Redemption, redeemable } from "../engine/discounts";
-import { unknownLocation } from "../engine/invoicing";
+import { unknownLocation } from "../engine/invoice-draft";
 import * as p from "../params";
 import type { Customer, Subscription } from "../types";
 import type { World } from "../world";
