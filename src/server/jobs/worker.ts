@@ -12,6 +12,7 @@ import {
   retryQuarantinedEvents,
   settleAlerts,
   sweepStripeEvents,
+  tellOfDunning,
 } from "./tasks/by-the-clock";
 import { closeOrganization, renameAtStripe } from "./tasks/organization-at-stripe";
 import { processStripeEvent } from "./tasks/process-stripe-event";
@@ -26,6 +27,7 @@ const CRONTAB = `
 * * * * * expire-credits ?jobKey=expire-credits
 * * * * * settle-alerts ?jobKey=settle-alerts
 * * * * * grant-slices ?jobKey=grant-slices
+* * * * * tell-of-dunning ?jobKey=tell-of-dunning
 * * * * * roll-up-usage ?jobKey=roll-up-usage
 * * * * * release-dead-workers ?jobKey=release-dead-workers
 7 * * * * retry-quarantined-events ?jobKey=retry-quarantined-events
@@ -43,8 +45,6 @@ const tasks: TaskList = {
   "grant-slices": grantSlices,
   "tell-of-dunning": tellOfDunning,
   "roll-up-usage": rollUpUsage,
-  "reconcile-hourly": reconcileHourly,
-  reconcile: (payload) => reconcileOnRequest(payload as JobPayloads["reconcile"]),
   "release-dead-workers": releaseDeadWorkers,
   "retry-quarantined-events": (payload) =>
     retryQuarantinedEvents(payload as Partial<JobPayloads["retry-quarantined-events"]>),
