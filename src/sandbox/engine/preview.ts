@@ -6,10 +6,11 @@ import type { World } from "../world";
 import { draftInvoice } from "./invoice-draft";
 import { atPhaseStart, phaseAfter } from "./schedule";
 import { newItemsOf } from "./schedule-phases";
-import { type NewSubscription, planRenewal, sketchSubscription } from "./subscription";
+import { type NewSubscription, sketchSubscription } from "./subscription";
 import { creditsAtEnd } from "./subscription-apply";
 import { waitingLines } from "./subscription-ledger";
 import { planResume, type ResumeRules } from "./subscription-pause";
+import { planRenewal } from "./subscription-renewal";
 import { firstPeriodEnd, lastPeriodEnd } from "./subscription-state";
 import { type Change, planChange } from "./subscription-update";
 

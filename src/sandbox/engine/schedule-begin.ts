@@ -4,7 +4,8 @@ import { newId } from "../ids";
 import type { Customer, Metadata, Subscription, SubscriptionSchedule } from "../types";
 import type { World } from "../world";
 import { buildPhases, newItemsOf, type Phase, type PhaseGiven, phaseAt } from "./schedule-phases";
-import { createSubscription, current } from "./subscription";
+import { createSubscription } from "./subscription";
+import { current } from "./subscription-renewal";
 import { changeSubscription, isLive, lastPeriodEnd } from "./subscription-state";
 
 export interface ScheduleGiven {

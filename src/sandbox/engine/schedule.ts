@@ -5,9 +5,9 @@ import { planOf, viewPrice } from "../view";
 import type { World } from "../world";
 import { begin, getSchedule, planNext, spanOf, syncEnd } from "./schedule-begin";
 import { buildPhases, newItemsOf, type Phase, type PhaseGiven, phaseAt, phaseItem } from "./schedule-phases";
-import { advanceSubscription, current, renew } from "./subscription";
 import { cancelSubscription, updateSubscription } from "./subscription-apply";
 import { newItem } from "./subscription-item";
+import { advanceSubscription, current, renew } from "./subscription-renewal";
 import { changeSubscription, endSubscription, firstPeriodEnd, isLive } from "./subscription-state";
 import type { ItemChange, Proration } from "./subscription-update";
 

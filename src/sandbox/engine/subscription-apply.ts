@@ -4,7 +4,6 @@ import type { InvoiceLine, Subscription } from "../types";
 import type { World } from "../world";
 import { createInvoice } from "./invoice-draft";
 import { attemptPayment, declined, finalizeInvoice, getInvoice, type PayOutcome, voidInvoice } from "./invoicing";
-import { current, endTrial } from "./subscription";
 import {
   addWaiting,
   type Credit,
@@ -17,6 +16,7 @@ import {
   takeWaiting,
 } from "./subscription-ledger";
 import { closeUncollected } from "./subscription-pause";
+import { current, endTrial } from "./subscription-renewal";
 import { changeSubscription, endSubscription, firstPeriodEnd, paymentMethodOf } from "./subscription-state";
 import { type Change, type Plan, planChange } from "./subscription-update";
 
