@@ -1,6 +1,10 @@
 // Coupons, promotion codes and what they take off: subscriptions, sessions, invoices and prorations.
+import fc from "fast-check";
 import type Stripe from "stripe";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { takeOff } from "../../src/sandbox/engine/discount-amounts";
+import { taxesOn } from "../../src/sandbox/engine/tax";
+import type { Coupon } from "../../src/sandbox/types";
 import {
   catalogue,
   DAY,
@@ -421,5 +425,61 @@ describe("a session", () => {
     const subscription = await subscribe(sandbox, { price, customer }, undefined, { discounts: [{ coupon: id }] });
     await sandbox.setClock(utc(2026, 3, 1));
     expect(totals(await invoicesOf(subscription.id))).toEqual([2175, 2175]);
+  });
+});
+
+describe("arithmetic", () => {
+  const amounts = fc.array(fc.integer({ min: -5000, max: 100_000 }), { maxLength: 8 });
+  const given = (coupon: Partial<Coupon>) => [
+    { discount: "di_1", coupon: { percent_off: null, amount_off: null, currency: "usd", ...coupon } as Coupon },
+  ];
+  const taken = (lines: number[], coupon: Partial<Coupon>) =>
+    takeOff(
+      lines.map((amount) => ({ amount, discountable: true, product: null })),
+      given(coupon),
+      "usd",
+    ).map((each) => each.reduce((sum, { amount }) => sum + amount, 0));
+
+  it("an amount is taken off as a whole, up to what the lines hold, and no line goes below nothing", () => {
+    fc.assert(
+      fc.property(amounts, fc.integer({ min: 1, max: 300_000 }), (lines, amountOff) => {
+        const off = taken(lines, { amount_off: amountOff });
+        const held = lines.reduce((sum, amount) => sum + Math.max(0, amount), 0);
+        expect(off.reduce((sum, amount) => sum + amount, 0)).toBe(Math.min(amountOff, held));
+        for (const [at, amount] of off.entries()) {
+          expect(amount).toBeGreaterThanOrEqual(0);
+          expect(amount).toBeLessThanOrEqual(Math.max(0, lines[at] ?? 0));
+        }
+      }),
+    );
+  });
+
+  it("all of a line is taken off by a hundred percent", () => {
+    fc.assert(
+      fc.property(amounts, (lines) => {
+        const held = lines.map((amount) => Math.max(0, amount));
+        expect(taken(lines, { percent_off: 100 })).toEqual(held);
+      }),
+    );
+  });
+
+  it("tax within a price and what it is on make up the price; a credit takes back what a charge added", () => {
+    const percentages = fc.array(fc.integer({ min: 0, max: 3000 }), { minLength: 1, maxLength: 3 });
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 1_000_000 }), percentages, fc.boolean(), (amount, basis, inclusive) => {
+        const rates = basis.map((each, at) => ({
+          id: `txr_${at}`,
+          percentage: each / 100,
+          inclusive,
+          reason: "standard_rated",
+        }));
+        const taxes = taxesOn(amount, rates);
+        const sum = taxes.reduce((all, tax) => all + tax.amount, 0);
+        if (inclusive) expect(sum + (taxes[0]?.taxable_amount ?? 0)).toBe(amount);
+        else expect(taxes[0]?.taxable_amount).toBe(amount);
+        const back = taxesOn(-amount, rates).reduce((all, tax) => all + tax.amount, 0);
+        expect(back + sum).toBe(0);
+      }),
+    );
   });
 });
