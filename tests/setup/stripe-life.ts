@@ -83,7 +83,7 @@ export async function openLife() {
               s.scheduled_change AS "scheduledChange", s.pending_change AS "pendingChange", s.open_invoice AS "openInvoice",
               s.next_invoice AS "nextInvoice"
        FROM organization_subscriptions s JOIN subscription_plans p ON p.id = s.plan_id
-       WHERE s.organization_id = $1 ORDER BY s.id`,
+       WHERE s.organization_id = $1 ORDER BY s.started_at, s.id`,
       [tenant.id],
     );
   }

@@ -12,6 +12,28 @@ export function findRival(tx: Transaction, organizationId: string, subscriptionI
   });
 }
 
+/**
+ * Whether a subscription that has ended was second for all of its life: an older one of the organization, which was live, ended
+ * later or has not ended. It was never used, so it gives nothing afterwards either.
+ */
+export async function wasAlwaysSecond(
+  tx: Transaction,
+  organizationId: string,
+  { id, startedAt, endedAt }: { id: string; startedAt: Date; endedAt: Date | null },
+): Promise<boolean> {
+  const elders = await tx.organizationSubscription.count({
+    where: {
+      organizationId,
+      stripeSubscriptionId: { not: id },
+      status: { not: "pending" },
+      stripeStatus: { not: "incomplete_expired" },
+      startedAt: { lte: startedAt },
+      OR: [{ endedAt: null, status: { in: [...LIVE_STATUSES] } }, ...(endedAt ? [{ endedAt: { gte: endedAt } }] : [])],
+    },
+  });
+  return elders > 0;
+}
+
 export interface Rival {
   id: string;
   createdAt: Date;

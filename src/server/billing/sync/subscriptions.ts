@@ -16,7 +16,7 @@ import type { CataloguePlan } from "../catalogue";
 import { settleDunning } from "../dunning";
 import { giveTrial, settleTrial } from "../trials";
 import type { OpenInvoice } from "./overdue";
-import { findRival } from "./rivals";
+import { findRival, wasAlwaysSecond } from "./rivals";
 import { quarantined, type SyncResult, type SyncRun, told } from "./run";
 import { type NextInvoice, pendingChangeOf, scheduledChangeOf } from "./upcoming";
 
@@ -78,6 +78,8 @@ export async function saveSubscription(
     return refused(told("a second live subscription; an alert is open"));
   }
   await resolveAlert(tx, organizationId, "second_subscription", facts.id, run.now);
+  const unused = isEnded(status) && (await wasAlwaysSecond(tx, organizationId, facts));
+  if (unused && !before) return refused(told("a second subscription, which has ended and was never used"));
   if (before && !isExpectedTransition(before.status, status)) {
     const alert = {
       organizationId,
@@ -113,7 +115,7 @@ export async function saveSubscription(
   if (!plan && isEnded(status)) await stopAllowances(tx, organizationId, facts.id, run.now);
   return {
     result: { sentence, quarantined: !plan },
-    entitles: true,
+    entitles: !unused,
     hasEnded,
     allowances: plan && {
       stripeSubscriptionId: facts.id,
