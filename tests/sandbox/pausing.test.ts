@@ -134,6 +134,16 @@ describe("a pause of the subscription", () => {
     expect(await read()).toMatchObject({ status: "past_due", billing_cycle_anchor: MAY + DAY });
   });
 
+  it("lets its plan be changed for nothing, long after its period", async () => {
+    await stripe.subscriptions.pause(id);
+    await shop.setClock(utc(2026, 9, 1));
+    const item = itemOf(await read()).id;
+    const changed = await stripe.subscriptions.update(id, { items: [{ id: item, price: shop.prices.small }] });
+    expect(changed).toMatchObject({ status: "paused", items: { data: [{ price: { id: shop.prices.small } }] } });
+    await stripe.subscriptions.resume(id, { payment_behavior: "resume_on_payment_success" });
+    expect((await latest()).lines.data.map(({ amount }) => amount)).toEqual([-3000, 1500]);
+  });
+
   it("is for active subscriptions without a schedule", async () => {
     const schedule = await stripe.subscriptionSchedules.create({ from_subscription: id });
     expect((await refusal(stripe.subscriptions.pause(id))).message).toContain(schedule.id);

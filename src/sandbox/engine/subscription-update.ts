@@ -136,7 +136,9 @@ function checkItems(items: SubscriptionItem[]): void {
   }
 }
 
-function checkDate({ before, change, trialing }: Frame): void {
+function checkDate({ world, before, change, trialing }: Frame): void {
+  // Time stands still for a paused subscription: its period may be long over.
+  if (change.at === world.now()) return;
   const starts = Math.min(...before.items.data.map((item) => item.current_period_start));
   const ends = Math.max(...before.items.data.map((item) => item.current_period_end));
   if (!trialing && (change.at < starts || change.at > ends)) {
