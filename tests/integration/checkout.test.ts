@@ -153,6 +153,49 @@ describe("a checkout", () => {
     expect((await atStripe(tenant)).open).toEqual([]);
   });
 
+  it("is refused where Stripe knows of a subscription that we have not heard of, which is then known", async () => {
+    const tenant = await createTenant();
+    const { url } = await subscribe(tenant);
+    await billing.stripe.checkout.sessions.expire(sessionOf(url));
+    const customer = (await customerOf(tenant)) ?? "";
+    const method = await billing.stripe.paymentMethods.attach("pm_card_visa", { customer });
+    const [price] = await billing.sql<{ id: string }>(
+      "SELECT stripe_price_id AS id FROM plan_prices WHERE plan_id = $1 AND interval = 'month' AND currency = 'usd'",
+      [plans.pro],
+    );
+    await billing.stripe.subscriptions.create({
+      customer,
+      items: [{ price: price?.id ?? "" }],
+      default_payment_method: method.id,
+    });
+    expect(await subscribe(tenant, { planId: plans.scale }).catch(codeOf)).toBe("ALREADY_SUBSCRIBED");
+    const known = await callAs(tenant.owner).subscription.get({ organizationId: tenant.id });
+    expect(known).toMatchObject({ planKey: "pro", status: "active" });
+    expect((await atStripe(tenant)).open).toEqual([]);
+  });
+
+  it("is in the currency that the customer pays in, and in no other", async () => {
+    const tenant = await createTenant();
+    await billing.pay((await subscribe(tenant, { currency: "eur" })).url);
+    await billing.settle();
+    await callAs(tenant.owner).subscription.cancel({ organizationId: tenant.id, at: "now" });
+    const refusal = { cause: { code: "WRONG_CURRENCY", details: { currency: "eur" } } };
+    await expect(subscribe(tenant, { currency: "usd" })).rejects.toMatchObject(refusal);
+    const session = await billing.stripe.checkout.sessions.retrieve(sessionOf((await subscribe(tenant)).url));
+    expect(session).toMatchObject({ currency: "eur", amount_total: 4_500 });
+  });
+
+  it("for a customer that was deleted at Stripe is for a new one", async () => {
+    const tenant = await createTenant();
+    await subscribe(tenant);
+    const gone = (await customerOf(tenant)) ?? "";
+    await billing.stripe.customers.del(gone);
+    expect((await subscribe(tenant)).url).toContain("cs_");
+    const fresh = await customerOf(tenant);
+    expect(fresh).not.toBe(gone);
+    expect((await atStripe(tenant)).customers.map(({ id }) => id)).toEqual([fresh]);
+  });
+
   it("of a plan that is unknown, archived, not public, or not sold so, is refused and makes no session", async () => {
     const tenant = await createTenant();
     const archived = newId(NOW);

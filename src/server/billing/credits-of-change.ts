@@ -1,8 +1,10 @@
 // What a change of plan would give and take back in credits, by the rule that is followed when its invoice is paid.
-import { type CreditsOfChange, creditsOfChange } from "~/domain/plan-change";
+import type { CreditsOfChange } from "~/domain/plan-change";
 import type { Stripe } from "../stripe";
+import { readSubscription } from "../stripe/facts";
 import { readInvoice } from "../stripe/invoice-facts";
 import type { Action } from "./actions";
+import { previewCredits } from "./allowances";
 import { findPlansByStripePrice } from "./catalogue";
 import type { LiveSubscription } from "./live-subscription";
 
@@ -30,12 +32,5 @@ export async function creditsAtOnce(
 async function reckon(action: Action, live: LiveSubscription, invoice: Stripe.Invoice): Promise<CreditsOfChange> {
   const { lines } = await readInvoice(action.stripe, invoice);
   const plans = await findPlansByStripePrice(lines.map((line) => line.stripePriceId).filter((id) => id !== null));
-  return creditsOfChange({
-    lines,
-    plans,
-    current: { stripeItemId: live.item.id, start: live.currentPeriodStart, end: live.currentPeriodEnd },
-    trial: null,
-    parts: [],
-    returned: 0,
-  });
+  return previewCredits(action.organizationId, readSubscription(live.stripe), live.item.id, lines, plans);
 }
