@@ -5,9 +5,11 @@ import { parseArgs } from "node:util";
 import "./load-env";
 import { BillingError } from "~/domain/errors";
 import { applyPush, type Change, changesOf, type PushPlan, planPush } from "~/server/billing/stripe-catalogue";
-import { disconnect } from "~/server/db";
+import { now } from "~/server/clock";
+import { asPlatform, disconnect } from "~/server/db";
 import { env, publicUrl, webhookSecrets } from "~/server/env";
 import { isLiveMode } from "~/server/stripe";
+import { retryQuarantined } from "~/server/webhooks/replay";
 
 const USAGE = `Puts the catalogue, the webhook endpoint and the portal's configuration into a Stripe account.
 
@@ -64,6 +66,9 @@ async function main(): Promise<number> {
   if (changesOf(plan).length === 0 || values["dry-run"]) return 0;
   if (!values.yes && !(await isConfirmed())) return 2;
   await applyPush(plan, (change) => console.log(`done: ${lineOf(change)}`));
+  // What was put aside for a price that nobody knew may be known now.
+  const retried = await asPlatform((tx) => retryQuarantined(tx, {}, now()));
+  if (retried > 0) console.log(`${retried} events that had been put aside are looked at again.`);
   tellSecret(secrets, reachable);
   return 0;
 }

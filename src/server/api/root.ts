@@ -2,6 +2,7 @@
 import type { inferRouterInputs, inferRouterOutputs } from "@trpc/server";
 import { eventsRouter } from "./routers/admin/events";
 import { adminPlansRouter } from "./routers/admin/plans";
+import { reconciliationRouter } from "./routers/admin/reconciliation";
 import { apiKeysRouter } from "./routers/api-keys";
 import { billingRouter } from "./routers/billing";
 import { budgetsRouter } from "./routers/budgets";
@@ -35,7 +36,12 @@ export const appRouter = router({
   apiKeys: apiKeysRouter,
   platformApiKeys: platformApiKeysRouter,
   /** For the platform. */
-  admin: router({ bulkGrants: bulkGrantsRouter, events: eventsRouter, plans: adminPlansRouter }),
+  admin: router({
+    bulkGrants: bulkGrantsRouter,
+    events: eventsRouter,
+    plans: adminPlansRouter,
+    reconciliation: reconciliationRouter,
+  }),
 });
 
 export type AppRouter = typeof appRouter;

@@ -16,6 +16,7 @@ import {
 } from "./tasks/by-the-clock";
 import { closeOrganization, renameAtStripe } from "./tasks/organization-at-stripe";
 import { processStripeEvent } from "./tasks/process-stripe-event";
+import { reconcileHourly, reconcileOnRequest } from "./tasks/reconcile";
 import { rollUpUsage } from "./tasks/roll-up-usage";
 import { sendMail } from "./tasks/send-mail";
 
@@ -32,6 +33,7 @@ const CRONTAB = `
 * * * * * release-dead-workers ?jobKey=release-dead-workers
 7 * * * * retry-quarantined-events ?jobKey=retry-quarantined-events
 23 * * * * remove-finished-events ?jobKey=remove-finished-events
+17 * * * * reconcile-hourly ?jobKey=reconcile-hourly
 `;
 
 const tasks: TaskList = {
@@ -45,6 +47,8 @@ const tasks: TaskList = {
   "grant-slices": grantSlices,
   "tell-of-dunning": tellOfDunning,
   "roll-up-usage": rollUpUsage,
+  "reconcile-hourly": reconcileHourly,
+  reconcile: (payload) => reconcileOnRequest(payload as JobPayloads["reconcile"]),
   "release-dead-workers": releaseDeadWorkers,
   "retry-quarantined-events": (payload) =>
     retryQuarantinedEvents(payload as Partial<JobPayloads["retry-quarantined-events"]>),

@@ -1,0 +1,84 @@
+// Invoices: each has its line of history, and each paid one what it pays for.
+import { asPlatform } from "../../db";
+import { idOf, type Stripe } from "../../stripe";
+import { syncInvoice } from "../sync";
+import type { Context, Stage } from "./context";
+import { pagesOf } from "./pace";
+
+// An invoice may be paid a while after it was made; the latest of each live subscription is looked at whatever its age.
+const LATE_DAYS = 3;
+
+export const recentInvoices: Stage = async function* (context, from) {
+  const list = (page: object) => context.stripe.invoices.list({ ...page, ...context.createdSince(LATE_DAYS) });
+  for await (const invoices of pagesOf(context.pace, from, list)) {
+    await compareInvoices(context, invoices);
+    yield invoices.at(-1)?.id ?? null;
+  }
+};
+
+interface Ours {
+  lines: Map<string, { status: string; amount: number }>;
+  /** Invoices that something was granted for. */
+  granted: Set<string>;
+  /** Numbers of invoices of packs: their line is the purchase's. */
+  purchases: Set<string>;
+}
+
+export async function compareInvoices(context: Context, invoices: readonly Stripe.Invoice[]): Promise<void> {
+  const issued = invoices.filter(({ status }) => status !== "draft");
+  const ours = await loadOurs(issued);
+  for (const invoice of issued) {
+    const { id, customer, metadata, parent } = invoice;
+    if (invoice.status === "paid") context.paid.add(id);
+    if (isSame(invoice, ours)) {
+      context.count(1);
+      continue;
+    }
+    const named = parent?.subscription_details?.metadata?.organizationId ?? metadata?.organizationId ?? null;
+    const organizationId = await context.ownerOf(id, { customerId: idOf(customer), organizationId: named });
+    if (organizationId === null) continue;
+    await context.look({ organizationId, kind: "invoice", subject: id }, (run) => syncInvoice(run, id));
+  }
+}
+
+async function loadOurs(invoices: readonly Stripe.Invoice[]): Promise<Ours> {
+  const ids = invoices.map(({ id }) => id);
+  const numbers = invoices.map(({ number }) => number).filter((number) => number !== null);
+  return asPlatform(async (tx) => {
+    const lines = await tx.billingHistory.findMany({ where: { kind: "invoice", stripeId: { in: ids } } });
+    const periods = await tx.allowancePeriod.findMany({
+      where: { stripeInvoiceId: { in: ids } },
+      select: { stripeInvoiceId: true },
+    });
+    const purchases = await tx.billingHistory.findMany({
+      where: { kind: "credit_purchase", number: { in: numbers } },
+      select: { number: true },
+    });
+    return {
+      lines: new Map(lines.map(({ stripeId, status, amount }) => [stripeId, { status, amount: Number(amount) }])),
+      granted: new Set(periods.map(({ stripeInvoiceId }) => stripeInvoiceId ?? "")),
+      purchases: new Set(purchases.map(({ number }) => number ?? "")),
+    };
+  });
+}
+
+// What a line may say of an invoice that stands so.
+const SHOWN: Record<string, readonly string[]> = {
+  paid: ["paid", "refunded", "partially_refunded", "disputed", "dispute_lost"],
+  open: ["open", "failed"],
+};
+
+/** A doubt is enough: what looks different is looked at more closely. */
+function isSame(invoice: Stripe.Invoice, { lines, granted, purchases }: Ours): boolean {
+  if (invoice.number !== null && purchases.has(invoice.number)) return true;
+  const line = lines.get(invoice.id);
+  const status = invoice.status ?? "draft";
+  const isOfSubscription = invoice.parent?.subscription_details != null;
+  const isSettled = status !== "paid" || !isOfSubscription || granted.has(invoice.id);
+  return (
+    line !== undefined &&
+    line.amount === invoice.total &&
+    (SHOWN[status] ?? [status]).includes(line.status) &&
+    isSettled
+  );
+}
