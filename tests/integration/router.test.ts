@@ -53,6 +53,8 @@ const source = z.enum(["subscription", "purchase", "promotion", "transfer", "adj
 const nextInvoice = z.strictObject({ at: instant, amount: money, tax: money, currency });
 
 // What the contract names, and below each "beyond" what our own pages need besides. Nothing else leaves the server.
+const changedTo = { planId: id, planKey: z.string(), planName: z.string(), interval };
+
 const subscription = z.strictObject({
   id,
   planId: id,
@@ -72,6 +74,44 @@ const subscription = z.strictObject({
   currency,
   card: z.strictObject({ brand: z.string(), last4: z.string(), expMonth: count, expYear: count }).nullable(),
   nextInvoice: nextInvoice.nullable(),
+  pastDueSince: instant.nullable(),
+  graceUntil: instant.nullable(),
+  blocked: z.boolean(),
+  openInvoice: z
+    .strictObject({
+      id: z.string(),
+      amount: money,
+      currency,
+      url: z.url().nullable(),
+      nextAttemptAt: instant.nullable(),
+    })
+    .nullable(),
+  resumesAt: instant.nullable(),
+  scheduledChange: z.strictObject({ ...changedTo, at: instant }).nullable(),
+  pendingChange: z.strictObject({ ...changedTo, expiresAt: instant, invoiceId: z.string().nullable() }).nullable(),
+});
+
+const changePreview = z.strictObject({
+  kind: z.enum(["upgrade", "downgrade", "switch"]),
+  effective: z.enum(["now", "period_end"]),
+  at: instant,
+  dueNow: z.strictObject({
+    amount: money,
+    tax: money,
+    currency,
+    lines: z.array(z.strictObject({ description: z.string(), amount: z.int() })),
+  }),
+  recurring: z.strictObject({ amount: money, tax: money, currency, interval, from: instant }),
+  credits: z.strictObject({
+    now: count,
+    takenBack: count,
+    owed: count,
+    perInterval: count,
+    creditInterval: interval,
+    from: instant,
+  }),
+  prorationDate: instant,
+  token: z.string(),
 });
 
 const balance = z.strictObject({
@@ -148,6 +188,14 @@ const CONTRACT: Record<string, { shape: z.ZodType; call: (as: Caller) => Promise
     call: (as) => as.plans.list(),
   },
   "subscription.get": { shape: subscription, call: (as) => as.subscription.get(organizationId()) },
+  "subscription.previewChange": {
+    shape: changePreview,
+    call: async (as) => {
+      const plans = await as.plans.list();
+      const scale = plans.find(({ key }) => key === "scale");
+      return as.subscription.previewChange({ ...organizationId(), planId: scale?.id ?? "", interval: "month" });
+    },
+  },
   "subscription.portal": { shape: address, call: (as) => as.subscription.portal(organizationId()) },
   "credits.balance": { shape: balance, call: (as) => as.credits.balance(organizationId()) },
   "credits.consume": {
@@ -371,7 +419,7 @@ const PERSONAL = [
 /** Needs no organization to be refused: it is the platform's. */
 const PLATFORM_ONLY = new Set([
   ...["create", "setRate", "setActive", "setOverride", "removeOverride"].map((name) => `creditEvents.${name}`),
-  ...["preview", "start", "progress", "undo"].map((name) => `admin.bulkGrants.${name}`),
+  ...procedures.filter((path) => path.startsWith("admin.")),
   ...["grant", "adjust", "setSpentPolicy", "suspend", "resume"].map((name) => `credits.${name}`),
 ]);
 /** Answers each item by itself. */
