@@ -9,6 +9,7 @@ export type AlertKind =
   | "unknown_status"
   | "unexpected_transition"
   | "second_subscription"
+  | "paid_after_removal"
   | "event_dead"
   | "payment_failed"
   | "payment_disputed"

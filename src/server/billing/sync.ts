@@ -29,7 +29,7 @@ import { saveInvoice, settleInvoice } from "./sync/invoices";
 import { describeOpen, findOverdueSince, type KnownDebt, listOpenInvoices, type OpenInvoice } from "./sync/overdue";
 import { findPurpose, findSessionOfInvoice, isPaid, savePayments } from "./sync/payments";
 import { savePurchase } from "./sync/purchases";
-import { closeIfRemoved } from "./sync/removed";
+import { enqueueClosing, findRemoval, tellOfLatePayment } from "./sync/removed";
 import { byAge, findCustomer, findRival, isLiveAtStripe, listLiveAtStripe } from "./sync/rivals";
 import { refuseForeign, type SyncResult, type SyncRun, together, told } from "./sync/run";
 import { saveSession, sessionOutcome } from "./sync/sessions";
@@ -99,15 +99,20 @@ async function lookAtSubscription(run: SyncRun, subscriptionId: string, look: Lo
 
   const saved = await run.lock.save(async (tx) => {
     const state = await saveSubscription(tx, run, facts, plans, circumstances);
+    const removedAt = await findRemoval(tx, organizationId);
+    const entitles = state.entitles && removedAt === null;
     const sentences: (string | null)[] = [];
     for (const [index, invoice] of invoices.entries()) {
       await saveInvoice(tx, run, invoice, notes[index] ?? [], plans, facts);
-      if (state.entitles) sentences.push(await settleInvoice(tx, run, invoice, plans, facts));
+      if (entitles) sentences.push(await settleInvoice(tx, run, invoice, plans, facts));
+      const { id: subject, total: amount, currency } = invoice;
+      const isLate = removedAt !== null && invoice.paidAt !== null && invoice.paidAt > removedAt && amount > 0;
+      if (isLate) await tellOfLatePayment(tx, run, { subject, amount, currency });
     }
-    if (state.entitles) sentences.push(await saveTrial(tx, run, facts, plans));
+    if (entitles) sentences.push(await saveTrial(tx, run, facts, plans));
     // After the invoices: one that comes only now must not bring slices that the end has stopped.
-    if (state.allowances) await settleAllowances(tx, organizationId, state.allowances, run.now);
-    if (isLiveAtStripe(facts.status)) await closeIfRemoved(tx, organizationId);
+    if (entitles && state.allowances) await settleAllowances(tx, organizationId, state.allowances, run.now);
+    if (removedAt !== null && isLiveAtStripe(facts.status)) await enqueueClosing(tx, organizationId);
     const rest = sentences.filter((sentence) => sentence !== null).map(told);
     return { ...state, result: together([state.result, ...rest]) };
   });

@@ -7,6 +7,7 @@ import { raiseAlert, resolveAlert } from "../alerts";
 import type { CataloguePack } from "../catalogue";
 import { grantOnce } from "../credits";
 import { saveCreditNotes, saveHistory, shownStatus } from "./history";
+import { findRemoval, tellOfLatePayment } from "./removed";
 import { quarantined, type SyncResult, type SyncRun, told } from "./run";
 import { type SessionOutcome, saveSession } from "./sessions";
 
@@ -61,6 +62,13 @@ export async function savePurchase(
   if (isUnknown) await tellOfUnknownPrice(tx, run, facts, unknown);
   else await resolveAlert(tx, organizationId, "unknown_price", facts.id, run.now);
   if (outcome !== "paid") return { sentence: `purchase is ${outcome}`, quarantined: isUnknown };
+  if ((await findRemoval(tx, organizationId)) !== null) {
+    const { id: subject, total: amount, currency } = facts;
+    // What was granted before the organization was deleted was not late.
+    const isGranted = await tx.creditGrant.count({ where: { organizationId, stripeSessionId: facts.id } });
+    if (isGranted === 0 && amount > 0) await tellOfLatePayment(tx, run, { subject, amount, currency });
+    return { sentence: "the organization was deleted: nothing is granted", quarantined: isUnknown };
+  }
   let granted = 0;
   for (const each of bought) granted += await grant(tx, run, facts, each);
   if (isUnknown && bought.length === 0) return quarantined("paid for a price that we do not know; an alert is open");
