@@ -1,20 +1,23 @@
 // `npm run bench`: how fast credits are consumed, compared with the least that it could cost, on this machine. Prints one
-// table and writes bench.json. `-- --quick` takes a good minute instead of ten.
+// table and writes bench.json. `-- --quick` takes a good minute instead of ten; `-- --pipeline` measures only what is done with
+// Stripe's events, and leaves the rest of bench.json as it was.
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { PLANS } from "./bench/plan";
+import { PLANS, type Plan, pipelineOf } from "./bench/plan";
 import { tableOf } from "./bench/report";
 import { Bench, type Report } from "./bench/run";
-import { ROOT, STATE_DIR } from "./demo-state";
+import { ROOT, readJson, STATE_DIR } from "./demo-state";
 import { takeLock } from "./file-lock";
 import { bold, dim, failureText, Progress } from "./progress";
 
 const OUTPUT = join(ROOT, "bench.json");
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { quick: { type: "boolean", default: false } } });
-  const plan = PLANS[values.quick ? "quick" : "full"];
+  const flag = { type: "boolean", default: false } as const;
+  const { values } = parseArgs({ options: { quick: flag, pipeline: flag } });
+  const whole = PLANS[values.quick ? "quick" : "full"];
+  const plan = values.pipeline ? pipelineOf(whole) : whole;
   await mkdir(STATE_DIR, { recursive: true });
   // Two at once would measure each other, and share a directory.
   const release = await takeLock(join(STATE_DIR, "bench.lock"));
@@ -28,13 +31,10 @@ async function main(): Promise<number> {
       void bench.stop();
     });
   }
-  console.log(
-    `\n${bold("Billfold bench")} ${dim(plan.kind === "quick" ? "quick" : "about ten minutes; -- --quick takes a good one")}\n`,
-  );
+  console.log(`\n${bold("Billfold bench")} ${dim(durationOf(plan))}\n`);
   try {
-    const report = await bench.run();
-    await writeFile(OUTPUT, `${JSON.stringify(report, null, 2)}\n`);
-    console.log(`\n${textOf(report)}\n\n${dim(`Every round is in ${OUTPUT}`)}`);
+    const text = plan.pipelineOnly ? await runPipeline(bench) : await runAll(bench);
+    console.log(`\n${text}\n\n${dim(`Every round is in ${OUTPUT}`)}`);
     return 0;
   } catch (error) {
     // Whatever it was doing when it was told to end has failed.
@@ -44,6 +44,36 @@ async function main(): Promise<number> {
   } finally {
     await release();
   }
+}
+
+function durationOf({ kind, pipelineOnly }: Plan): string {
+  if (pipelineOnly) return "Stripe's events only";
+  return kind === "quick" ? "quick" : "about ten minutes; -- --quick takes a good one";
+}
+
+async function runAll(bench: Bench): Promise<string> {
+  const report = await bench.run();
+  await save(report);
+  return textOf(report);
+}
+
+/** Measures the part anew and puts it into what was measured before. */
+async function runPipeline(bench: Bench): Promise<string> {
+  const { cells, growthEvents } = await bench.runPipeline();
+  const before = readJson<Report>(OUTPUT);
+  if (before) {
+    await save({
+      ...before,
+      ratios: { ...before.ratios, growthEvents },
+      cells: { ...before.cells, ...cells },
+    });
+  }
+  const ratios = { ...before?.ratios, growthEvents } as Report["ratios"];
+  return tableOf(cells, ratios);
+}
+
+async function save(report: Report): Promise<void> {
+  await writeFile(OUTPUT, `${JSON.stringify(report, null, 2)}\n`);
 }
 
 function textOf({ machine, settings, cells, ratios, rssMb, ledgers }: Report): string {

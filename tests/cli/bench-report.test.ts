@@ -37,6 +37,13 @@ describe("ratios", () => {
     expect(ratiosOf({ ...curve, lots20: cell(99) }).growthLots).toBe(0.95);
   });
 
+  it("take the lesser of two pairs", () => {
+    const small = { eventsStoredEmpty: cell(1000), eventsProcessedEmpty: cell(50) };
+    expect(ratiosOf({ ...small, eventsStoredMany: cell(950), eventsProcessedMany: cell(45) }).growthEvents).toBe(0.9);
+    expect(ratiosOf({ ...small, eventsStoredMany: cell(800), eventsProcessedMany: cell(60) }).growthEvents).toBe(0.8);
+    expect(ratiosOf({ ...small, eventsStoredMany: cell(800) }).growthEvents).toBeNull();
+  });
+
   it("are null where a cell was not measured", () => {
     expect(ratiosOf({ oursHot32: cell(1) }).hot32).toBeNull();
     expect(ratiosOf({ lots1: cell(1), lots220: cell(1) }).growthLots).toBeNull();

@@ -1,22 +1,25 @@
 // The cells of the bench: what is measured, where, by how many callers. How it is measured is elsewhere.
+import { type EventsDatabase, eventsCells } from "./events";
 import { NOOP_PROCEDURE } from "./noop";
 import { type DatabaseName, DEEP, HOT, HTTP, HTTP_SPREAD, LOTS_1, LOTS_20, LOTS_220, type Plan, SPREAD } from "./plan";
-import type { Way } from "./tasks";
+import type { EventsWay, Way } from "./tasks";
 
 export type ServerName = "ours" | "noopDoor" | "noopNext";
 
 /** The API key that calls are made with; null for none. */
 export type Credential = "organization" | "platform" | null;
 
-export type Cell = {
-  key: string;
-  title: string;
-  section: string;
-  callers: number;
-} & (
-  | { where: "inProcess"; way: Way; database: DatabaseName; set: string }
-  | { where: "http"; server: ServerName; procedure: string; batch: number; credential: Credential; set: string }
-);
+export type EventsCell = CellText & { where: "events"; way: EventsWay; database: EventsDatabase };
+
+type CellText = { key: string; title: string; section: string; callers: number };
+
+export type LedgerCell = CellText &
+  (
+    | { where: "inProcess"; way: Way; database: DatabaseName; set: string }
+    | { where: "http"; server: ServerName; procedure: string; batch: number; credential: Credential; set: string }
+  );
+
+export type Cell = LedgerCell | EventsCell;
 
 const CONSUME = "credits.consume";
 const HTTP_CALLERS = 32;
@@ -25,13 +28,14 @@ export const HEAVIEST = "httpBatch";
 
 /** What is compared stands side by side, so that a machine that slows down for a moment slows down both. */
 export function cellsOf(plan: Plan): Cell[] {
-  const cells = [...takes(), ...overHttp(plan), ...growth(plan), ...reads()];
-  return cells.filter((cell) => cell.where === "http" || plan.populations[cell.database].length > 0);
+  const ledger = plan.pipelineOnly ? [] : [...takes(), ...overHttp(plan), ...growth(plan), ...reads()];
+  const measured = ledger.filter((cell) => cell.where === "http" || plan.populations[cell.database].length > 0);
+  return [...measured, ...eventsCells(plan.events)];
 }
 
-function takes(): Cell[] {
+function takes(): LedgerCell[] {
   const section = "A take, in process";
-  const one = (way: "limit" | "naive" | "ours", spread: boolean, callers: number): Cell => ({
+  const one = (way: "limit" | "naive" | "ours", spread: boolean, callers: number): LedgerCell => ({
     key: `${way}${spread ? "Spread" : "Hot"}${callers}`,
     title: `${TITLES[way]}, ${spread ? "spread" : "hot"}`,
     section,
@@ -57,10 +61,10 @@ function takes(): Cell[] {
 
 const TITLES = { limit: "limit: one statement", naive: "interactive Prisma transaction", ours: "ours" };
 
-function overHttp(plan: Plan): Cell[] {
+function overHttp(plan: Plan): LedgerCell[] {
   const one = (
-    cell: Pick<Cell & { where: "http" }, "key" | "title" | "server" | "batch"> & { platform?: boolean },
-  ): Cell => {
+    cell: Pick<LedgerCell & { where: "http" }, "key" | "title" | "server" | "batch"> & { platform?: boolean },
+  ): LedgerCell => {
     const { platform = false, ...rest } = cell;
     const isOurs = cell.server === "ours";
     return {
@@ -93,8 +97,8 @@ function overHttp(plan: Plan): Cell[] {
   ];
 }
 
-function growth({ populations }: Plan): Cell[] {
-  const one = (key: string, title: string, database: DatabaseName, set: string): Cell => ({
+function growth({ populations }: Plan): LedgerCell[] {
+  const one = (key: string, title: string, database: DatabaseName, set: string): LedgerCell => ({
     key,
     title,
     section: "Ours as data grows",
@@ -127,8 +131,8 @@ function growth({ populations }: Plan): Cell[] {
   ];
 }
 
-function reads(): Cell[] {
-  const one = (way: Way, title: string, database: DatabaseName, set: string): Cell => ({
+function reads(): LedgerCell[] {
+  const one = (way: Way, title: string, database: DatabaseName, set: string): LedgerCell => ({
     key: way,
     title,
     section: "Reads, one caller",

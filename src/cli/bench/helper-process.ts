@@ -5,7 +5,7 @@ import { SERVER_FLAGS } from "../build";
 import { childEnv } from "../child-env";
 import type { Answer, Message, Reply, Task } from "./tasks";
 
-const SCRIPTS = { inProcess: "./in-process.ts", httpLoad: "./http-load.ts" };
+const SCRIPTS = { inProcess: "./in-process.ts", httpLoad: "./http-load.ts", eventsLoad: "./events-load.ts" };
 
 export class HelperProcess {
   private lastId = 0;

@@ -12,6 +12,13 @@ export const DATABASES = [
 ] as const;
 export type DatabaseName = (typeof DATABASES)[number];
 
+export type EventsPlan = {
+  /** Events that one of the two databases has kept before. */
+  stored: number;
+  /** Customers of whom events come; at least one for each caller. */
+  subscribers: number;
+};
+
 export type Plan = {
   kind: "full" | "quick" | "smoke";
   rounds: number;
@@ -29,6 +36,9 @@ export type Plan = {
   servers: "built" | "door";
   /** A database without a population is not made, and what it would be for not measured. */
   populations: Record<DatabaseName, Population[]>;
+  events: EventsPlan;
+  /** Only what is about Stripe's events. */
+  pipelineOnly?: boolean;
 };
 
 /** Populations by what they are for; a database may hold several. */
@@ -96,6 +106,7 @@ export const PLANS: Record<Plan["kind"], Plan> = {
     extraCells: true,
     depth: 200_000,
     servers: "built",
+    events: { stored: 1_000_000, subscribers: 80 },
     populations: populationsOf({
       organizations: 10_000,
       organizationsWithPast: 10_000,
@@ -117,6 +128,7 @@ export const PLANS: Record<Plan["kind"], Plan> = {
     extraCells: false,
     depth: 200_000,
     servers: "built",
+    events: { stored: 200_000, subscribers: 24 },
     populations: populationsOf({
       organizations: 10_000,
       organizationsWithPast: 2000,
@@ -139,6 +151,7 @@ export const PLANS: Record<Plan["kind"], Plan> = {
     extraCells: false,
     depth: 200,
     servers: "door",
+    events: { stored: 2000, subscribers: 8 },
     populations: {
       ...populationsOf({
         organizations: 50,
@@ -156,3 +169,9 @@ export const PLANS: Record<Plan["kind"], Plan> = {
     },
   },
 };
+
+/** A plan without anything but the part that is about Stripe's events. */
+export function pipelineOf(plan: Plan): Plan {
+  const populations = Object.fromEntries(DATABASES.map((name) => [name, []])) as unknown as Plan["populations"];
+  return { ...plan, populations, pipelineOnly: true };
+}

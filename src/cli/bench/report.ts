@@ -33,6 +33,7 @@ export const RATIO_NAMES = [
   "growthLots",
   "growthLedger",
   "growthOrganizations",
+  "growthEvents",
   "pageDepth",
   "balanceRead",
 ] as const;
@@ -43,9 +44,9 @@ export type Ratios = Record<RatioName, number | null>;
 type Ratio = {
   /** The cell in whose line it is shown. */
   of: string;
-  /** The least of the quotients of these cells' figures by the base's counts. */
-  also?: string;
   to: string;
+  /** Another such pair: the lesser of the two quotients counts. */
+  also?: { of: string; to: string };
   figure: "operationsPerSecond" | "p50Ms" | "p99Ms";
   wanted: { atLeast: number } | { atMost: number };
 };
@@ -60,9 +61,13 @@ const RATIOS: Record<RatioName, Ratio> = {
   p99HotVsLimit: { of: "oursHot32", to: "limitHot32", figure: "p99Ms", wanted: { atMost: 0.2 } },
   httpSingleVsNextNoop: throughput("httpSingle", "nextNoop", 2.5),
   httpBatchVsNoop: throughput("httpBatch", "doorNoopBatch", 0.6),
-  growthLots: { ...throughput("lots220", "lots1", 0.85), also: "lots20" },
+  growthLots: { ...throughput("lots220", "lots1", 0.85), also: { of: "lots20", to: "lots1" } },
   growthLedger: throughput("ledgerBig", "ledgerSmall", 0.85),
   growthOrganizations: throughput("organizationsBig", "organizationsSmall", 0.85),
+  growthEvents: {
+    ...throughput("eventsStoredMany", "eventsStoredEmpty", 0.85),
+    also: { of: "eventsProcessedMany", to: "eventsProcessedEmpty" },
+  },
   pageDepth: { of: "deepPage", to: "firstPage", figure: "p50Ms", wanted: { atMost: 1.3 } },
   balanceRead: { of: "balance", to: "select1", figure: "p50Ms", wanted: { atMost: 1.5 } },
 };
@@ -97,10 +102,11 @@ export function median(values: number[]): number {
 /** Each ratio is one of medians over the rounds. */
 export function ratiosOf(cells: Record<string, MeasuredCell>): Ratios {
   const ratio = ({ of, also, to, figure }: Ratio): number | null => {
-    const base = cells[to]?.median[figure];
-    const above = [of, ...(also === undefined ? [] : [also])].map((key) => cells[key]?.median[figure]);
-    if (base === undefined || above.includes(undefined)) return null;
-    return round3(Math.min(...above.map((value) => (value ?? Number.NaN) / base)));
+    const pairs = [{ of, to }, ...(also ? [also] : [])];
+    const figures = (["of", "to"] as const).map((part) => pairs.map((pair) => cells[pair[part]]?.median[figure]));
+    if (figures.flat().includes(undefined)) return null;
+    const [above = [], below = []] = figures as number[][];
+    return round3(Math.min(...above.map((value, index) => value / (below[index] ?? Number.NaN))));
   };
   return Object.fromEntries(RATIO_NAMES.map((name) => [name, ratio(RATIOS[name])])) as Ratios;
 }

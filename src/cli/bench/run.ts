@@ -11,7 +11,8 @@ import { type Postgres, startPostgres } from "../postgres";
 import type { Progress } from "../progress";
 import { applyMigrations } from "../schema-engine";
 import type { Load, LoadResult, Round } from "./callers";
-import { type Cell, cellsOf, HEAVIEST, type ServerName } from "./cells";
+import { type Cell, cellsOf, HEAVIEST, type LedgerCell, type ServerName } from "./cells";
+import { EVENTS_DATABASES, type EventsDatabase, EventsLoad, isEventsCell, seedEvents } from "./events";
 import { HelperProcess } from "./helper-process";
 import {
   type Audit,
@@ -48,6 +49,9 @@ export type Report = {
   ledgers: Record<string, Audit>;
 };
 
+/** What a run of the part about events adds to a report. */
+export type PipelineReport = Pick<Report, "cells"> & Pick<Ratios, "growthEvents">;
+
 /** A ledger that is not what its callers were told: the one result that makes the bench fail. */
 export class LostCreditsError extends Error {
   override name = "LostCreditsError";
@@ -61,6 +65,7 @@ export class Bench {
   private readonly inProcess = new Map<DatabaseName, HelperProcess>();
   private readonly servers = new Map<ServerName, RunningServer>();
   private readonly answered = new Map<DatabaseName, number>();
+  private readonly events = new EventsLoad();
   private readonly cells: Cell[];
   private readonly databases: DatabaseName[];
   /** Which servers run, for the next run to end them should this one be killed. */
@@ -94,9 +99,7 @@ export class Bench {
       });
       await this.stopLoad();
       const ledgers = await this.progress.step("Every answered take is in its ledger", () => this.audit());
-      const cells = Object.fromEntries(
-        this.cells.map((cell) => [cell.key, measuredCell(cell, rounds.get(cell.key) ?? [])]),
-      );
+      const cells = this.measured(rounds);
       const { kind, warmUpMs, measureMs } = this.plan;
       return {
         kind,
@@ -111,6 +114,21 @@ export class Bench {
     } finally {
       await this.stop();
     }
+  }
+
+  /** Only the part that is about Stripe's events, of a plan that has no other. */
+  async runPipeline(): Promise<PipelineReport> {
+    try {
+      await this.prepare();
+      const cells = this.measured(await this.measure());
+      return { cells, growthEvents: ratiosOf(cells).growthEvents };
+    } finally {
+      await this.stop();
+    }
+  }
+
+  private measured(rounds: Map<string, Round[]>): Record<string, MeasuredCell> {
+    return Object.fromEntries(this.cells.map((cell) => [cell.key, measuredCell(cell, rounds.get(cell.key) ?? [])]));
   }
 
   /** Ends everything that was started and deletes what was made. */
@@ -137,7 +155,7 @@ export class Bench {
   }
 
   private async prepareApps(): Promise<void> {
-    if (this.plan.servers !== "built") return;
+    if (this.plan.servers !== "built" || this.plan.pipelineOnly) return;
     await this.progress.step("App built", async (note) => {
       const { built } = await ensureBuild((options) => this.children.spawn(options));
       if (!built) note("nothing changed");
@@ -159,7 +177,7 @@ export class Bench {
       persistent: false,
       onSpawn: (server) => this.database.adopt(server),
     });
-    const [first, ...others] = this.databases;
+    const [first, ...others] = this.allDatabases();
     if (first === undefined) throw new Error("a plan without a database");
     await this.onServer(async (client) => {
       await client.query(`CREATE DATABASE ${databaseName(first)} OWNER billfold`);
@@ -183,13 +201,29 @@ export class Bench {
         });
       }
     };
-    await allOf([lane(), lane()]);
+    const events = () => this.onDatabase("eventsMany", (client) => seedEvents(client, this.plan.events.stored));
+    await allOf([lane(), lane().then(events)]);
+    if (populations.main.length === 0) return;
     await this.onDatabase("main", async (client) => {
       for (const { set, organizations } of populations.main) await seedLimit(client, set, organizations);
     });
   }
 
+  private allDatabases(): readonly [AnyDatabase, ...AnyDatabase[]] {
+    const [first, ...others] = EVENTS_DATABASES;
+    return [first, ...others, ...this.databases];
+  }
+
   private async startProcesses(): Promise<void> {
+    await this.events.start(
+      (name) => serverEnv(0, this.databaseUrl(name), CONNECTIONS_GROWTH),
+      this.plan.events.subscribers,
+      (helper) => this.helpers.push(helper),
+    );
+    if (!this.plan.pipelineOnly) await this.startLedgerProcesses();
+  }
+
+  private async startLedgerProcesses(): Promise<void> {
     const { plan, directory, children } = this;
     const databases = this.databases.map(async (name) => {
       const connections = name === "main" || name === "naive" ? CONNECTIONS : CONNECTIONS_GROWTH;
@@ -223,7 +257,7 @@ export class Bench {
     await this.progress.step("Warm-up", async () => {
       // Before the warm-up: after a checkpoint the first change of each page is written whole. A server whose checkpoints are minutes
       // apart seldom does that; rounds of seconds over 10,000 organizations would do nothing else.
-      await this.onDatabase("main", (client) => client.query("CHECKPOINT"));
+      await this.onServer((client) => client.query("CHECKPOINT"));
       await this.walk();
       for (const cell of this.cells) await this.load(cell, { callers: cell.callers, warmUpMs: 0, measureMs: warmUpMs });
     });
@@ -271,6 +305,7 @@ export class Bench {
   }
 
   private async load(cell: Cell, load: Load): Promise<LoadResult> {
+    if (isEventsCell(cell)) return this.events.do(cell, load);
     const database = cell.where === "http" ? "main" : cell.database;
     const targets = this.targetsOf(database, cell.set);
     const result =
@@ -281,7 +316,7 @@ export class Bench {
     return result;
   }
 
-  private loadOverHttp(cell: Cell & { where: "http" }, load: Load, targets: Targets) {
+  private loadOverHttp(cell: LedgerCell & { where: "http" }, load: Load, targets: Targets) {
     const { procedure, batch, credential } = cell;
     const { port } = this.serverOf(cell.server);
     const apiKey = credential === null ? null : this.keys[credential];
@@ -342,7 +377,7 @@ export class Bench {
     return server;
   }
 
-  private databaseUrl(name: DatabaseName): string {
+  private databaseUrl(name: AnyDatabase): string {
     return withDatabase(this.server().url, name);
   }
 
@@ -350,7 +385,7 @@ export class Bench {
     return withClient(this.server().superuserUrl, use);
   }
 
-  private onDatabase<T>(name: DatabaseName, use: (client: pg.Client) => Promise<T>): Promise<T> {
+  private onDatabase<T>(name: AnyDatabase, use: (client: pg.Client) => Promise<T>): Promise<T> {
     return withClient(withDatabase(this.server().superuserUrl, name), use);
   }
 
@@ -378,13 +413,15 @@ function rowsOf(populations: readonly Population[]): number {
   return populations.reduce((sum, population) => sum + ledgerRowsOf(population), 0);
 }
 
-function writesLedger(cell: Cell): boolean {
+function writesLedger(cell: LedgerCell): boolean {
   return cell.where === "http" ? cell.server === "ours" : cell.way === "ours" || cell.way === "naive";
 }
 
-const databaseName = (name: DatabaseName) => `bench_${name.toLowerCase()}`;
+type AnyDatabase = DatabaseName | EventsDatabase;
 
-function withDatabase(url: string, name: DatabaseName): string {
+const databaseName = (name: AnyDatabase) => `bench_${name.toLowerCase()}`;
+
+function withDatabase(url: string, name: AnyDatabase): string {
   const changed = new URL(url);
   changed.pathname = `/${databaseName(name)}`;
   return changed.href;

@@ -33,7 +33,15 @@ export type HttpTask = {
 
 export type CreateKeysTask = { kind: "createKeys"; organizationId: string };
 
-export type Task = InProcessTask | WalkTask | HttpTask | CreateKeysTask;
+/** Makes subscribers at a Stripe of the process's own, whose events are delivered from then on. */
+export type OpenEventsTask = { kind: "openEvents"; subscribers: number };
+
+/** What is done with each event. */
+export type EventsWay = "eventsStored" | "eventsProcessed";
+
+export type EventsTask = { kind: "events"; way: EventsWay; load: Load };
+
+export type Task = InProcessTask | WalkTask | HttpTask | CreateKeysTask | OpenEventsTask | EventsTask;
 
 export type Answers = {
   load: LoadResult;
@@ -41,6 +49,9 @@ export type Answers = {
   walk: number;
   http: LoadResult;
   createKeys: { organizationKey: string; platformKey: string };
+  /** How many there are. */
+  openEvents: number;
+  events: LoadResult;
 };
 
 export type Answer<T extends Task> = Answers[T["kind"]];
