@@ -347,7 +347,7 @@ describe("what somebody changed in the dashboard", () => {
     await stripe.prices.update(pack.id, { lookup_key: "cheap" });
     const [portal] = (await stripe.billingPortal.configurations.list()).data;
     await stripe.billingPortal.configurations.update(portal?.id ?? "", {
-      features: { subscription_cancel: { enabled: false }, subscription_update: { enabled: true, products: "" } },
+      features: { subscription_cancel: { enabled: false }, subscription_update: { enabled: false } },
     });
     const [endpoint] = (await stripe.webhookEndpoints.list()).data;
     await stripe.webhookEndpoints.update(endpoint?.id ?? "", { enabled_events: ["invoice.paid"], disabled: true });
