@@ -142,6 +142,10 @@ describe("a renewal that fails", () => {
     const now = callAs(serviceOf(tenant.id), GRACE_UNTIL).credits;
     const details = { organizationId: tenant.id, since: GRACE_UNTIL };
     expect(await now.check(usage(tenant))).toMatchObject({ allowed: false, reason: "PAYMENT_OVERDUE", details });
+    expect(await now.estimate(usage(tenant))).toMatchObject({
+      sufficient: true,
+      stopped: { code: "PAYMENT_OVERDUE", details },
+    });
     const more = { ...of(tenant), amount: 1, idempotencyKey: "hold more", leaseSeconds: 60 };
     expect(await now.hold(more).catch(codeOf)).toBe("PAYMENT_OVERDUE");
     // What was begun may be finished; balances stay to be seen.

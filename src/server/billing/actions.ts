@@ -99,14 +99,18 @@ export class Action {
 
   /**
    * Makes a state of Stripe's be so, once, and says how it is then. What is so already is not asked for again. Stripe answers a
-   * key that it knows with the answer of then: whether that is still so is looked at, and if it is not, it is done anew.
+   * key that it knows with the answer, or the refusal, of then: how it is now is looked at, and what is not so is done anew.
    */
   async bringAbout<State extends object>(before: State, step: Step<State>): Promise<State> {
     let state = before;
     for (let turn = 0; turn < MOST_KEYS; turn += 1) {
       if (step.isDone(state)) return state;
-      const answer = await this.send(step.name, { about: step.about(state), turn }, step.send);
-      if (!isReplayed(answer)) return answer;
+      const about = { about: step.about(state), turn };
+      const answer = await this.send(step.name, about, step.send).catch((error) => {
+        if (!isReplayed(error)) throw error;
+        return null;
+      });
+      if (answer !== null && !isReplayed(answer)) return answer;
       state = await step.read();
     }
     throw new BillingError("BUSY", "This was done and undone too often. Please try again tomorrow.", {
@@ -187,6 +191,11 @@ export async function answerInTime<T>(work: (time: AnswerTime) => Promise<T>): P
   });
   try {
     return await Promise.race([working, late]);
+  } catch (error) {
+    // Its words are of a call that changed nothing; one before it may have.
+    if (hasBegun && !isLate && error instanceof BillingError && error.code === "STRIPE_UNAVAILABLE")
+      throw tooSlow(true);
+    throw error;
   } finally {
     clearTimeout(timer);
     // Nobody hears of it any more.
@@ -200,5 +209,7 @@ function tooSlow(hasBegun: boolean): BillingError {
     : "Nothing was changed; please try again shortly.";
   return new BillingError("STRIPE_UNAVAILABLE", `The payment service takes too long to answer. ${rest}`, {
     retryable: true,
+    /** Whether what was asked for may be done after all. */
+    begun: hasBegun,
   });
 }

@@ -30,6 +30,8 @@ export interface Estimate {
   allocations: Allocation[];
   /** The budget that would refuse, as BUDGET_EXCEEDED says it. */
   budget: BillingErrorDetails | null;
+  /** Why nothing can be spent at all, however many credits there are; null where that is not so. */
+  stopped: { code: "ACCOUNT_SUSPENDED" | "PAYMENT_OVERDUE"; details: BillingErrorDetails } | null;
 }
 
 /**
@@ -54,7 +56,12 @@ export async function estimateConsumption(question: Question): Promise<Estimate>
     sufficient,
     allocations: parts.map(({ lot, amount }) => ({ grantId: lot.id, source: lot.source, amount })),
     budget: refusal?.code === "BUDGET_EXCEEDED" ? refusal.details : null,
+    stopped: refusal && stopOf(refusal),
   };
+}
+
+function stopOf({ code, details }: BillingError): Estimate["stopped"] {
+  return code === "ACCOUNT_SUSPENDED" || code === "PAYMENT_OVERDUE" ? { code, details } : null;
 }
 
 export interface Check {

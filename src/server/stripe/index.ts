@@ -108,10 +108,14 @@ export async function callStripe<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Whether an answer is one that Stripe gave before, to the same key: what it says may be outdated. */
-export function isReplayed(answer: object): boolean {
-  const { lastResponse } = answer as Partial<Stripe.Response<object>>;
-  return lastResponse?.headers["idempotent-replayed"] === "true";
+/** Whether an answer, or a refusal, is one that Stripe gave before to the same key: what it says may be outdated. */
+export function isReplayed(answer: unknown): boolean {
+  const said = answer instanceof BillingError ? answer.cause : answer;
+  const headers =
+    said instanceof Stripe.errors.StripeError
+      ? said.headers
+      : (said as Partial<Stripe.Response<object>> | undefined)?.lastResponse?.headers;
+  return headers?.["idempotent-replayed"] === "true";
 }
 
 /** Why a payment did not go through, of a failure that `callStripe` has put in our words. */
