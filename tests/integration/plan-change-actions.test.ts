@@ -158,14 +158,20 @@ describe("an upgrade", () => {
     expect(await chargedAmounts(billing, tenant)).toEqual([4_900, 10_000]);
   });
 
-  it.each(["pm_card_chargeCustomerFail", "pm_card_authenticationRequired"])(
-    "that is not paid (%s) changes nothing, says where to pay, and can be taken back",
-    async (card) => {
+  it.each([
+    [
+      "pm_card_chargeCustomerFail",
+      "The bank declined the payment without saying why. Use another card, or ask your bank.",
+    ],
+    ["pm_card_authenticationRequired", "Your bank wants you to confirm the payment."],
+  ])(
+    "that is not paid (%s) changes nothing, says why and where to pay, and can be taken back",
+    async (card, message) => {
       const tenant = await createSubscriber(billing);
       await replaceCard(billing, tenant, card);
       const { token } = await preview(tenant, "scale");
       const answer = await change(tenant, "scale", token);
-      expect(answer).toEqual({ status: "payment_required", paymentUrl: expect.stringContaining("http") });
+      expect(answer).toEqual({ status: "payment_required", paymentUrl: expect.stringContaining("http"), message });
       expect(await change(tenant, "scale", token)).toEqual(answer);
       const waiting = await get(tenant);
       expect(waiting).toMatchObject({

@@ -3,6 +3,7 @@ import { declineMessage } from "~/domain/declines";
 import { BillingError } from "~/domain/errors";
 import { asOrganization } from "../db";
 import { expectObject, findAtStripe, idOf, paymentFailureOf, type Stripe } from "../stripe";
+import { INVOICE_EXPAND, readInvoice } from "../stripe/invoice-facts";
 import { type Action, act, type Doer } from "./actions";
 import { syncInvoice } from "./sync";
 
@@ -82,12 +83,30 @@ async function pay(action: Action, invoice: Stripe.Invoice): Promise<PaymentOutc
   return outcome;
 }
 
+const CONFIRM = "Your bank wants you to confirm the payment.";
+
+/** Why the last try of paying an open invoice did not go through, in plain words. */
+export async function whyUnpaid(action: Action, invoiceId: string | null): Promise<string> {
+  const invoice =
+    invoiceId === null
+      ? null
+      : await findAtStripe("invoice", () => action.stripe.invoices.retrieve(invoiceId, { expand: INVOICE_EXPAND }));
+  const paymentId = invoice && (await readInvoice(action.stripe, invoice)).paymentIntentIds.at(-1);
+  const payment = paymentId
+    ? await findAtStripe("payment_intent", () => action.stripe.paymentIntents.retrieve(paymentId))
+    : null;
+  const error = payment?.last_payment_error ?? null;
+  const code = error?.decline_code ?? error?.code ?? null;
+  if (code === null || code === "authentication_required" || payment?.status === "requires_action") return CONFIRM;
+  return declineMessage(code);
+}
+
 function tellOf(failure: NonNullable<ReturnType<typeof paymentFailureOf>>, url: { url?: string }): PaymentOutcome {
   switch (failure.kind) {
     case "declined":
       return { status: "failed", ...url, message: declineMessage(failure.code) };
     case "needs_action":
-      return { status: "payment_required", ...url, message: "Your bank wants you to confirm the payment." };
+      return { status: "payment_required", ...url, message: CONFIRM };
     case "no_method":
       return {
         status: "payment_required",

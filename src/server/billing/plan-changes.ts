@@ -8,6 +8,7 @@ import { type Action, act, type Doer } from "./actions";
 import { type CataloguePlan, findPlansByStripePrice } from "./catalogue";
 import { isOutdated, readChange, signChange, stateText } from "./change-token";
 import { type CreditsAtOnce, creditsAtOnce } from "./credits-of-change";
+import { whyUnpaid } from "./invoice-payments";
 import {
   type Choice,
   fingerprintOf,
@@ -89,7 +90,12 @@ export function previewChange(doer: Doer, choice: Choice): Promise<ChangePreview
 export type ChangeOutcome =
   | { status: "changed" | "scheduled" }
   /** Nothing has changed: it does once the invoice at this address is paid. */
-  | { status: "payment_required"; paymentUrl: string | null };
+  | {
+      status: "payment_required";
+      paymentUrl: string | null;
+      /** Why it was not paid, in plain words. */
+      message: string;
+    };
 
 /**
  * Does what a preview has shown: at once, or from the end of the period on. Doing it again answers the same.
@@ -254,7 +260,7 @@ async function outcomeSoFar(
   stripePriceId: string,
 ): Promise<ChangeOutcome | null> {
   if (live.item.price.id === stripePriceId) return { status: "changed" };
-  if (isPendingFor(live.stripe, live.item.id, stripePriceId)) return waitsForPayment(live.stripe);
+  if (isPendingFor(live.stripe, live.item.id, stripePriceId)) return waitsForPayment(action, live.stripe);
   return (await isScheduled(action, live, stripePriceId)) ? { status: "scheduled" } : null;
 }
 
@@ -282,7 +288,9 @@ async function changeNow(action: Action, change: Change, prorationDate: number):
       state.items.data.some((item) => item.id === live.item.id && item.price.id === target.stripePriceId) ||
       isPendingFor(state, live.item.id, target.stripePriceId),
   }).catch(sayWhatIsMissing);
-  return isPendingFor(after, live.item.id, target.stripePriceId) ? waitsForPayment(after) : { status: "changed" };
+  return isPendingFor(after, live.item.id, target.stripePriceId)
+    ? waitsForPayment(action, after)
+    : { status: "changed" };
 }
 
 function sayWhatIsMissing(error: unknown): never {
@@ -295,10 +303,12 @@ function isPendingFor(subscription: Stripe.Subscription, itemId: string, stripeP
   return items.some((item) => item.id === itemId && item.price.id === stripePriceId);
 }
 
-function waitsForPayment(subscription: Stripe.Subscription): ChangeOutcome {
+async function waitsForPayment(action: Action, subscription: Stripe.Subscription): Promise<ChangeOutcome> {
+  const invoice = pendingInvoiceOf(subscription);
   return {
     status: "payment_required",
-    paymentUrl: pendingInvoiceOf(subscription)?.hosted_invoice_url ?? null,
+    paymentUrl: invoice?.hosted_invoice_url ?? null,
+    message: await whyUnpaid(action, invoice?.id ?? null),
   };
 }
 
