@@ -24,6 +24,7 @@ describe("a role", () => {
       "members:view",
       "members:manage",
       "api-keys:manage",
+      "organization:remove",
     ],
     admin: [
       "billing:view",
@@ -59,6 +60,7 @@ describe("a role", () => {
       "credits:reverse",
       "credits:transfer",
       "credits:grant",
+      "organization:remove",
     ],
   };
 
