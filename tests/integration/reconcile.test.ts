@@ -1,4 +1,6 @@
 // The reconciler: what was missed comes across, once; what is right is left alone.
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import type Stripe from "stripe";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type ReconciliationReport, reconcile } from "~/server/billing/reconcile";
@@ -488,5 +490,40 @@ describe("the platform", () => {
     expect(jobs).toEqual([{ payload: { cause: expect.stringContaining("asked for by"), since: null } }]);
     await expect(callAs(tenant.owner).admin.reconciliation.list()).rejects.toMatchObject({ code: "FORBIDDEN" });
     await expect(platform.get({ reconciliationId: tenant.id })).rejects.toMatchObject({ code: "NOT_FOUND" });
+  });
+});
+
+describe("the command", () => {
+  const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+  function command(...args: string[]): Promise<{ code: number | null; output: string }> {
+    const child = spawn(process.execPath, ["--import", "tsx", "src/cli/reconcile.ts", ...args], {
+      cwd: ROOT,
+      env: process.env,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let output = "";
+    child.stdout.on("data", (chunk) => (output += chunk));
+    child.stderr.on("data", (chunk) => (output += chunk));
+    return new Promise((resolve) => child.on("close", (code) => resolve({ code, output })));
+  }
+
+  it("says the drift as a number, and whether anything is left to do", async () => {
+    await run({ since: daysLater(-40, clock) });
+    const tenant = await subscribe("pro");
+    await billing.freshEvents();
+    const since = daysLater(-1, clock).toISOString();
+    const { id } = await subscriptionOf(tenant);
+    const dry = await command("--dry-run", "--since", since);
+    expect(dry.output).toContain(`differs · subscription ${id} · subscription ${id} was missing; `);
+    expect(dry.output).toMatch(/objects compared\. Drift: [1-9]\d* \(nothing was written\)\./);
+    expect(dry.code).toBe(1);
+    const repaired = await command("--since", since);
+    expect(repaired.output).toMatch(/Drift: ([1-9]\d*) \(\1 repaired, 0 for a person\)\./);
+    expect(repaired.code).toBe(0);
+    const again = await command("--since", since);
+    expect(again).toMatchObject({ code: 0, output: expect.stringContaining("Drift: 0 (0 repaired, 0 for a person).") });
+    expect((await command("--since", "yesterday")).code).toBe(2);
+    await expectReconciled();
   });
 });

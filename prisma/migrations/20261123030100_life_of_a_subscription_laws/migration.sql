@@ -24,6 +24,10 @@ ALTER TABLE subscription_plans ADD CONSTRAINT plan_options CHECK (rollover_cap >
 ALTER TABLE allowance_returns ADD CONSTRAINT time_given_back CHECK (until_at > from_at AND credits >= 0);
 ALTER TABLE allowance_periods ADD CONSTRAINT upgrade_is_whole CHECK ((cause = '') = (total IS NULL) AND (total IS NULL) = (anchor IS NULL) AND coalesce(total, 0) >= 0 AND returned >= 0);
 
+-- One price is for sale at a time, so that its name at Stripe is one price's.
+CREATE UNIQUE INDEX one_plan_price_for_sale ON plan_prices (plan_id, interval, currency) WHERE active;
+CREATE UNIQUE INDEX one_pack_price_for_sale ON credit_product_prices (product_id, currency) WHERE active;
+
 -- ── Ways to find rows that only part of a table needs ──────────────────────────────────────────────────────
 CREATE INDEX lots_of_allowances ON credit_grants (allowance_id) WHERE allowance_id IS NOT NULL;
 -- Events of one customer are done one after the other, those of one object together; where the body names neither, an event is

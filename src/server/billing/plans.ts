@@ -74,7 +74,7 @@ export function changePlanPrice(
   const { planId, interval, currency, unitAmount, now } = change;
   return edit(change, async (tx, plan) => {
     const same = { planId, interval, currency, active: true };
-    const [before] = await tx.planPrice.findMany({ where: same, orderBy: { createdAt: "desc" } });
+    const before = await tx.planPrice.findFirst({ where: same });
     if (before && Number(before.unitAmount) === unitAmount) return { message: null, priceId: before.id };
     const priceId = newId(now);
     await tx.planPrice.updateMany({ where: same, data: { active: false } });
