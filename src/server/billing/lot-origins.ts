@@ -41,6 +41,7 @@ interface MadeLot {
   origin_source: GrantSource | null;
   plan_version: number | null;
   product_name: string | null;
+  allowance_id: string | null;
   stripe_invoice_id: string | null;
   stripe_session_id: string | null;
   transaction_id: string;
@@ -59,7 +60,7 @@ export async function originsOf(
 ): Promise<Map<string, ReadOrigin>> {
   if (grantIds.length === 0) return new Map();
   const lots = await tx.$queryRaw<MadeLot[]>`
-    SELECT g.id, g.source::text AS source, g.origin_source::text AS origin_source, g.plan_version, p.name AS product_name,
+    SELECT g.id, g.source::text AS source, g.origin_source::text AS origin_source, g.plan_version, p.name AS product_name, g.allowance_id,
       g.stripe_invoice_id, g.stripe_session_id, t.id AS transaction_id, t.created_at AS at, t.actor, t.reason, t.reference, t.idempotency_key
     FROM credit_grants g
     CROSS JOIN LATERAL first_movement(g.organization_id, g.id) made
@@ -77,7 +78,7 @@ export async function originsOf(
         at: lot.at,
         actor: lot.actor,
         reason: lot.reason,
-        plan: withVersion(periods.get(periodKey(lot.idempotency_key) ?? ""), lot.plan_version),
+        plan: withVersion(periods.get(lot.id), lot.plan_version),
         product: lot.source === "purchase" ? lot.product_name : null,
         // What somebody else paid is told to them.
         payment: lot.source === "transfer" ? null : (payments.get(paidBy(lot) ?? "") ?? null),
@@ -101,23 +102,31 @@ function withVersion(period: Period | undefined, version: number | null): LotOri
   return period === undefined ? null : { ...period, version };
 }
 
+/** By lot, the period that was paid for it: its own, or the one that it was carried over from. */
 async function periodsOf(
   tx: Transaction,
   organizationId: string,
   lots: readonly MadeLot[],
 ): Promise<Map<string, Period>> {
-  const keys = [...new Set(lots.flatMap((lot) => periodKey(lot.idempotency_key) ?? []))];
-  if (keys.length === 0) return new Map();
+  const ids = lots.map((lot) => lot.allowance_id).filter((id) => id !== null);
+  // Lots of before they named their allowance: the key of the row that made them does.
+  const keys = lots.flatMap((lot) => (lot.allowance_id === null ? (periodKey(lot.idempotency_key) ?? []) : []));
+  if (ids.length + keys.length === 0) return new Map();
   const asked = keys.map((key) => {
     const start = key.slice(key.indexOf(":") + 1);
-    return { stripeItemId: key.slice(0, key.indexOf(":")), periodStart: new Date(start) };
+    return { stripeItemId: key.slice(0, key.indexOf(":")), periodStart: new Date(start), cause: "" };
   });
-  const rows = await tx.allowancePeriod.findMany({ where: { organizationId, OR: asked } });
+  const rows = await tx.allowancePeriod.findMany({ where: { organizationId, OR: [{ id: { in: ids } }, ...asked] } });
+  const byName = new Map<string, Period>();
+  for (const { id, stripeItemId, periodStart, periodEnd, planName, trial } of rows) {
+    const period = { name: planName, periodStart, periodEnd, trial };
+    byName.set(id, period).set(`${stripeItemId}:${periodStart.toISOString()}`, period);
+  }
   return new Map(
-    rows.map(({ stripeItemId, periodStart, periodEnd, planName, trial }) => [
-      `${stripeItemId}:${periodStart.toISOString()}`,
-      { name: planName, periodStart, periodEnd, trial },
-    ]),
+    lots.flatMap((lot) => {
+      const period = byName.get(lot.allowance_id ?? periodKey(lot.idempotency_key) ?? "");
+      return period ? [[lot.id, period] as const] : [];
+    }),
   );
 }
 
