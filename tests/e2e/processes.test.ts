@@ -142,6 +142,100 @@ describe("a process that is killed", () => {
     AFTER_A_DEATH_MS,
   );
 
+  test(
+    "while 500 events of one customer come to two processes: the other does them all, and meanwhile those of others",
+    async () => {
+      const doomed = await world.startInstance({ webhookSecret: WEBHOOK_SECRET });
+      const other = await world.startInstance({ webhookSecret: WEBHOOK_SECRET });
+      onTestFinished(() => other.stop());
+      const { tenant } = await newSubscriber(other);
+      const bystander = await newSubscriber(other);
+      const facts = await buyPacks(other, tenant, 10);
+      const many = Array.from(
+        { length: 500 },
+        (_, index) => ({ ...facts[index % facts.length], id: `evt_of_many_${index}` }) as Stripe.Event,
+      );
+      const connections = watchConnections();
+      onTestFinished(() => connections.stop());
+
+      const began = performance.now();
+      const waiting = many.entries();
+      let answered = 0;
+      let died: Promise<void> | undefined;
+      // As Stripe does, a delivery that was not answered is made again.
+      const lane = async () => {
+        for (const [index, event] of waiting) {
+          const first = index % 2 === 0 && !died ? doomed : other;
+          const status = await sendEvent(first, event).catch(() => sendEvent(other, event));
+          expect(status === 200 ? status : await sendEvent(other, event)).toBe(200);
+          answered++;
+          if (answered >= 200) died ??= doomed.kill();
+        }
+      };
+      await Promise.all(Array.from({ length: 25 }, lane));
+      await died;
+
+      const paid = only(bystander.events, "invoice.paid");
+      const asked = performance.now();
+      expect(await sendEvent(other, paid)).toBe(200);
+      await untilDone(world.sql, paid.id);
+      const bystanderMs = performance.now() - asked;
+      const open = async () => {
+        const [row] = await world.sql<{ open: number }>(
+          "SELECT count(*)::int AS open FROM stripe_events WHERE id LIKE 'evt_of_many_%' AND status <> 'done'",
+        );
+        return row?.open ?? -1;
+      };
+      await until("all of them are done", async () => (await open()) === 0, 150_000);
+      console.log(
+        `500 events of one customer, a process killed among them: ${Math.round(performance.now() - began)} ms; one of another: ${Math.round(bystanderMs)} ms; connections: ${connections.most()}`,
+      );
+      expect(bystanderMs).toBeLessThan(5_000);
+      // Two processes with a pool, two pipelines and a queue each, and the test itself.
+      expect(connections.most()).toBeLessThanOrEqual(70);
+
+      const [stored] = await world.sql(
+        "SELECT count(*)::int AS count, max(faults) AS faults FROM stripe_events WHERE id LIKE 'evt_of_many_%'",
+      );
+      expect(stored).toEqual({ count: 500, faults: 0 });
+      const [database] = await world.sql(
+        "SELECT deadlocks::int AS deadlocks FROM pg_stat_database WHERE datname = current_database()",
+      );
+      expect(database).toEqual({ deadlocks: 0 });
+      const ledger = await expectLawfulLedger(world.sql, tenant.id);
+      expect(ledger.rows.map(({ type }) => type).sort()).toEqual(["grant", ...Array(10).fill("purchase")]);
+      await expectSubscribedOnce(bystander.tenant);
+    },
+    AFTER_A_DEATH_MS,
+  );
+
+  /** Has packs bought. @returns all that Stripe has to say about the organization since it began */
+  async function buyPacks(app: App, tenant: Tenant, count: number): Promise<Stripe.Event[]> {
+    const { trpc } = clientOf(app, platformKey);
+    const [pack] = await trpc.creditProducts.list.query();
+    const choice = { organizationId: tenant.id, productId: pack?.id ?? "" };
+    for (let bought = 0; bought < count; bought++) {
+      await world.pay((await trpc.creditProducts.checkout.mutate(choice)).url);
+    }
+    const [row] = await world.sql<{ customer: string }>(
+      "SELECT stripe_customer_id AS customer FROM organizations WHERE id = $1",
+      [tenant.id],
+    );
+    return eventsOf(world.stripe, row?.customer ?? "");
+  }
+
+  /** The most connections that the database has had at once. */
+  function watchConnections(): { most(): number; stop(): void } {
+    let most = 0;
+    const timer = setInterval(async () => {
+      const [row] = await world.sql<{ count: number }>(
+        "SELECT count(*)::int AS count FROM pg_stat_activity WHERE datname = current_database()",
+      );
+      most = Math.max(most, row?.count ?? 0);
+    }, 100);
+    return { most: () => most, stop: () => clearInterval(timer) };
+  }
+
   async function ledgerRows(tenant: Tenant): Promise<number> {
     const [row] = await world.sql<{ count: number }>(
       "SELECT count(*)::int AS count FROM credit_transactions WHERE organization_id = $1",
