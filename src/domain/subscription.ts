@@ -92,3 +92,16 @@ export function cancelsAt(facts: {
   if (facts.cancelAt !== null) return facts.cancelAt;
   return facts.cancelAtPeriodEnd ? facts.currentPeriodEnd : null;
 }
+
+/** Why somebody cancels, as Stripe counts it: in the app and in its portal. */
+export const CANCEL_REASONS = [
+  "too_expensive",
+  "missing_features",
+  "switched_service",
+  "unused",
+  "customer_service",
+  "too_complex",
+  "low_quality",
+  "other",
+] as const;
+export type CancelReason = (typeof CANCEL_REASONS)[number];

@@ -2,6 +2,7 @@
 // changes nothing.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type Billing, callAs, daysLater, openBilling, quietLogs } from "../setup/billing";
+import { serviceOf } from "../setup/callers";
 import {
   chargedAmounts,
   createSubscriber,
@@ -209,6 +210,46 @@ describe("an upgrade", () => {
     await billing.settle();
     expect((await balance(tenant)).available).toBe(25_000);
     expect(await chargedAmounts(billing, tenant)).toEqual([4_900, 10_000]);
+  });
+
+  it("to the same plan for longer is at once, and begins a new year", async () => {
+    const tenant = await createSubscriber(billing);
+    const shown = await preview(tenant, "pro", "year");
+    expect(shown).toMatchObject({
+      kind: "upgrade",
+      effective: "now",
+      dueNow: { amount: 44_100 },
+      recurring: { amount: 49_000, interval: "year", from: new Date("2027-03-10T09:30:00Z") },
+      credits: { perInterval: 6_000, creditInterval: "month", owed: 0 },
+    });
+    expect(await change(tenant, "pro", shown.token, "year")).toEqual({ status: "changed" });
+    expect(await chargedAmounts(billing, tenant)).toEqual([4_900, 44_100]);
+    expect(await get(tenant)).toMatchObject({
+      planKey: "pro",
+      interval: "year",
+      currentPeriodEnd: new Date("2027-03-10T09:30:00Z"),
+      nextInvoice: { amount: 49_000 },
+    });
+    expect((await balance(tenant)).available).toBe(6_000 + shown.credits.now - shown.credits.takenBack);
+    // And back to months at the end of what is paid.
+    const back = await preview(tenant, "pro", "month");
+    expect(back).toMatchObject({ kind: "downgrade", effective: "period_end", dueNow: { amount: 0 } });
+    expect(await change(tenant, "pro", back.token, "month")).toEqual({ status: "scheduled" });
+    expect(await get(tenant)).toMatchObject({
+      interval: "year",
+      scheduledChange: { planKey: "pro", interval: "month", at: new Date("2027-03-10T09:30:00Z") },
+    });
+  });
+
+  it("tells what of the credits that are given back was spent", async () => {
+    const tenant = await createSubscriber(billing);
+    await callAs(serviceOf(tenant.id)).credits.consume({
+      ...{ organizationId: tenant.id, eventName: "api_call_basic", quantity: 5_000, idempotencyKey: tenant.id },
+    });
+    const shown = await preview(tenant, "pro", "year");
+    expect(shown.credits).toMatchObject({ takenBack: 6_000, owed: 5_000, now: 6_000 });
+    await change(tenant, "pro", shown.token, "year");
+    expect((await balance(tenant)).available).toBe(1_000);
   });
 
   it("in a trial is at once and costs nothing yet", async () => {

@@ -1,5 +1,6 @@
 // Ending a subscription and pausing it, and taking both back.
 import { BillingError } from "~/domain/errors";
+import type { CancelReason } from "~/domain/subscription";
 import { asOrganization } from "../db";
 import { expectObject, type Stripe, toDate } from "../stripe";
 import { act, type Doer } from "./actions";
@@ -17,19 +18,6 @@ import {
 } from "./live-subscription";
 import { withdrawPending } from "./plan-changes";
 import { releaseSchedule } from "./schedules";
-
-/** Why somebody cancels, as Stripe counts it. */
-export const CANCEL_REASONS = [
-  "too_expensive",
-  "missing_features",
-  "switched_service",
-  "unused",
-  "customer_service",
-  "too_complex",
-  "low_quality",
-  "other",
-] as const;
-export type CancelReason = (typeof CANCEL_REASONS)[number];
 
 export interface Cancellation {
   at: "period_end" | "now";

@@ -1,14 +1,9 @@
 // subscription: the organization's plan, and everything that is done to it. Each action says STRIPE_UNAVAILABLE within five
 // seconds where Stripe does not answer, and may be repeated.
 import { z } from "zod";
+import { CANCEL_REASONS } from "~/domain/subscription";
 import { doerOf } from "~/server/billing/actions";
-import {
-  CANCEL_REASONS,
-  cancelSubscription,
-  pauseSubscription,
-  resumeSubscription,
-  undoCancel,
-} from "~/server/billing/cancellation";
+import { cancelSubscription, pauseSubscription, resumeSubscription, undoCancel } from "~/server/billing/cancellation";
 import { changePlan, previewChange, undoChange } from "~/server/billing/plan-changes";
 import { openPortal, PORTAL_FLOWS } from "~/server/billing/portal";
 import { findSubscription, openSubscriptionCheckout } from "~/server/billing/subscription";

@@ -1,4 +1,5 @@
 // The configuration of Stripe's portal: what customers may do there by themselves. It says the same as our own pages.
+import { CANCEL_REASONS } from "~/domain/subscription";
 import { publicUrl } from "../../env";
 import { callStripe, expectObject, type Stripe } from "../../stripe";
 import { type Change, differences, fromTo, keep, onceKey } from "./changes";
@@ -24,16 +25,7 @@ const FEATURES = {
     proration_behavior: "none",
     cancellation_reason: {
       enabled: true,
-      options: [
-        "too_expensive",
-        "missing_features",
-        "switched_service",
-        "unused",
-        "customer_service",
-        "too_complex",
-        "low_quality",
-        "other",
-      ],
+      options: [...CANCEL_REASONS],
     },
   },
 } satisfies Features;
