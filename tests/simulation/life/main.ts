@@ -1,0 +1,101 @@
+// Lives through a year, a part of the organizations in each of a few processes, and says what it was. Ends with 1 where a truth
+// is broken. Started by `npm run sim`.
+import { fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { startTestPostgres } from "~/cli/test-postgres";
+import { type Report, textOf, together } from "./report";
+import { liveThrough, type Settings } from "./year";
+
+/** Always as many, whatever the machine: the report follows from the seed alone. */
+const PARTS = 2;
+
+const USAGE = `Many organizations live through a year against Stripe's stand-in, and everything that should hold is asked for.
+
+  npm run sim                        a year of fifty organizations
+  npm run sim -- --days 365 --seed 42 --organizations 50 --faults all
+                                     --faults none for a world where nothing fails; the same seed is the same year
+  npm run sim -- --verbose           with the app's own log`;
+
+const { values } = parseArgs({
+  options: {
+    days: { type: "string", default: "365" },
+    seed: { type: "string", default: "42" },
+    organizations: { type: "string", default: "50" },
+    faults: { type: "string", default: "all" },
+    verbose: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+    /** For the processes of the parts. */
+    part: { type: "string" },
+  },
+});
+
+/** Pauses between two tries are shorter than this; what is longer is a limit, and stays one. */
+const LONGEST_PAUSE_MS = 3_000;
+const HURRIED_MS = 2;
+
+/** Nobody waits between two tries: how long that takes is not what is simulated. */
+function hurry(): void {
+  const later = globalThis.setTimeout;
+  const hurried = (work: (...given: unknown[]) => void, ms = 0, ...given: unknown[]) =>
+    later(work, ms <= LONGEST_PAUSE_MS ? Math.min(ms, HURRIED_MS) : ms, ...given);
+  globalThis.setTimeout = Object.assign(hurried, later) as typeof globalThis.setTimeout;
+}
+
+function readSettings(): Settings | null {
+  const { days, seed, organizations, faults } = values;
+  if (!/^\d+$/.test(days) || !/^\d+$/.test(organizations) || (faults !== "all" && faults !== "none")) return null;
+  return { days: Number(days), seed, organizations: Number(organizations), faults };
+}
+
+async function livePart(settings: Settings, number: number): Promise<number> {
+  if (!values.verbose) for (const level of ["log", "warn", "error"] as const) console[level] = () => {};
+  hurry();
+  const report = await liveThrough(settings, { number, of: PARTS });
+  await new Promise((resolve) => process.send?.(report, resolve));
+  return 0;
+}
+
+function startPart(number: number): Promise<Report> {
+  return new Promise((resolve, reject) => {
+    const given = [...process.argv.slice(2), "--part", String(number)];
+    const child = fork(fileURLToPath(import.meta.url), given, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    let report: Report | null = null;
+    child.on("message", (message) => {
+      report = message as Report;
+    });
+    child.once("exit", (code) => {
+      if (report && code === 0) resolve(report);
+      else reject(new Error(`part ${number} ended with ${code}`));
+    });
+  });
+}
+
+async function main(): Promise<number> {
+  const settings = readSettings();
+  if (!settings || values.help) {
+    console[values.help ? "log" : "error"](USAGE);
+    return values.help ? 0 : 2;
+  }
+  if (values.part) return livePart(settings, Number(values.part));
+  const postgres = await startTestPostgres();
+  Object.assign(process.env, postgres.env);
+  try {
+    const parts = await Promise.allSettled(Array.from({ length: PARTS }, (_, index) => startPart(index + 1)));
+    const reports = parts.map((part) => {
+      if (part.status === "rejected") throw part.reason;
+      return part.value;
+    });
+    const report = together(reports);
+    process.stdout.write(textOf(settings, report));
+    return report.breaches.length === 0 ? 0 : 1;
+  } finally {
+    await postgres.stop();
+  }
+}
+
+process.exitCode = await main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+  return 1;
+});
+process.exit();

@@ -1,0 +1,263 @@
+// A year in the life of many organizations, in steps of six hours of a clock that nobody waits for.
+
+import { BillingError } from "~/domain/errors";
+import { grantDueSlices } from "~/server/billing/allowances";
+import { expireLots, listOrganizationsWithDueLots } from "~/server/billing/credits";
+import { closeAtStripe } from "~/server/billing/organization-removal";
+import { createOrganization } from "~/server/billing/organizations";
+import { asPlatform } from "~/server/db";
+import { runReconciliation } from "~/server/jobs/tasks/reconcile";
+import type { Stripe } from "~/server/stripe";
+import { listEventsToProcess } from "~/server/webhooks/claim";
+import { processEvent } from "~/server/webhooks/process";
+import { brokenLaws } from "../ledger-laws";
+import { Chance } from "./chance";
+import { Organization } from "./organization";
+import { Post } from "./post";
+import type { Counts, Report } from "./report";
+import { openStage, type Stage } from "./stage";
+import { type Breach, breachesOf } from "./truths";
+
+const STEP_MS = 6 * 3_600_000;
+const STEPS_A_DAY = 4;
+const BATCH = 500;
+/** The 31st, so that months end before their days do. */
+const START = new Date("2026-01-31T08:00:00.000Z");
+
+export interface Settings {
+  days: number;
+  seed: string;
+  organizations: number;
+  faults: "all" | "none";
+}
+
+/** One process lives with a part of the organizations, beside others with a Stripe and a database of their own. */
+export interface Part {
+  number: number;
+  of: number;
+}
+
+/** The reconciler rests between pages for Stripe's sake; nobody needs that here. */
+const PACE = { pauseMs: 0, firstWaitMs: 1 };
+const SHARES = { calls: 0.01, lost: 0.06, copied: 0.12, late: 0.12 };
+
+export async function liveThrough(settings: Settings, part: Part): Promise<Report> {
+  const seed = `${settings.seed}, part ${part.number} of ${part.of}`;
+  const stage = await openStage(seed, START);
+  try {
+    return await new Year(stage, settings, part, seed).run();
+  } finally {
+    await stage.close();
+  }
+}
+
+class Year {
+  private readonly post: Post;
+  private readonly chance: Chance;
+  private readonly organizations: (Organization & { slug?: string })[] = [];
+  private readonly slugs = new Map<string, string>();
+  private readonly breaches: Breach[] = [];
+  private readonly sentences: Counts = {};
+  private readonly closed = new Set<string>();
+  private crashes = 0;
+  private reconciled = { runs: 0, drift: 0, repaired: 0, queued: 0 };
+
+  constructor(
+    private readonly stage: Stage,
+    private readonly settings: Settings,
+    private readonly part: Part,
+    seed: string,
+  ) {
+    const faulty = settings.faults === "all";
+    this.chance = new Chance(`${seed} year`);
+    this.post = new Post(
+      new Chance(`${seed} post`),
+      faulty ? { lost: SHARES.lost, copied: SHARES.copied, late: SHARES.late } : { lost: 0, copied: 0, late: 0 },
+    );
+    stage.line.share = faulty ? SHARES.calls : 0;
+  }
+
+  async run(): Promise<Report> {
+    const { days, organizations, seed } = this.settings;
+    for (let number = this.part.number; number <= organizations; number += this.part.of) {
+      const { id, slug } = await createOrganization({ name: `Organization ${number}`, now: START });
+      // What is spent of a payment that is taken back is owed, so that credits can be held against money.
+      await asPlatform((tx) => tx.organization.update({ where: { id }, data: { spentPolicy: "debt" } }));
+      this.slugs.set(id, slug);
+      this.organizations.push(new Organization(number, id, this.stage, seed));
+    }
+    for (let step = 1; step <= days * STEPS_A_DAY; step += 1) {
+      await this.step(step, new Date(START.getTime() + step * STEP_MS));
+    }
+    return this.end(days * STEPS_A_DAY);
+  }
+
+  private async step(step: number, now: Date): Promise<void> {
+    await this.stage.setClock(now);
+    for (const organization of this.organizations) {
+      if (organization.number % STEPS_A_DAY !== step % STEPS_A_DAY) continue;
+      await organization.live(now);
+      if (this.chance.happens(0.0006)) await organization.leave(now, this.slugs.get(organization.id) ?? "");
+    }
+    this.post.post(await this.stage.freshEvents(), step);
+    await this.receive(this.post.arrivals(step), now);
+    await this.sweep(now);
+    await this.byTheClock(now);
+    if (step % (STEPS_A_DAY * 14) === 0) await this.lookThrough(now);
+  }
+
+  private async receive(events: readonly Stripe.Event[], now: Date): Promise<void> {
+    for (const event of events) {
+      const status = await this.stage.deliver(event, now);
+      if (status !== 200) this.breaches.push({ truth: "a good event is taken", where: `${event.type}: ${status}` });
+    }
+  }
+
+  /** What waits is processed as the job and the sweep do, by two at once, with crashes between the effects and the mark. */
+  private async sweep(now: Date): Promise<void> {
+    const faulty = this.settings.faults === "all";
+    for (const id of await listEventsToProcess(now, BATCH)) {
+      const [first, second] = faulty
+        ? await Promise.all([processEvent(id, now), processEvent(id, now)])
+        : [await processEvent(id, now), null];
+      const sentence = first ?? second;
+      if (sentence) this.note(sentence);
+      if (!faulty || !this.chance.happens(0.02)) continue;
+      this.crashes += 1;
+      await this.stage.sql(
+        "UPDATE stripe_events SET status = 'received', processed_at = NULL WHERE id = $1 AND status = 'done'",
+        [id],
+      );
+    }
+  }
+
+  private async byTheClock(now: Date): Promise<void> {
+    // Workers are down on some days: what they have missed is made good on the next.
+    if (this.settings.faults === "all" && this.chance.happens(0.1)) return;
+    for (const id of await listOrganizationsWithDueLots(now, BATCH)) await expireLots(id, now);
+    await grantDueSlices(now, BATCH);
+    for (const organization of this.organizations.filter((each) => each.gone)) await this.close(organization.id, now);
+  }
+
+  /** What the job of a removed organization does; as the job, it is tried again. */
+  private async close(organizationId: string, now: Date): Promise<void> {
+    if (this.closed.has(organizationId)) return;
+    try {
+      await closeAtStripe(organizationId, now);
+      this.closed.add(organizationId);
+    } catch (error) {
+      if (!(error instanceof BillingError)) throw error;
+    }
+  }
+
+  private async lookThrough(now: Date): Promise<void> {
+    const ids = this.organizations.map((organization) => organization.id);
+    for (const { law, where } of await brokenLaws(this.stage.sql, ids, now)) {
+      this.breaches.push({ truth: law, where });
+    }
+    await this.reconcile(now);
+  }
+
+  /** @returns what it found adrift; null where it was cut off, which the next run makes good */
+  private async reconcile(now: Date): Promise<number | null> {
+    try {
+      const { drift, repaired, queued } = await runReconciliation({
+        cause: "simulation",
+        since: null,
+        now,
+        pace: PACE,
+      });
+      this.reconciled.runs += 1;
+      this.reconciled.drift += drift;
+      this.reconciled.repaired += repaired;
+      this.reconciled.queued += queued;
+      return drift;
+    } catch (error) {
+      if (!(error instanceof BillingError)) throw error;
+      return null;
+    }
+  }
+
+  private async end(steps: number): Promise<Report> {
+    this.stage.line.share = 0;
+    const now = new Date(START.getTime() + steps * STEP_MS + STEP_MS);
+    await this.stage.setClock(now);
+    this.post.post(await this.stage.freshEvents(), steps);
+    await this.receive(this.post.empty(), now);
+    const later = new Date(now.getTime() + 4 * 3_600_000);
+    for (let round = 0; round < 5; round += 1) {
+      const waiting = await listEventsToProcess(later, BATCH);
+      for (const id of waiting) await processEvent(id, later);
+    }
+    for (const id of await listOrganizationsWithDueLots(later, BATCH)) await expireLots(id, later);
+    await grantDueSlices(later, BATCH);
+    await this.lookThrough(later);
+    const drift = await this.reconcile(new Date(later.getTime() + 60_000));
+    if (drift !== 0) this.breaches.push({ truth: "a second reconciliation finds nothing", where: `drift ${drift}` });
+    await this.compare(later);
+    return this.report();
+  }
+
+  private async compare(now: Date): Promise<void> {
+    const { sql, stripe } = this.stage;
+    const customers = new Map<string, string[]>();
+    for await (const customer of stripe.customers.list({ limit: 100 })) {
+      const owner = customer.metadata.organizationId ?? "";
+      customers.set(owner, [...(customers.get(owner) ?? []), customer.id]);
+    }
+    for (const organization of this.organizations) {
+      const mine = customers.get(organization.id) ?? [];
+      this.breaches.push(...(await breachesOf(sql, stripe, organization, mine, now)));
+    }
+    const waiting = await sql<{ status: string; type: string; outcome: string }>(
+      "SELECT status::text AS status, type, outcome FROM stripe_events WHERE status NOT IN ('done', 'ignored', 'refused', 'quarantined') ORDER BY received_at, id",
+    );
+    for (const { status, type, outcome } of waiting) {
+      this.breaches.push({ truth: "every event has come to its end", where: `${type} is ${status}: ${outcome}` });
+    }
+  }
+
+  private note(sentence: string): void {
+    const shape = sentence.replaceAll(/\b[a-z]+_[A-Za-z0-9]{8,}\b/g, "…").replaceAll(/[\d,.]*\d/g, "N");
+    this.sentences[shape] = (this.sentences[shape] ?? 0) + 1;
+  }
+
+  private async report(): Promise<Report> {
+    const { sql, line } = this.stage;
+    const ledger = await sql<{ type: string; rows: number; amount: number }>(
+      "SELECT type::text AS type, count(*)::int AS rows, sum(amount)::float8 AS amount FROM credit_transactions GROUP BY 1 ORDER BY 1",
+    );
+    const subscriptions = await sql<{ status: string; count: number }>(
+      "SELECT status::text AS status, count(*)::int AS count FROM organization_subscriptions GROUP BY 1 ORDER BY 1",
+    );
+    const accounts = await sql<{ id: string; balance: number; granted: number; rows: number }>(
+      `SELECT organization_id AS id, balance::float8 AS balance, last_seq::float8 AS rows,
+         (SELECT coalesce(sum(amount), 0)::float8 FROM credit_grants g WHERE g.organization_id = a.organization_id) AS granted
+       FROM credit_accounts a`,
+    );
+    const byId = new Map(accounts.map((account) => [account.id, account]));
+    const deeds: Counts = {};
+    for (const organization of this.organizations) {
+      for (const [deed, count] of Object.entries(organization.deeds)) deeds[deed] = (deeds[deed] ?? 0) + count;
+    }
+    return {
+      post: this.post.counts,
+      callFaults: line.faults,
+      crashes: this.crashes,
+      reconciled: this.reconciled,
+      deeds,
+      sentences: this.sentences,
+      ledger,
+      subscriptions,
+      organizations: this.organizations.map(({ id, number, kind, consumed }) => ({
+        number,
+        kind,
+        consumed,
+        balance: byId.get(id)?.balance ?? 0,
+        granted: byId.get(id)?.granted ?? 0,
+        rows: byId.get(id)?.rows ?? 0,
+      })),
+      breaches: this.breaches,
+    };
+  }
+}
