@@ -402,3 +402,30 @@ describe("a change", () => {
     expect(await change(tenant, "scale", (await preview(tenant, "scale")).token)).toEqual({ status: "changed" });
   });
 });
+
+// Last, because Stripe's clock is one for all.
+describe("the end of the period", () => {
+  it("brings the plan that was scheduled, its price and its allowance, and ends the schedule", async () => {
+    const [tenant, undone] = [
+      await createSubscriber(billing, { plan: "scale" }),
+      await createSubscriber(billing, { plan: "scale" }),
+    ];
+    for (const each of [tenant, undone]) await change(each, "pro", (await preview(each, "pro")).token);
+    await undo(undone);
+    const renewed = new Date("2026-04-10T11:00:00Z");
+    await billing.setClock(renewed);
+    await billing.settle();
+    expect(await get(tenant, renewed)).toMatchObject({ planKey: "pro", status: "active", scheduledChange: null });
+    expect(await chargedAmounts(billing, tenant)).toEqual([14_900, 4_900]);
+    expect((await balance(tenant, renewed)).available).toBe(6_000);
+    expect(await get(undone, renewed)).toMatchObject({ planKey: "scale", status: "active", scheduledChange: null });
+    expect(await chargedAmounts(billing, undone)).toEqual([14_900, 14_900]);
+    expect((await balance(undone, renewed)).available).toBe(25_000);
+    // What is done in the new period works as before.
+    expect(
+      await change(tenant, "scale", (await preview(tenant, "scale", "month", renewed)).token, "month", renewed),
+    ).toEqual({
+      status: "changed",
+    });
+  });
+});

@@ -1,7 +1,9 @@
 // An hour without Stripe: credits are spent, pages open, each action says so in time, webhooks are kept; afterwards everything
 // catches up, each action once.
+import { setTimeout as sleep } from "node:timers/promises";
 import type Stripe from "stripe";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { withSyncLock } from "~/server/billing/sync-lock";
 import { processEvent } from "~/server/webhooks/process";
 import {
   addLot,
@@ -282,5 +284,22 @@ describe("while each answer takes 1.7 seconds", () => {
     expect((await invoicesOf(billing, cast.pro)).map(({ status }) => status)).toEqual(["paid", "paid"]);
     const schedules = await billing.stripe.subscriptionSchedules.list({ customer: cast.scale.customer });
     expect(schedules.data).toHaveLength(1);
+  });
+
+  it("what was said not to be done is not done behind", async () => {
+    const tenant = await createSubscriber(billing);
+    const busy = withSyncLock(tenant.id, { waitMs: 0 }, () => sleep(3_500));
+    billing.line.delayMs = 1_700;
+    const failure = callAs(tenant.owner).subscription.cancel({ ...of(tenant), at: "period_end" });
+    await expect(failure).rejects.toMatchObject({
+      cause: { code: "STRIPE_UNAVAILABLE", details: { retryable: true } },
+      message: expect.stringContaining("Nothing was changed"),
+    });
+    await busy;
+    await sleep(2_500);
+    restore();
+    expect(await billing.stripe.subscriptions.retrieve(tenant.subscription)).toMatchObject({
+      cancel_at_period_end: false,
+    });
   });
 });
