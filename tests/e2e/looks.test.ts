@@ -94,7 +94,7 @@ const SIGHTS: Sight[] = [
     primary: link("Buy credits"),
     also: (page) => page.getByText("Spending is suspended."),
   },
-  { name: "the plans", path: ({ slug }) => `/${slug}/billing/plans`, primary: button(/portal$/) },
+  { name: "the plans", path: ({ slug }) => `/${slug}/billing/plans`, primary: button("Cancel plan") },
   {
     name: "the plans of an organization that has none",
     path: ({ emptySlug }) => `/${emptySlug}/billing/plans`,

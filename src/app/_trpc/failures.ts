@@ -46,16 +46,26 @@ export function failureWords(error: unknown): string {
   const failure = failureOf(error);
   if (!failure || !(error instanceof TRPCClientError)) return "No answer came. Check your connection and try again.";
   if (failure.code === "INVALID_INPUT") return firstIssue(failure.details) ?? error.message;
+  if (mayBeDone(failure)) return error.message;
   const words = WORDS[failure.code];
   return words ? `${words.title}. ${words.description}` : error.message;
 }
 
 /** A failure as a toast. @param fallback what did not work: "The portal could not be opened" */
 export function sayFailure(error: unknown, fallback: string): void {
-  const code = failureOf(error)?.code;
-  const words = code ? WORDS[code] : undefined;
+  const failure = failureOf(error);
+  if (failure && mayBeDone(failure)) {
+    toastError("Stripe takes too long to answer", { description: "It may still be done: look again in a moment." });
+    return;
+  }
+  const words = failure ? WORDS[failure.code] : undefined;
   if (words) toastError(words.title, { description: words.description });
   else toastError(fallback, { description: "Nothing was changed. Try again in a moment." });
+}
+
+/** Of an action that had begun when Stripe fell silent, nobody can say that nothing was changed. */
+function mayBeDone({ details }: BillingFailure): boolean {
+  return details.begun === true;
 }
 
 function firstIssue(details: Record<string, unknown>): string | null {

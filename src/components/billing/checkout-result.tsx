@@ -3,7 +3,8 @@ import type { ReactNode } from "react";
 import { LinkButton } from "../ui/link-button";
 import { NarrowPage } from "./narrow-page";
 
-export type CheckoutState = "paid" | "processing" | "not_paid";
+/** `processing` takes seconds, `awaited` days. */
+export type CheckoutState = "paid" | "processing" | "awaited" | "not_paid";
 
 export interface CheckoutResultProps {
   state: CheckoutState;
@@ -26,6 +27,10 @@ const words: Record<CheckoutState, { title: string; text: (what: string) => stri
     title: "Being confirmed",
     text: (what) =>
       `The payment for ${what} is being confirmed. This page follows it by itself; you may also leave, nothing gets lost.`,
+  },
+  awaited: {
+    title: "On its way",
+    text: (what) => `The bank has the payment for ${what}. Nobody needs to wait here.`,
   },
   not_paid: {
     title: "Nothing was paid",

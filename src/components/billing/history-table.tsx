@@ -1,13 +1,15 @@
 "use client";
-// Invoices, packs and refunds, newest first, each with its two documents: the page at Stripe and the PDF.
+// Invoices, packs, credit notes and refunds, newest first, each with its two documents, the page at Stripe and the PDF; what
+// is open can be paid.
 import { Download, ExternalLink } from "lucide-react";
+import { TextButton } from "../ui/link-button";
 import { State, type StateTone } from "../ui/state";
 import { Sub, Table, TBody, TD, TH, THead, TR } from "../ui/table";
 import { formatMoney } from "./format";
 import { LocalDate } from "./local-time";
 import { useViewer } from "./viewer";
 
-export type HistoryKind = "invoice" | "credit_purchase" | "refund" | (string & {});
+export type HistoryKind = "invoice" | "credit_purchase" | "refund" | "credit_note" | (string & {});
 
 export interface HistoryRow {
   id: string;
@@ -15,7 +17,7 @@ export interface HistoryRow {
   status: string;
   /** "Pro, January", "10,000 credits" */
   description: string;
-  /** With tax. A refund is negative or positive; it is shown as what came back. */
+  /** With tax. What goes back is negative or positive; it is shown as what came back. */
   amount: number;
   tax?: number | null;
   currency: string;
@@ -27,13 +29,23 @@ export interface HistoryRow {
   note?: string | null;
 }
 
-const kindWords: Record<string, string> = { invoice: "Invoice", credit_purchase: "Credits", refund: "Refund" };
+const kindWords: Record<string, string> = {
+  invoice: "Invoice",
+  credit_purchase: "Credits",
+  refund: "Refund",
+  credit_note: "Credit note",
+};
+
+/** Money that goes back, or is not asked for any more. */
+const GOES_BACK: ReadonlySet<string> = new Set(["refund", "credit_note"]);
 
 const statusWords: Record<string, { word: string; tone: StateTone }> = {
   paid: { word: "paid", tone: "plain" },
   succeeded: { word: "paid", tone: "plain" },
   complete: { word: "paid", tone: "plain" },
-  open: { word: "open", tone: "warn" },
+  open: { word: "to be paid", tone: "warn" },
+  unpaid: { word: "to be paid", tone: "warn" },
+  issued: { word: "issued", tone: "plain" },
   draft: { word: "draft", tone: "quiet" },
   pending: { word: "being paid", tone: "plain" },
   processing: { word: "being paid", tone: "plain" },
@@ -47,22 +59,43 @@ const statusWords: Record<string, { word: string; tone: StateTone }> = {
   refunded: { word: "refunded", tone: "plain" },
   partially_refunded: { word: "partly refunded", tone: "plain" },
   disputed: { word: "disputed", tone: "warn" },
+  dispute_lost: { word: "dispute lost", tone: "quiet" },
   canceled: { word: "cancelled", tone: "quiet" },
   cancelled: { word: "cancelled", tone: "quiet" },
   expired: { word: "expired", tone: "quiet" },
 };
 
+const refundWords: Record<string, { word: string; tone: StateTone }> = {
+  succeeded: { word: "refunded", tone: "plain" },
+  paid: { word: "refunded", tone: "plain" },
+  pending: { word: "on its way", tone: "plain" },
+  requires_action: { word: "waits for the bank", tone: "plain" },
+  failed: { word: "could not be paid out", tone: "danger" },
+};
+
 /** How a payment stands, as a word. */
 export function PaymentState({ status, kind }: { status: string; kind?: HistoryKind }) {
-  if (kind === "refund" && (status === "succeeded" || status === "paid")) return <State>refunded</State>;
+  const ofRefund = kind === "refund" ? refundWords[status] : undefined;
+  if (ofRefund) return <State tone={ofRefund.tone}>{ofRefund.word}</State>;
   const known = statusWords[status] ?? { word: status.replaceAll("_", " "), tone: "plain" as const };
   return <State tone={known.tone}>{known.word}</State>;
 }
 
-export function HistoryTable({ items }: { items: readonly HistoryRow[] }) {
+export interface HistoryTableProps {
+  items: readonly HistoryRow[];
+  /** Absent: whoever looks may not pay. */
+  onPay?: (id: string) => void;
+  payingId?: string | null;
+}
+
+export function HistoryTable({ items, onPay, payingId = null }: HistoryTableProps) {
   const { locale } = useViewer();
+  const pay = (item: HistoryRow) =>
+    onPay && item.kind === "invoice" && item.status === "open" ? (
+      <PayButton item={item} onPay={onPay} payingId={payingId} />
+    ) : null;
   return (
-    <Table caption="Invoices, credit purchases and refunds, newest first">
+    <Table caption="Invoices, credit purchases, credit notes and refunds, newest first">
       <THead>
         <TH>Date</TH>
         <TH>For</TH>
@@ -79,7 +112,7 @@ export function HistoryTable({ items }: { items: readonly HistoryRow[] }) {
       </THead>
       <TBody>
         {items.map((item) => {
-          const amount = item.kind === "refund" ? -Math.abs(item.amount) : item.amount;
+          const signed = (amount: number) => (GOES_BACK.has(item.kind) ? -Math.abs(amount) : amount);
           return (
             <TR key={item.id}>
               <TD className="whitespace-nowrap">
@@ -93,7 +126,10 @@ export function HistoryTable({ items }: { items: readonly HistoryRow[] }) {
                   {item.number ? ` · ${item.number}` : ""}
                 </Sub>
                 <Sub narrow>
-                  <Documents item={item} />
+                  <span className="inline-flex items-center gap-4">
+                    {pay(item)}
+                    <Documents item={item} />
+                  </span>
                 </Sub>
               </TH>
               <TD roomy className="text-ink-2">
@@ -106,22 +142,41 @@ export function HistoryTable({ items }: { items: readonly HistoryRow[] }) {
                 <PaymentState status={item.status} kind={item.kind} />
               </TD>
               <TD num roomy className="text-ink-3">
-                {item.tax
-                  ? formatMoney(
-                      { amount: item.kind === "refund" ? -Math.abs(item.tax) : item.tax, currency: item.currency },
-                      { locale },
-                    )
-                  : ""}
+                {item.tax ? formatMoney({ amount: signed(item.tax), currency: item.currency }, { locale }) : ""}
               </TD>
-              <TD num>{formatMoney({ amount, currency: item.currency }, { locale })}</TD>
+              <TD num>{formatMoney({ amount: signed(item.amount), currency: item.currency }, { locale })}</TD>
               <TD num wide>
-                <Documents item={item} />
+                <span className="inline-flex items-center gap-4">
+                  {pay(item)}
+                  <Documents item={item} />
+                </span>
               </TD>
             </TR>
           );
         })}
       </TBody>
     </Table>
+  );
+}
+
+function PayButton({
+  item,
+  onPay,
+  payingId,
+}: { item: HistoryRow } & Required<Pick<HistoryTableProps, "onPay" | "payingId">>) {
+  const paying = payingId === item.id;
+  return (
+    <TextButton
+      className="font-medium"
+      aria-label={`Pay ${item.number ?? item.description}`}
+      aria-disabled={payingId !== null || undefined}
+      aria-busy={paying || undefined}
+      onClick={() => {
+        if (payingId === null) onPay(item.id);
+      }}
+    >
+      {paying ? "Paying…" : "Pay"}
+    </TextButton>
   );
 }
 

@@ -5,7 +5,7 @@ import { Button } from "../ui/button";
 import { cn } from "../ui/cn";
 import { Fact, Facts } from "../ui/facts";
 import { Panel, PanelBody } from "../ui/panel";
-import { FactsSkeleton, Loading } from "../ui/skeleton";
+import { FactsSkeleton, Loading, SkeletonLine } from "../ui/skeleton";
 import type { CreditKind } from "./credit-kind";
 import { formatCredits, formatMoney, type Money } from "./format";
 import { useViewer } from "./viewer";
@@ -46,8 +46,12 @@ export interface PlanReceipt {
 export interface PlanReceiptPanelProps {
   /** Undefined while it is being computed. */
   receipt?: PlanReceipt;
+  /** What it is of, while there is no receipt: "Pro to Scale". */
+  title?: string;
   /** Stands in place of it: "Choose another plan to see what it would cost." */
   message?: ReactNode;
+  /** Under the message: what can be done about it. */
+  actions?: ReactNode;
   /** What the button does: "Change to Scale and pay $33.47". Absent: this person may look but not do it. */
   confirm?: string;
   onConfirm?: () => void;
@@ -57,9 +61,18 @@ export interface PlanReceiptPanelProps {
   terms?: ReactNode;
 }
 
+/** About as much as will stand there. */
+const WAITING = [
+  { heading: "Charged today", rows: 3 },
+  { heading: "From then on", rows: 1 },
+  { heading: "Your credits", rows: 4 },
+];
+
 export function PlanReceiptPanel({
   receipt,
+  title = "What changes",
   message,
+  actions,
   confirm,
   onConfirm,
   confirming,
@@ -72,23 +85,28 @@ export function PlanReceiptPanel({
 
   if (message) {
     return (
-      <Panel title="What changes" live="polite">
+      <Panel title={title} live="polite">
         <PanelBody>
-          <p className="text-sm text-ink-2">{message}</p>
+          <div className="grid gap-2 text-sm text-ink-2">{message}</div>
+          {actions ? <div className="mt-4 flex flex-wrap items-center gap-2">{actions}</div> : null}
         </PanelBody>
       </Panel>
     );
   }
   if (!receipt) {
     return (
-      <Panel title="What changes" live="polite">
+      <Panel title={title} note="being computed" live="polite">
         <Loading label="Computing what the change would cost">
-          {[4, 2, 4].map((rows, index) => (
-            // biome-ignore lint/suspicious/noArrayIndexKey: fixed places
-            <PanelBody key={index}>
-              <FactsSkeleton rows={rows} />
+          {WAITING.map(({ heading, rows }) => (
+            <PanelBody key={heading}>
+              <h3 className="mb-3">{heading}</h3>
+              <FactsSkeleton rows={rows} noted />
             </PanelBody>
           ))}
+          <PanelBody>
+            <span aria-hidden className="skeleton block h-(--control) w-full max-sm:h-11" />
+            <SkeletonLine width="90%" className="mt-3" />
+          </PanelBody>
         </Loading>
       </Panel>
     );
@@ -99,8 +117,9 @@ export function PlanReceiptPanel({
       <PanelBody>
         <h3 className="mb-3">Charged today</h3>
         <Facts>
-          {receipt.today.lines.map((line) => (
-            <Fact key={line.label} label={line.label} labelNote={line.note}>
+          {receipt.today.lines.map((line, index) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: two lines may say the same
+            <Fact key={index} label={line.label} labelNote={line.note}>
               {money(line)}
             </Fact>
           ))}

@@ -34,6 +34,13 @@ export function SubscriptionState({ status }: { status: SubscriptionStatus }) {
   return <State tone={known.tone}>{known.word}</State>;
 }
 
+/** Another plan that is to come. */
+export interface PlanAhead {
+  planName: string;
+  interval: Interval;
+  at: Date;
+}
+
 export interface SubscriptionFacts {
   planName: string;
   status: SubscriptionStatus;
@@ -47,8 +54,12 @@ export interface SubscriptionFacts {
   credits?: number;
   creditInterval?: Interval;
   price?: Money | null;
-  /** A change that waits for the end of the period: "Starter from 1 February". */
-  scheduledChange?: string | null;
+  /** A change that waits for the end of the period. */
+  scheduledChange?: PlanAhead | null;
+  /** A change that waits for its payment. */
+  pendingChange?: Omit<PlanAhead, "at"> | null;
+  /** When a pause ends by itself. */
+  resumesAt?: Date | null;
   paymentMethod?: { label: string; note?: string; noteTone?: "warn" | "danger" } | null;
 }
 
@@ -78,12 +89,11 @@ export function SubscriptionPanel({ subscription, action, children, empty }: Sub
   const date = (at: Date) => formatTime(at, viewer, { style: "date" });
   const lastDay = new Date(subscription.currentPeriodEnd.getTime() - 1);
   const ends = subscription.cancelsAt;
+  const { scheduledChange, pendingChange } = subscription;
+  const paused = subscription.status === "paused";
   const over = subscription.status === "cancelled" || subscription.status === "expired";
   return (
-    <Panel
-      title={`${subscription.planName}, ${subscription.interval === "month" ? "monthly" : "yearly"}`}
-      action={action}
-    >
+    <Panel title={`${subscription.planName}, ${intervalWord(subscription.interval)}`} action={action}>
       <PanelBody>
         <Facts>
           <Fact label="Status" note={subscription.since ? `since ${date(subscription.since)}` : undefined}>
@@ -97,7 +107,7 @@ export function SubscriptionPanel({ subscription, action, children, empty }: Sub
             note={
               ends
                 ? `ends on ${date(ends)}, not renewed`
-                : over
+                : over || paused
                   ? undefined
                   : `renews on ${date(subscription.currentPeriodEnd)}`
             }
@@ -105,7 +115,21 @@ export function SubscriptionPanel({ subscription, action, children, empty }: Sub
           >
             {formatDayRange(subscription.currentPeriodStart, lastDay, viewer)}
           </Fact>
-          {subscription.scheduledChange ? <Fact label="Then">{subscription.scheduledChange}</Fact> : null}
+          {paused ? (
+            <Fact label="Paused" note="no charges and no new credits meanwhile">
+              {subscription.resumesAt ? `until ${date(subscription.resumesAt)}` : "until it is resumed"}
+            </Fact>
+          ) : null}
+          {scheduledChange ? (
+            <Fact label="Then" note={`from ${date(scheduledChange.at)} on`}>
+              {scheduledChange.planName}, {intervalWord(scheduledChange.interval)}
+            </Fact>
+          ) : null}
+          {pendingChange ? (
+            <Fact label="Changes to" note="once it is paid" noteTone="warn">
+              {pendingChange.planName}, {intervalWord(pendingChange.interval)}
+            </Fact>
+          ) : null}
           {subscription.credits !== undefined ? (
             <Fact label="Included">
               {creditsInWords(subscription.credits, locale)} a {subscription.creditInterval ?? subscription.interval}
@@ -130,4 +154,8 @@ export function SubscriptionPanel({ subscription, action, children, empty }: Sub
       </PanelBody>
     </Panel>
   );
+}
+
+function intervalWord(interval: Interval): string {
+  return interval === "month" ? "monthly" : "yearly";
 }

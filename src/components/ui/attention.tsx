@@ -12,6 +12,8 @@ export interface AttentionItem {
   text?: ReactNode;
   /** What to do: a link or a TextButton. */
   action?: ReactNode;
+  /** What came of doing it: stands below. */
+  more?: ReactNode;
 }
 
 export function Attention({ items, label = "Needs attention" }: { items: readonly AttentionItem[]; label?: string }) {
@@ -45,6 +47,7 @@ function AttentionLevel({ items, level }: { items: readonly AttentionItem[]; lev
             <strong>{item.title}</strong> {item.text}
           </span>
           {item.action ? <span className="whitespace-nowrap">{item.action}</span> : null}
+          {item.more ? <div className="basis-full">{item.more}</div> : null}
         </li>
       ))}
     </ul>

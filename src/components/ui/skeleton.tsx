@@ -86,13 +86,17 @@ export function TableSkeleton({
   );
 }
 
-export function FactsSkeleton({ rows = 4 }: { rows?: number }) {
+/** `noted`: each with a line under its label. */
+export function FactsSkeleton({ rows = 4, noted = false }: { rows?: number; noted?: boolean }) {
   return (
     <div aria-hidden className="facts">
       {places(rows).map((row) => (
         <div key={row}>
-          <SkeletonLine width="7rem" className="w-28" />
-          <SkeletonLine width="9rem" className="w-36" />
+          <span>
+            <SkeletonLine width="7rem" className="w-28" />
+            {noted ? <SkeletonLine width="5rem" className="h-4.5 w-28 opacity-60" /> : null}
+          </span>
+          <SkeletonLine width={noted ? "4rem" : "9rem"} className={noted ? "w-16" : "w-36"} />
         </div>
       ))}
     </div>

@@ -1,16 +1,24 @@
 "use client";
+// The way to Stripe's portal: its home, or straight to what somebody wants to do there.
+import type { RouterInputs } from "~/server/api/root";
 import { sayFailure } from "../../_trpc/failures";
-// The way to Stripe's portal: cards, invoices, cancellation.
 import { trpc } from "../../_trpc/react";
 
-/** Opens Stripe's portal in this tab. `opening` stays true until the browser has left the page. */
-export function usePortal(organizationId: string): { open: () => void; opening: boolean } {
+export type PortalFlow = NonNullable<RouterInputs["subscription"]["portal"]["flow"]>;
+
+/** Opens Stripe's portal in this tab, which leads back to the page it was opened from. */
+export interface Portal {
+  open: () => void;
+  openTo: (flow: PortalFlow) => void;
+  /** Stays true until the browser has left the page. */
+  opening: boolean;
+}
+
+export function usePortal(organizationId: string): Portal {
   const portal = trpc.subscription.portal.useMutation({
     onSuccess: ({ url }) => window.location.assign(url),
     onError: (error) => sayFailure(error, "The billing portal could not be opened"),
   });
-  return {
-    open: () => portal.mutate({ organizationId }),
-    opening: portal.isPending || portal.isSuccess,
-  };
+  const go = (flow: PortalFlow | null) => portal.mutate({ organizationId, flow, returnPath: window.location.pathname });
+  return { open: () => go(null), openTo: go, opening: portal.isPending || portal.isSuccess };
 }

@@ -10,11 +10,15 @@ import { toastDone } from "~/components/ui/toast";
 import type { RouterOutputs } from "~/server/api/root";
 import { sayFailure } from "../../../_trpc/failures";
 import { trpc } from "../../../_trpc/react";
-import { usePortal } from "../../_shell/use-portal";
+import { type PortalFlow, usePortal } from "../../_shell/use-portal";
 import { cardEnds, cardInWords, lastDayOf } from "../_shared/card";
 import { creditNotices, isSaidByNotices } from "../_shared/credit-notices";
 import type { OrganizationView } from "../_shared/organization-view";
+import { isForThePlatform, overdueWords } from "../_shared/payment-notices";
+import { PaymentProblemText } from "../_shared/payment-problem";
 import type { Outlook } from "../_shared/runway";
+import { type PayInvoice, usePayInvoice } from "../_shared/use-pay-invoice";
+import { useSubscriptionActions } from "../_shared/use-subscription";
 
 type Summary = RouterOutputs["billing"]["summary"];
 
@@ -41,12 +45,14 @@ export function OverviewAttention({ organization, summary, outlook }: OverviewAt
     onError: (error) => sayFailure(error, "The order could not be changed"),
   });
 
+  const payment = usePayInvoice(organization.id);
+  const actions = useSubscriptionActions();
   const { subscription, balance, alerts, asOf: now } = summary;
   const { locale } = viewer;
   const day = (at: Date) => formatTime(at, viewer, { style: "longDay" });
-  const toPortal = (words: string) =>
+  const toPortal = (words: string, flow: PortalFlow) =>
     organization.mayManage ? (
-      <TextButton onClick={portal.open} disabled={portal.opening}>
+      <TextButton onClick={() => portal.openTo(flow)} disabled={portal.opening}>
         {portal.opening ? "Opening…" : words}
       </TextButton>
     ) : undefined;
@@ -64,27 +70,44 @@ export function OverviewAttention({ organization, summary, outlook }: OverviewAt
   for (const alert of alerts) {
     const failed = alert.kind === "payment_failed";
     // Said already, with more words.
-    if ((failed && subscription?.status === "past_due") || isSaidByNotices(alert)) continue;
+    if ((failed && subscription?.status === "past_due") || isSaidByNotices(alert) || isForThePlatform(alert)) continue;
     items.push({
       id: alert.id,
       level: failed ? "danger" : "warn",
       title: alert.message,
       text: `Since ${day(alert.createdAt)}.`,
-      action: failed ? toPortal("Update card") : undefined,
+      action: failed ? toPortal("Update card", "update_card") : undefined,
     });
   }
   return <Attention items={items} />;
 
   function subscriptionItems(current: NonNullable<Summary["subscription"]>): AttentionItem[] {
     const found: AttentionItem[] = [];
-    const { planName, status, card, cancelsAt, trialEnd, nextInvoice } = current;
+    const { planName, status, card, cancelsAt, trialEnd, nextInvoice, openInvoice, pendingChange } = current;
     if (status === "past_due") {
       found.push({
         id: "past-due",
         level: "danger",
-        title: `The last payment for ${planName} failed.`,
-        text: `${card ? `${cardInWords(card)} was declined. ` : ""}It is tried again in the coming days; when that fails too, the plan ends.`,
-        action: toPortal("Update card"),
+        ...overdueWords(current, viewer),
+        action: organization.mayManage ? (
+          <span className="flex flex-wrap gap-x-4">
+            {openInvoice ? <PayNow payment={payment} invoiceId={openInvoice.id} /> : null}
+            {toPortal("Update card", "update_card")}
+          </span>
+        ) : undefined,
+        more: payment.problem ? <PaymentProblemText problem={payment.problem} /> : undefined,
+      });
+    }
+    if (pendingChange) {
+      const { invoiceId } = pendingChange;
+      const sum = openInvoice ? ` ${formatMoney(openInvoice, { locale })}` : "";
+      found.push({
+        id: "pending-change",
+        level: "warn",
+        title: `The change to ${pendingChange.planName} waits for its payment.`,
+        text: `It takes effect once its invoice${sum ? ` of${sum}` : ""} is paid, until ${day(pendingChange.expiresAt)} at the latest; until then ${planName} goes on.`,
+        action: organization.mayManage && invoiceId ? <PayNow payment={payment} invoiceId={invoiceId} /> : undefined,
+        more: payment.problem ? <PaymentProblemText problem={payment.problem} /> : undefined,
       });
     }
     if (status === "pending") {
@@ -93,7 +116,7 @@ export function OverviewAttention({ organization, summary, outlook }: OverviewAt
         level: "warn",
         title: `${planName} waits for its first payment.`,
         text: "It starts, and its credits come, as soon as the payment went through.",
-        action: toPortal("Complete payment"),
+        action: organization.mayManage && openInvoice?.url ? <a href={openInvoice.url}>Complete payment</a> : undefined,
       });
     }
     const live = status === "active" || status === "trial" || status === "past_due" || status === "paused";
@@ -103,9 +126,24 @@ export function OverviewAttention({ organization, summary, outlook }: OverviewAt
         level: "warn",
         title: `${planName} ends on ${day(cancelsAt)}.`,
         text: "Its credits expire then; purchased credits stay.",
-        action: toPortal("Keep the plan"),
+        action: organization.mayManage ? (
+          <TextButton
+            disabled={actions.undoCancel.isPending}
+            onClick={() =>
+              actions.undoCancel.mutate(
+                { organizationId: organization.id },
+                {
+                  onSuccess: () => toastDone(`${planName} goes on`),
+                  onError: (error) => sayFailure(error, "The cancellation could not be taken back"),
+                },
+              )
+            }
+          >
+            Keep {planName}
+          </TextButton>
+        ) : undefined,
       });
-    } else if (status === "trial" && trialEnd) {
+    } else if (status === "trial" && trialEnd && daysUntil(trialEnd, now, viewer) <= SOON_DAYS) {
       const price = nextInvoice ?? { amount: current.unitAmount, currency: current.currency };
       found.push({
         id: "trial",
@@ -114,7 +152,7 @@ export function OverviewAttention({ organization, summary, outlook }: OverviewAt
         text: card
           ? `Then ${formatMoney(price, { locale })} a ${current.interval} from ${cardInWords(card)}.`
           : "Add a card before then to keep the plan.",
-        action: card ? undefined : toPortal("Add a card"),
+        action: card ? undefined : toPortal("Add a card", "update_card"),
       });
     }
     const charged = nextInvoice?.at ?? current.currentPeriodEnd;
@@ -130,7 +168,7 @@ export function OverviewAttention({ organization, summary, outlook }: OverviewAt
           : last === day(charged)
             ? "the day of the next charge."
             : `before the next charge on ${day(charged)}.`,
-        action: toPortal("Update card"),
+        action: toPortal("Update card", "update_card"),
       });
     }
     return found;
@@ -191,4 +229,19 @@ export function OverviewAttention({ organization, summary, outlook }: OverviewAt
     }
     return found;
   }
+}
+
+function PayNow({ payment, invoiceId }: { payment: PayInvoice; invoiceId: string }) {
+  const paying = payment.payingId !== null;
+  return (
+    <TextButton
+      aria-disabled={paying || undefined}
+      aria-busy={paying || undefined}
+      onClick={() => {
+        if (!paying) payment.pay(invoiceId);
+      }}
+    >
+      {paying ? "Paying…" : "Pay now"}
+    </TextButton>
+  );
 }

@@ -40,7 +40,6 @@ export function PlanPanel({ organization, subscription, now }: PlanPanelProps) {
     <SubscriptionPanel
       subscription={{
         ...subscription,
-        scheduledChange: subscription.scheduledChange?.planName ?? null,
         // "Payment failed since July" would be read as the failure's date.
         since: status === "active" || status === "trial" ? subscription.startedAt : null,
         price: { amount: unitAmount, currency },
@@ -52,7 +51,7 @@ export function PlanPanel({ organization, subscription, now }: PlanPanelProps) {
             }
           : null,
       }}
-      action={mayManage && !ended ? <Link href={plansHref}>See plans</Link> : null}
+      action={mayManage && !ended ? <Link href={plansHref}>Change plan</Link> : null}
     >
       {mayManage ? (
         <>

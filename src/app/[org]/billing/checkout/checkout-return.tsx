@@ -16,7 +16,7 @@ import { type CheckoutOutcome, useOutcome } from "./use-outcome";
 
 /** Long enough to read what arrived. */
 const FORWARD_AFTER_MS = 2_500;
-/** Stripe says within seconds whether a card was charged; what takes longer is a bank's doing. */
+/** Stripe says within seconds whether a card was charged. */
 const PATIENCE_MS = 5_000;
 
 export interface CheckoutReturnProps {
@@ -49,7 +49,10 @@ export function CheckoutReturn({ organizationId, sessionId, base }: CheckoutRetu
   }
   const confirming =
     progress.step === "asking" ||
-    (progress.step === "waiting" && progress.following && progress.waitedMs < PATIENCE_MS);
+    (progress.step === "waiting" &&
+      progress.outcome.status === "open" &&
+      progress.following &&
+      progress.waitedMs < PATIENCE_MS);
   if (confirming) {
     return (
       <CheckoutResult
@@ -75,13 +78,13 @@ export function CheckoutReturn({ organizationId, sessionId, base }: CheckoutRetu
     );
   }
   if (outcome.status === "processing") {
-    const arrives = outcome.kind === "credits" ? "The credits come" : "The plan and its credits come";
+    const arrive = outcome.kind === "credits" ? "the credits come" : "the plan begins, and its credits come,";
     return (
       <CheckoutResult
-        state="processing"
+        state="awaited"
         what={what}
         title="Your payment is on its way"
-        text={`Your bank has the order for ${what}. A bank debit takes a few days; ${arrives.toLowerCase()} as soon as the money has arrived. You need not wait here.`}
+        text={`Your bank takes a few days for it. As soon as the money has arrived, ${arrive} by themselves; should the bank refuse it, nothing is lost and you can pay in another way. You need not wait here.`}
         backHref={base}
         backLabel="Go to the overview"
       />

@@ -8,6 +8,8 @@ import { ShowOlder } from "~/components/ui/show-older";
 import type { RouterOutputs } from "~/server/api/root";
 import { failureWords } from "../../../_trpc/failures";
 import { trpc } from "../../../_trpc/react";
+import { PaymentProblemText } from "../_shared/payment-problem";
+import { usePayInvoice } from "../_shared/use-pay-invoice";
 import { HISTORY_PAGE_SIZE } from "./page-size";
 
 export interface HistoryPanelProps {
@@ -25,6 +27,7 @@ export function HistoryPanel({ organizationId, slug, firstPage, canManage }: His
       getNextPageParam: (page) => page.nextCursor,
     },
   );
+  const payment = usePayInvoice(organizationId);
   const items = history.data.pages.flatMap((page) => page.items);
 
   if (items.length === 0) {
@@ -48,7 +51,12 @@ export function HistoryPanel({ organizationId, slug, firstPage, canManage }: His
   const all = !history.hasNextPage;
   return (
     <Panel title="Invoices and payments" note="amounts with tax">
-      <HistoryTable items={items} />
+      {payment.problem ? (
+        <PanelBody>
+          <PaymentProblemText problem={payment.problem} />
+        </PanelBody>
+      ) : null}
+      <HistoryTable items={items} onPay={canManage ? payment.pay : undefined} payingId={payment.payingId} />
       {history.isFetchNextPageError ? (
         <PanelBody>
           <p role="alert" className="text-sm font-medium text-danger">

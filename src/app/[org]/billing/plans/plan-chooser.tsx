@@ -8,7 +8,7 @@ import { PlanReceiptPanel } from "~/components/billing/plan-receipt";
 import { useViewer } from "~/components/billing/viewer";
 import { EmptyState } from "~/components/ui/empty-state";
 import { TextButton } from "~/components/ui/link-button";
-import { Columns, Page, PageHead } from "~/components/ui/page";
+import { Columns, Page, PageHead, Stack } from "~/components/ui/page";
 import { Panel, PanelFoot } from "~/components/ui/panel";
 import { isLive } from "~/domain/subscription";
 import type { RouterOutputs } from "~/server/api/root";
@@ -16,6 +16,9 @@ import { type PlanChoice, planQuery } from "../../../_plans/plan-query";
 import { failureWords } from "../../../_trpc/failures";
 import { failureOf, trpc } from "../../../_trpc/react";
 import { usePortal } from "../../_shell/use-portal";
+import { usePayInvoice } from "../_shared/use-pay-invoice";
+import { useSubscriptionActions } from "../_shared/use-subscription";
+import { ChangePanel } from "./change-panel";
 import { CurrentPlanPanel } from "./current-plan-panel";
 import { receiptOf } from "./receipt";
 
@@ -71,6 +74,9 @@ export function PlanChooser({
   });
   const forgetCheckout = checkout.reset;
   const portal = usePortal(organizationId);
+  const actions = useSubscriptionActions();
+  const forgetChange = actions.change.reset;
+  const payment = usePayInvoice(organizationId);
 
   useEffect(() => {
     // The browser's Back from Stripe shows this page as it was left; what was done there is not on it yet.
@@ -87,6 +93,7 @@ export function PlanChooser({
     setChosenInterval(chosen.interval);
     setChosenCurrency(chosen.currency);
     forgetCheckout();
+    forgetChange();
     // Kept in the address, so that a reload or a shared link shows the same.
     const key = plans.find(({ id }) => id === chosen.planId)?.key ?? null;
     const query = planQuery({ plan: key, interval: chosen.interval, currency: chosen.currency });
@@ -107,6 +114,8 @@ export function PlanChooser({
     );
   }
 
+  const isAnother = live && plan && price && (plan.id !== live.planId || interval !== live.interval);
+  const another = isAnother ? { planId: plan.id, name: plan.name, interval } : null;
   const trial = plan !== undefined && plan.trialDays > 0 && trialAvailable;
   return (
     <Page>
@@ -137,14 +146,28 @@ export function PlanChooser({
           </PanelFoot>
         </Panel>
         {live ? (
-          <CurrentPlanPanel
-            subscription={live}
-            chosen={plan && price ? { plan, price } : null}
-            canManage={canManage}
-            organizationName={organizationName}
-            onPortal={portal.open}
-            opening={portal.opening}
-          />
+          <Stack>
+            {another && canManage ? (
+              <ChangePanel
+                key={`${another.planId} ${another.interval}`}
+                organizationId={organizationId}
+                subscription={live}
+                target={another}
+                balance={balance}
+                actions={actions}
+                onChanged={() => document.getElementById("main")?.focus()}
+              />
+            ) : null}
+            <CurrentPlanPanel
+              organizationId={organizationId}
+              organizationName={organizationName}
+              subscription={live}
+              canManage={canManage}
+              actions={actions}
+              payment={payment}
+              now={now}
+            />
+          </Stack>
         ) : plan && price ? (
           <PlanReceiptPanel
             receipt={receiptOf({ plan, price, trial, balance, now, viewer })}

@@ -4,6 +4,7 @@ import type { Interval, PlanPrice } from "~/components/billing/plan";
 import type { PlanReceipt } from "~/components/billing/plan-receipt";
 import { addMonths } from "~/domain/allowance";
 import type { RouterOutputs } from "~/server/api/root";
+import { ownCredits, ownCreditsOf } from "./own-credits";
 
 type Plan = RouterOutputs["plans"]["list"][number];
 type Balance = RouterOutputs["credits"]["balance"];
@@ -30,8 +31,7 @@ export function receiptOf({ plan, price, trial, balance, now, viewer }: ReceiptR
   const creditsEnd = trial || plan.creditInterval === "year" ? periodEnd : addMonths(now, 1);
   const granted = trial ? plan.trialCredits : plan.credits;
   const date = (at: Date) => formatTime(at, viewer, { style: interval === "year" ? "date" : "longDay" });
-  // Held credits are set aside for work that runs, not gone.
-  const owned = balance.purchased + balance.subscription + balance.other;
+  const owned = ownCredits(balance) - balance.debt;
   const credits = (amount: number) => formatCredits(amount, { locale: viewer.locale });
 
   return {
@@ -56,14 +56,7 @@ export function receiptOf({ plan, price, trial, balance, now, viewer }: ReceiptR
     },
     credits: {
       lines: [
-        ...present(
-          "purchased",
-          "Purchased",
-          balance.held > 0 ? `untouched, never expire; ${credits(balance.held)} are held` : "untouched, never expire",
-          balance.purchased,
-        ),
-        ...present("subscription", "Subscription", "left of an earlier plan", balance.subscription),
-        ...present("other", "Given", undefined, balance.other),
+        ...ownCreditsOf(balance, viewer.locale, "left of an earlier plan"),
         {
           kind: "subscription" as const,
           label: trial ? `${plan.name}, trial` : `${plan.name}, first ${firstPeriod(plan.creditInterval, interval)}`,
@@ -79,15 +72,6 @@ export function receiptOf({ plan, price, trial, balance, now, viewer }: ReceiptR
       } expires.`,
     },
   };
-}
-
-function present(
-  kind: "purchased" | "subscription" | "other",
-  label: string,
-  note: string | undefined,
-  amount: number,
-) {
-  return amount > 0 ? [{ kind, label, note, amount }] : [];
 }
 
 /** Credits that come by the month come so in a year's plan too; credits of a year come with each payment. */
