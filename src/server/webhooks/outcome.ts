@@ -10,6 +10,8 @@ export interface Outcome {
   status: "done" | "ignored" | "quarantined";
   organizationId: string | null;
   sentence: string;
+  /** What was looked at: alerts of events in quarantine are about it. */
+  objectIds: readonly string[];
 }
 
 /** What a sentence may be long. */
@@ -20,16 +22,14 @@ export const cut = (text: string): string => text.slice(0, MOST_CHARACTERS);
 /**
  * Writes down what one look at Stripe has brought to all events that it was for.
  * @param leader the event that tells; the others say that they were done with it
- * @param objectId what was looked at
  */
 export async function markEvents(
   events: readonly ClaimedEvent[],
   leader: ClaimedEvent,
   outcome: Outcome,
-  objectId: string | null,
   now: Date,
 ): Promise<void> {
-  const { status, organizationId } = outcome;
+  const { status, organizationId, objectIds } = outcome;
   const ids = events.map(({ id }) => id);
   const told = cut(`done with ${leader.id}: ${outcome.sentence}`);
   await asPlatform(async (tx) => {
@@ -39,21 +39,22 @@ export async function markEvents(
       WHERE id = ANY(${ids})`;
     // Only what was asked for again can have alerts: they were raised when it was dead or in quarantine.
     const again = events.filter(({ replayedAt }) => replayedAt !== null).map(({ id }) => id);
-    if (status !== "quarantined" && again.length > 0) await resolveEventAlerts(tx, again, objectId, now);
+    if (status !== "quarantined" && again.length > 0) await resolveEventAlerts(tx, again, objectIds, now);
   });
 }
 
-/** Closes what was told of events, and of the object that they are about. */
+/** Closes what was told of events, and of the objects that they are about, unless other events of these are still in quarantine. */
 export async function resolveEventAlerts(
   tx: Transaction,
   eventIds: readonly string[],
-  objectId: string | null,
+  objectIds: readonly string[],
   now: Date,
 ): Promise<void> {
   await tx.$executeRaw`
-    UPDATE billing_alerts SET resolved_at = ${now}::timestamptz WHERE organization_id IS NULL AND resolved_at IS NULL AND (
-      (kind = 'event_dead' AND subject = ANY(${[...eventIds]}))
-      OR (kind IN ('unknown_customer', 'customer_mismatch') AND subject = ${objectId}))`;
+    UPDATE billing_alerts a SET resolved_at = ${now}::timestamptz WHERE a.organization_id IS NULL AND a.resolved_at IS NULL AND (
+      (a.kind = 'event_dead' AND a.subject = ANY(${[...eventIds]}))
+      OR (a.kind IN ('unknown_customer', 'customer_mismatch') AND a.subject = ANY(${[...objectIds]}) AND NOT EXISTS (
+        SELECT FROM stripe_events e WHERE e.status = 'quarantined' AND a.subject IN (e.object_id, e.subscription_id))))`;
 }
 
 /** When an event is tried again; null where it is not. */

@@ -103,7 +103,7 @@ async function processClaim({ turn, events }: Claim, now: Date): Promise<Told> {
     const leader: ClaimedEvent = part.events.find(({ id }) => id === asked.id) ?? part.events[0];
     try {
       const outcome = await look(part, leader, now);
-      await markEvents(part.events, leader, outcome, part.objectId, now);
+      await markEvents(part.events, leader, outcome, now);
       for (const { id } of part.events) sentences.set(id, outcome.sentence);
     } catch (error) {
       const passing = isPassingFailure(error);
@@ -134,7 +134,7 @@ function partsOf(events: readonly ClaimedEvent[]): Part[] {
   return [...parts.values()];
 }
 
-const NOTHING: Outcome = { status: "ignored", organizationId: null, sentence: "nothing to look at" };
+const NOTHING: Outcome = { status: "ignored", organizationId: null, sentence: "nothing to look at", objectIds: [] };
 
 /** Looks at what events are about, and makes our rows equal to it. @param leader says whose it may be */
 async function look(part: Part, leader: ClaimedEvent, now: Date): Promise<Outcome> {
@@ -143,15 +143,19 @@ async function look(part: Part, leader: ClaimedEvent, now: Date): Promise<Outcom
   const lead = target ? await leadTo(part, readHint(event)) : null;
   if (!target || !lead?.objectId) return NOTHING;
   const { objectId } = lead;
+  const objectIds = [objectId, ...part.invoiceIds];
   const owner = await findOwner(lead);
-  if (owner.kind !== "organization") return quarantine(event, objectId, lead, owner, now);
+  if (owner.kind !== "organization") {
+    const sentence = await quarantine(event, objectId, lead, owner, now);
+    return { status: "quarantined", organizationId: null, sentence, objectIds };
+  }
   const { organizationId } = owner;
   const { sentence, quarantined } = await withSyncLock(organizationId, { waitMs: LOCK_WAIT_MS }, (lock) =>
     SYNC[target]({ lock, stripe: stripeForJobs(), now, cause: `${event.type} ${event.id}` }, objectId, [
       ...part.invoiceIds,
     ]),
   );
-  return { status: quarantined ? "quarantined" : "done", organizationId, sentence };
+  return { status: quarantined ? "quarantined" : "done", organizationId, sentence, objectIds };
 }
 
 type Lead = Pick<EventHint, "objectId" | "customerId" | "organizationId" | "objectIds">;
@@ -164,13 +168,14 @@ async function leadTo({ target, objectId }: Part, hint: EventHint): Promise<Lead
   return { ...hint, objectId };
 }
 
+/** Raises the alert of an object that is nobody's, as far as we know. @returns a sentence for the event log */
 async function quarantine(
   event: Stripe.Event,
   objectId: string,
   lead: Lead,
   owner: Exclude<Owner, { kind: "organization" }>,
   now: Date,
-): Promise<Outcome> {
+): Promise<string> {
   const isMismatch = owner.kind === "mismatch";
   const sentence = isMismatch
     ? "its metadata names another organization than its customer's; nothing was changed"
@@ -183,7 +188,7 @@ async function quarantine(
     details: { event: event.id, customer: lead.customerId, named: lead.organizationId },
   };
   await asPlatform((tx) => raiseAlert(tx, alert, now));
-  return { status: "quarantined", organizationId: null, sentence };
+  return sentence;
 }
 
 // ── What goes wrong ──────────────────────────────────────────────────────────────────────────────────────────

@@ -46,14 +46,18 @@ export function replayEvent(eventId: string, now: Date): Promise<Replayed> {
   });
 }
 
-async function lockEvent(
-  tx: Transaction,
-  eventId: string,
-): Promise<{ status: string; body: string; outcome: string | null; objectId: string | null }> {
-  const [row] = await tx.$queryRaw<
-    { status: string; body: string; outcome: string | null; objectId: string | null; isHeld: boolean | null }[]
-  >`
-    SELECT status::text AS status, body, outcome, object_id AS "objectId", status = 'processing' AND lease_until >= clock_timestamp() AS "isHeld"
+interface LockedEvent {
+  status: string;
+  body: string;
+  outcome: string | null;
+  /** Its own object's, and the subscription's that it is about. */
+  objectIds: string[];
+}
+
+async function lockEvent(tx: Transaction, eventId: string): Promise<LockedEvent> {
+  const [row] = await tx.$queryRaw<(LockedEvent & { isHeld: boolean | null })[]>`
+    SELECT status::text AS status, body, outcome, array_remove(ARRAY[object_id, subscription_id], NULL) AS "objectIds",
+      status = 'processing' AND lease_until >= clock_timestamp() AS "isHeld"
     FROM stripe_events WHERE id = ${eventId} FOR UPDATE`;
   if (!row) throw new BillingError("NOT_FOUND", "There is no such event.", { eventId });
   if (row.isHeld) {
@@ -151,7 +155,7 @@ export function retryQuarantined(tx: Transaction, which: { customerId?: string }
  */
 export function ignoreEvent(eventId: string, who: string, reason: string, now: Date): Promise<void> {
   return asPlatform(async (tx) => {
-    const { status, outcome, objectId } = await lockEvent(tx, eventId);
+    const { status, outcome, objectIds } = await lockEvent(tx, eventId);
     if (status !== "dead" && status !== "quarantined") {
       throw new BillingError("INVALID_INPUT", "Only an event that is dead or in quarantine can be put aside.", {
         status,
@@ -162,6 +166,6 @@ export function ignoreEvent(eventId: string, who: string, reason: string, now: D
       where: { id: eventId },
       data: { status: "ignored", outcome: sentence, processedAt: now, nextAttemptAt: null },
     });
-    await resolveEventAlerts(tx, [eventId], objectId, now);
+    await resolveEventAlerts(tx, [eventId], objectIds, now);
   });
 }
