@@ -76,6 +76,17 @@ async function liveTenant(name: string) {
       data: { organizationId: id, eventId: event?.id ?? "", cost: 3n, createdAt: NOW },
     });
     await raiseAlert(tx, { organizationId: id, kind: "payment_failed", subject: "sub_x", message: "x" }, NOW);
+    await tx.billingNotice.create({
+      data: { organizationId: id, kind: "payment_failed", subject: "sub_x", createdAt: NOW },
+    });
+    const returned = { stripeInvoiceId: "in_x", stripeItemId: "si_x", stripeSubscriptionId: "sub_x", credits: 1n };
+    await tx.allowanceReturn.create({
+      data: { organizationId: id, ...returned, fromAt: NOW, untilAt: new Date(NOW.getTime() + 1), createdAt: NOW },
+    });
+    const run = { status: "done" as const, cause: "tests", cursor: {}, startedAt: NOW };
+    const { id: reconciliationId } = await tx.reconciliation.create({ data: run });
+    const finding = { kind: "drift", subject: "sub_x", message: "x", repaired: true, at: NOW };
+    await tx.reconciliationFinding.create({ data: { reconciliationId, organizationId: id, ...finding } });
     await tx.syncLock.create({ data: { organizationId: id, holder: newId(NOW), expiresAt: NOW } });
     const bulk = { fileHash: id, name: "thanks.csv", reason: "Thanks", rows: 1, createdBy: "tests", createdAt: NOW };
     const { id: bulkId } = await tx.bulkGrant.create({ data: { ...bulk, status: "running" } });
