@@ -142,7 +142,7 @@ const CAUSES: Record<TransactionType, string> = {
   consume: "Credits were spent",
   reversal: "Spent credits were given back",
   expiry: "Credits were not spent in time",
-  refund: "A payment was refunded",
+  refund: "Money was given back",
   dispute: "A payment was disputed",
   transfer: "Credits went from one organization to another",
   hold: "Credits were set aside for work whose cost was not known yet",
