@@ -1,5 +1,4 @@
 // What every stage works with: what it may ask, how it looks at an object, and where it says what it found.
-import { BillingError } from "~/domain/errors";
 import type { Stripe } from "../../stripe";
 import type { AlertKind } from "../alerts";
 import { findOwner } from "../customers";
@@ -125,6 +124,3 @@ export class Context {
     return patiently(this.pace, call);
   }
 }
-
-/** Whether Stripe has refused, and will again. */
-export const isRefused = (error: unknown): boolean => error instanceof BillingError && error.code === "STRIPE_REFUSED";
