@@ -3,87 +3,35 @@ import type Stripe from "stripe";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { grantDueSlices } from "~/server/billing/allowances";
 import { expireLots } from "~/server/billing/credits";
-import {
-  type Billing,
-  callAs,
-  daysLater,
-  expectLawfulLedger,
-  makeEvent,
-  openBilling,
-  quietLogs,
-  readLedger,
-} from "../setup/billing";
-import { createTenant, minutesLater, NOW } from "../setup/tenancy";
+import { callAs, daysLater, expectLawfulLedger, makeEvent, readLedger } from "../setup/billing";
+import { type Life, openLife, type Tenant } from "../setup/stripe-life";
+import { createTenant, minutesLater } from "../setup/tenancy";
 
-let billing: Billing;
-/** Stripe's clock; it only goes forward, through all tests of this file. */
-let clock = NOW;
-const plans: Record<string, string> = {};
+let life: Life;
+let billing: Life["billing"];
+let plans: Life["plans"];
 beforeAll(async () => {
-  quietLogs();
-  billing = await openBilling();
-  for (const { key, id } of await callAs(null).plans.list()) plans[key] = id;
+  life = await openLife();
+  ({ billing, plans } = life);
 });
 afterAll(() => billing.close());
-afterEach(async () => {
-  billing.line.mode = "up";
-  billing.line.bend = null;
-  // Nobody else's renewals in the next test.
-  for await (const subscription of billing.stripe.subscriptions.list({ limit: 100 })) {
-    if (subscription.status !== "incomplete_expired") await billing.stripe.subscriptions.cancel(subscription.id);
-  }
-  await billing.settle();
-});
+afterEach(() => life.tidy());
 
-type Tenant = Awaited<ReturnType<typeof createTenant>>;
+const liveUntil = (at: Date) => life.liveUntil(at);
+const subscribe = (plan: string, change?: Parameters<Life["subscribe"]>[1]) => life.subscribe(plan, change);
 
-/** Lets time pass at Stripe. @returns what happened there, which it tells of for thirty days only */
-async function passUntil(at: Date): Promise<Stripe.Event[]> {
-  const events: Stripe.Event[] = [];
-  while (clock < at) {
-    clock = new Date(Math.min(daysLater(25, clock).getTime(), at.getTime()));
-    await billing.setClock(clock);
-    events.push(...(await billing.freshEvents()));
-  }
-  return events;
-}
-
-/** The same; what happened arrives, each thing at its own instant. */
-async function liveUntil(at: Date): Promise<Stripe.Event[]> {
-  const events = await passUntil(at);
-  await billing.settle(events);
-  return events;
-}
-
-async function subscribe(plan: string, change: { interval?: "month" | "year"; tenant?: Tenant } = {}): Promise<Tenant> {
-  const tenant = change.tenant ?? (await createTenant());
-  const { url } = await callAs(tenant.owner, clock).subscription.checkout({
-    organizationId: tenant.id,
-    planId: plans[plan] ?? "",
-    interval: change.interval ?? "month",
-  });
-  expect(await billing.pay(url)).toEqual({ status: "complete" });
-  await billing.settle();
-  return tenant;
-}
-
-const getSubscription = (tenant: Tenant) => callAs(tenant.owner, clock).subscription.get({ organizationId: tenant.id });
-const available = async (tenant: Tenant, at = clock) =>
+const getSubscription = (tenant: Tenant) =>
+  callAs(tenant.owner, life.now()).subscription.get({ organizationId: tenant.id });
+const available = async (tenant: Tenant, at = life.now()) =>
   (await callAs(tenant.owner, at).credits.balance({ organizationId: tenant.id })).available;
 const history = async (tenant: Tenant) =>
-  (await callAs(tenant.owner, clock).billing.history({ organizationId: tenant.id })).items.map(
+  (await callAs(tenant.owner, life.now()).billing.history({ organizationId: tenant.id })).items.map(
     ({ kind, status, amount, description }) => ({ kind, status, amount, description }),
   );
 
 /** Changes the plan at Stripe, at once and paid at once. */
 async function changePlan(tenant: Tenant, plan: string, interval: "month" | "year"): Promise<void> {
-  const id = await stripeIdOf(tenant);
-  const { data } = await billing.stripe.prices.list({ lookup_keys: [`billfold_plan_${plan}_${interval}_usd`] });
-  const subscription = await billing.stripe.subscriptions.retrieve(id);
-  await billing.stripe.subscriptions.update(id, {
-    items: [{ id: subscription.items.data[0]?.id ?? "", price: data[0]?.id ?? "" }],
-    proration_behavior: "always_invoice",
-  });
+  await life.changePlan(tenant, plan, { proration_behavior: "always_invoice" }, interval);
   await billing.settle();
 }
 
@@ -92,7 +40,7 @@ async function touch(tenant: Tenant): Promise<void> {
   const metadata = { touched: String(Math.random()) };
   const bend = billing.line.bend;
   billing.line.bend = null;
-  await billing.stripe.subscriptions.update(await stripeIdOf(tenant), { metadata });
+  await billing.stripe.subscriptions.update((await life.rowOf(tenant)).id, { metadata });
   billing.line.bend = bend;
   await billing.settle();
 }
@@ -127,32 +75,8 @@ async function changesOf(tenant: Tenant) {
 }
 
 async function openAlerts(tenant: Tenant): Promise<string[]> {
-  const { alerts } = await callAs(tenant.owner, clock).billing.summary({ organizationId: tenant.id });
+  const { alerts } = await callAs(tenant.owner, life.now()).billing.summary({ organizationId: tenant.id });
   return alerts.map(({ kind }) => kind);
-}
-
-async function stripeIdOf(tenant: Tenant): Promise<string> {
-  const [row] = await billing.sql<{ id: string }>(
-    "SELECT stripe_subscription_id AS id FROM organization_subscriptions WHERE organization_id = $1 ORDER BY started_at DESC",
-    [tenant.id],
-  );
-  return row?.id ?? "";
-}
-
-async function stripePriceOf(plan: string, interval = "month"): Promise<string> {
-  const [row] = await billing.sql<{ id: string }>(
-    `SELECT stripe_price_id AS id FROM plan_prices WHERE plan_id = $1 AND interval = $2::billing_interval AND currency = 'usd' AND active`,
-    [plans[plan], interval],
-  );
-  return row?.id ?? "";
-}
-
-/** From now on every charge of the subscription fails, or succeeds again. */
-async function changeCard(subscription: string, card: "pm_card_chargeCustomerFail" | "pm_card_visa"): Promise<void> {
-  const { customer } = await billing.stripe.subscriptions.retrieve(subscription);
-  const method = await billing.stripe.paymentMethods.attach(card, { customer: customer as string });
-  await billing.stripe.subscriptions.update(subscription, { default_payment_method: method.id });
-  await billing.settle();
 }
 
 describe("a first month", () => {
@@ -164,7 +88,7 @@ describe("a first month", () => {
       planName: "Pro",
       status: "active",
       interval: "month",
-      currentPeriodStart: clock,
+      currentPeriodStart: life.now(),
       trialEnd: null,
       cancelsAt: null,
       card: { brand: "visa", last4: "4242" },
@@ -179,14 +103,14 @@ describe("a first month", () => {
     ]);
     expect(await changesOf(tenant)).toEqual(["nothing → active"]);
     expect(await openAlerts(tenant)).toEqual([]);
-    const end = subscription?.currentPeriodEnd ?? clock;
+    const end = subscription?.currentPeriodEnd ?? life.now();
     expect(await available(tenant, new Date(end.getTime() - 1))).toBe(6000);
     expect(await available(tenant, end)).toBe(0);
   });
 
   it("whose card is declined is nothing at all", async () => {
     const tenant = await createTenant();
-    const { url } = await callAs(tenant.owner, clock).subscription.checkout({
+    const { url } = await callAs(tenant.owner, life.now()).subscription.checkout({
       organizationId: tenant.id,
       planId: plans.pro ?? "",
       interval: "month",
@@ -206,11 +130,11 @@ describe("a trial", () => {
   it("gives its own allowance and no receipt, then the first payment gives the paid one, once", async () => {
     const tenant = await subscribe("starter");
     const trial = await getSubscription(tenant);
-    expect(trial).toMatchObject({ status: "trial", trialEnd: daysLater(14, clock) });
+    expect(trial).toMatchObject({ status: "trial", trialEnd: daysLater(14, life.now()) });
     expect(await grantsOf(tenant)).toEqual([{ amount: 300, expires: trial?.trialEnd, label: "Starter, trial" }]);
     expect(await history(tenant)).toEqual([]);
 
-    const events = await liveUntil(minutesLater(120, daysLater(14, clock)));
+    const events = await liveUntil(minutesLater(120, daysLater(14, life.now())));
     expect(await getSubscription(tenant)).toMatchObject({ status: "active", currentPeriodStart: trial?.trialEnd });
     expect((await grantsOf(tenant)).map(({ amount }) => amount)).toEqual([300, 1500]);
     expect(await available(tenant)).toBe(1500);
@@ -225,25 +149,24 @@ describe("a trial", () => {
 
   it("that is ended early, and told late, is still the trial, and the paid allowance waits for the payment", async () => {
     const tenant = await createTenant();
-    const { url } = await callAs(tenant.owner, clock).subscription.checkout({
+    const { url } = await callAs(tenant.owner, life.now()).subscription.checkout({
       organizationId: tenant.id,
       planId: plans.starter ?? "",
       interval: "month",
     });
     await billing.pay(url);
     const early = await billing.freshEvents();
-    await billing.setClock(daysLater(3, clock));
-    clock = daysLater(3, clock);
+    const passed = await life.passUntil(daysLater(3, life.now()));
     await billing.stripe.subscriptions.update(createdIn(early, tenant), { trial_end: "now" });
-    await billing.settle([...early, ...(await billing.freshEvents())]);
+    await billing.settle([...early, ...passed, ...(await billing.freshEvents())]);
     expect((await grantsOf(tenant)).filter(({ amount }) => amount === 300)).toHaveLength(1);
-    await liveUntil(minutesLater(180, clock));
+    await liveUntil(minutesLater(180, life.now()));
     expect((await grantsOf(tenant)).map(({ amount }) => amount).sort((a, b) => a - b)).toEqual([300, 1500]);
   });
 
   it("is given once to an organization, whatever became of it", async () => {
     const tenant = await subscribe("starter");
-    await billing.stripe.subscriptions.cancel(await stripeIdOf(tenant));
+    await billing.stripe.subscriptions.cancel((await life.rowOf(tenant)).id);
     await billing.settle();
     expect(await getSubscription(tenant)).toMatchObject({ status: "cancelled" });
     await subscribe("starter", { tenant });
@@ -254,8 +177,8 @@ describe("a trial", () => {
 
   it("whose first payment fails ends without the paid allowance", async () => {
     const tenant = await subscribe("starter");
-    await changeCard(await stripeIdOf(tenant), "pm_card_chargeCustomerFail");
-    await liveUntil(minutesLater(120, daysLater(14, clock)));
+    await life.changeCard(tenant, "pm_card_chargeCustomerFail");
+    await liveUntil(minutesLater(120, daysLater(14, life.now())));
     expect(await getSubscription(tenant)).toMatchObject({ status: "past_due" });
     expect((await grantsOf(tenant)).map(({ amount }) => amount)).toEqual([300]);
     expect(await openAlerts(tenant)).toEqual(["payment_failed"]);
@@ -266,7 +189,7 @@ describe("a renewal", () => {
   it("grants the next period once, while the last one's rest expires", async () => {
     const tenant = await subscribe("pro");
     const first = await getSubscription(tenant);
-    await callAs(tenant.owner, clock).credits.consume({
+    await callAs(tenant.owner, life.now()).credits.consume({
       organizationId: tenant.id,
       eventName: "api_call_basic",
       quantity: 1000,
@@ -279,7 +202,7 @@ describe("a renewal", () => {
     });
     expect(await available(tenant)).toBe(6000);
     await billing.settle(events.map((event) => ({ ...event, id: `${event.id}_again` }) as Stripe.Event));
-    expect(await expireLots(tenant.id, clock)).toBe(1);
+    expect(await expireLots(tenant.id, life.now())).toBe(1);
     const { rows, balance } = await expectLawfulLedger(billing.sql, tenant.id);
     expect(rows.map((row) => [row.type, row.amount])).toEqual([
       ["grant", 6000],
@@ -304,7 +227,7 @@ describe("a renewal", () => {
 
   it("of three months whose events all come afterwards, in the wrong order, grants each period once", async () => {
     const tenant = await subscribe("pro");
-    await billing.settle((await passUntil(daysLater(95, clock))).reverse());
+    await billing.settle((await life.passUntil(daysLater(95, life.now()))).reverse());
     const grants = await grantsOf(tenant);
     expect(grants.map(({ amount }) => amount)).toEqual([6000, 6000, 6000, 6000]);
     expect(new Set(grants.map(({ expires }) => expires?.getTime())).size).toBe(4);
@@ -327,9 +250,8 @@ describe("a renewal", () => {
 
   it("that fails is past due with an alert and no allowance; paid later it is made good, once", async () => {
     const tenant = await subscribe("pro");
-    const id = await stripeIdOf(tenant);
     const end = (await getSubscription(tenant))?.currentPeriodEnd;
-    await changeCard(id, "pm_card_chargeCustomerFail");
+    await life.changeCard(tenant, "pm_card_chargeCustomerFail");
     await liveUntil(minutesLater(120, end));
     expect(await getSubscription(tenant)).toMatchObject({ status: "past_due", nextInvoice: null });
     expect(await openAlerts(tenant)).toEqual(["payment_failed"]);
@@ -341,7 +263,7 @@ describe("a renewal", () => {
     expect(await openAlerts(tenant)).toEqual(["payment_failed"]);
     expect((await history(tenant)).map(({ status }) => status)).toEqual(["failed", "paid"]);
 
-    await changeCard(id, "pm_card_visa");
+    await life.changeCard(tenant, "pm_card_visa");
     await liveUntil(daysLater(9, end));
     expect(await getSubscription(tenant)).toMatchObject({ status: "active" });
     expect(await openAlerts(tenant)).toEqual([]);
@@ -353,9 +275,9 @@ describe("a renewal", () => {
 
   it("that fails for good ends the access", async () => {
     const tenant = await subscribe("pro");
-    await changeCard(await stripeIdOf(tenant), "pm_card_chargeCustomerFail");
-    await liveUntil(daysLater(33, clock));
-    await liveUntil(daysLater(20, clock));
+    await life.changeCard(tenant, "pm_card_chargeCustomerFail");
+    await liveUntil(daysLater(33, life.now()));
+    await liveUntil(daysLater(20, life.now()));
     expect(await getSubscription(tenant)).toMatchObject({ status: "expired", nextInvoice: null });
     expect(await available(tenant)).toBe(0);
     expect(await changesOf(tenant)).toEqual(["nothing → active", "active → past_due", "past_due → expired"]);
@@ -367,8 +289,8 @@ describe("a renewal", () => {
 
   it("whose invoice is voided never grants", async () => {
     const tenant = await subscribe("pro");
-    const id = await stripeIdOf(tenant);
-    await changeCard(id, "pm_card_chargeCustomerFail");
+    const id = (await life.rowOf(tenant)).id;
+    await life.changeCard(tenant, "pm_card_chargeCustomerFail");
     await liveUntil(minutesLater(120, (await getSubscription(tenant))?.currentPeriodEnd));
     const { latest_invoice } = await billing.stripe.subscriptions.retrieve(id);
     await billing.stripe.invoices.voidInvoice(latest_invoice as string);
@@ -390,7 +312,7 @@ describe("a renewal", () => {
 describe("an end", () => {
   it("at the period's end is told before, can be undone, and comes then", async () => {
     const tenant = await subscribe("pro");
-    const id = await stripeIdOf(tenant);
+    const id = (await life.rowOf(tenant)).id;
     const end = (await getSubscription(tenant))?.currentPeriodEnd;
     await billing.stripe.subscriptions.update(id, { cancel_at_period_end: true });
     await billing.settle();
@@ -431,7 +353,7 @@ describe("an end", () => {
     ["incomplete", {}, "pending"],
   ])("that Stripe tells as %s %o is %s here", async (status, fields, ours) => {
     const tenant = await subscribe("pro");
-    const id = await stripeIdOf(tenant);
+    const id = (await life.rowOf(tenant)).id;
     billing.line.bend = (path, answer) =>
       path.startsWith(`/v1/subscriptions/${id}`) ? { ...answer, status, ...fields } : answer;
     await billing.stripe.subscriptions.update(id, { metadata: { seen: "1" } });
@@ -447,12 +369,12 @@ describe("an end", () => {
 describe("a change in the middle of a period", () => {
   it("to a larger plan is followed at once and gives no second full allowance; the next period gives the larger one", async () => {
     const tenant = await subscribe("pro");
-    const id = await stripeIdOf(tenant);
+    const id = (await life.rowOf(tenant)).id;
     const end = (await getSubscription(tenant))?.currentPeriodEnd;
-    await liveUntil(daysLater(10, clock));
+    await liveUntil(daysLater(10, life.now()));
     const { items } = await billing.stripe.subscriptions.retrieve(id);
     await billing.stripe.subscriptions.update(id, {
-      items: [{ id: items.data[0]?.id ?? "", price: await stripePriceOf("scale") }],
+      items: [{ id: items.data[0]?.id ?? "", price: (await life.priceOf("scale")).stripeId }],
       proration_behavior: "always_invoice",
     });
     await billing.settle();
@@ -465,7 +387,7 @@ describe("a change in the middle of a period", () => {
 
   it("of seats gives no second allowance", async () => {
     const tenant = await subscribe("pro");
-    const { items, id } = await billing.stripe.subscriptions.retrieve(await stripeIdOf(tenant));
+    const { items, id } = await billing.stripe.subscriptions.retrieve((await life.rowOf(tenant)).id);
     await billing.stripe.subscriptions.update(id, {
       items: [{ id: items.data[0]?.id ?? "", quantity: 5 }],
       proration_behavior: "always_invoice",
@@ -479,10 +401,12 @@ describe("a change in the middle of a period", () => {
 describe("what Stripe has and we do not sell", () => {
   it("as a second live subscription is told, and gives nothing", async () => {
     const tenant = await subscribe("pro");
-    const { customer, default_payment_method } = await billing.stripe.subscriptions.retrieve(await stripeIdOf(tenant));
+    const { customer, default_payment_method } = await billing.stripe.subscriptions.retrieve(
+      (await life.rowOf(tenant)).id,
+    );
     await billing.stripe.subscriptions.create({
       customer: customer as string,
-      items: [{ price: await stripePriceOf("scale") }],
+      items: [{ price: (await life.priceOf("scale")).stripeId }],
       default_payment_method: default_payment_method as string,
       metadata: { organizationId: tenant.id },
     });
@@ -495,7 +419,7 @@ describe("what Stripe has and we do not sell", () => {
   it("as a price that is none of ours is told, and gives nothing", async () => {
     const tenant = await subscribe("pro");
     const { customer, default_payment_method, id } = await billing.stripe.subscriptions.retrieve(
-      await stripeIdOf(tenant),
+      (await life.rowOf(tenant)).id,
     );
     await billing.stripe.subscriptions.cancel(id);
     const product = await billing.stripe.products.create({ name: "Consulting" });
@@ -518,7 +442,7 @@ describe("what Stripe has and we do not sell", () => {
 
   it("beside our plan's item does not hide it, wherever it stands", async () => {
     const tenant = await subscribe("pro");
-    const id = await stripeIdOf(tenant);
+    const id = (await life.rowOf(tenant)).id;
     billing.line.bend = (path, answer) => {
       if (!path.startsWith(`/v1/subscriptions/${id}`)) return answer;
       const items = answer.items as { data: { price: object }[] };
@@ -536,7 +460,7 @@ describe("what Stripe has and we do not sell", () => {
 describe("an annual plan that grants monthly", () => {
   it("gives twelve slices in a year, each once and each until the next", async () => {
     const tenant = await subscribe("pro", { interval: "year" });
-    const start = clock;
+    const start = life.now();
     const subscription = await getSubscription(tenant);
     expect(subscription).toMatchObject({ interval: "year", unitAmount: 49_000, status: "active" });
     expect(await available(tenant)).toBe(6000);
@@ -574,10 +498,12 @@ describe("an annual plan that grants monthly", () => {
 
   it("whose slice falls due while its events come again gives it once", async () => {
     const tenant = await subscribe("pro", { interval: "year" });
-    const { latest_invoice, ...subscription } = await billing.stripe.subscriptions.retrieve(await stripeIdOf(tenant));
+    const { latest_invoice, ...subscription } = await billing.stripe.subscriptions.retrieve(
+      (await life.rowOf(tenant)).id,
+    );
     const invoice = { id: latest_invoice, object: "invoice", customer: subscription.customer };
     for (let month = 1; month <= 6; month++) {
-      const due = daysLater(31 * month, clock);
+      const due = daysLater(31 * month, life.now());
       const again = makeEvent("invoice.paid", invoice);
       await Promise.all([
         grantDueSlices(due, 100),
@@ -592,9 +518,9 @@ describe("an annual plan that grants monthly", () => {
 
   it("gives a slice once by the ledger's own key, even where the record of what was given is lost", async () => {
     const tenant = await subscribe("pro", { interval: "year" });
-    const due = daysLater(70, clock);
+    const due = daysLater(70, life.now());
     await grantDueSlices(due, 100);
-    const { latest_invoice, customer } = await billing.stripe.subscriptions.retrieve(await stripeIdOf(tenant));
+    const { latest_invoice, customer } = await billing.stripe.subscriptions.retrieve((await life.rowOf(tenant)).id);
     const before = await readLedger(billing.sql, tenant.id);
     expect(before.rows).toHaveLength(3);
     for (const loss of [
@@ -610,10 +536,10 @@ describe("an annual plan that grants monthly", () => {
 
   it("left for a monthly one gives no further slice of the year, whose rest was paid back", async () => {
     const tenant = await subscribe("pro", { interval: "year" });
-    await liveUntil(daysLater(1, clock));
+    await liveUntil(daysLater(1, life.now()));
     await changePlan(tenant, "pro", "month");
-    await liveUntil(daysLater(100, clock));
-    await grantDueSlices(clock, 100);
+    await liveUntil(daysLater(100, life.now()));
+    await grantDueSlices(life.now(), 100);
     const labels = (await grantsOf(tenant)).map(({ amount }) => amount);
     // The first slice of the year, then a month each: the change's own, and three renewals.
     expect(labels).toEqual([6000, 6000, 6000, 6000, 6000]);
@@ -622,9 +548,9 @@ describe("an annual plan that grants monthly", () => {
 
   it("made smaller in the middle gives smaller slices from then on", async () => {
     const tenant = await subscribe("scale", { interval: "year" });
-    await liveUntil(daysLater(1, clock));
+    await liveUntil(daysLater(1, life.now()));
     await changePlan(tenant, "starter", "year");
-    await grantDueSlices(daysLater(40, clock), 100);
+    await grantDueSlices(daysLater(40, life.now()), 100);
     expect((await grantsOf(tenant)).map(({ amount }) => amount)).toEqual([25_000, 1500]);
   });
 
@@ -637,17 +563,17 @@ describe("an annual plan that grants monthly", () => {
     at("unpaid");
     await touch(tenant);
     expect((await getSubscription(tenant))?.status).toBe("expired");
-    await grantDueSlices(daysLater(40, clock), 100);
+    await grantDueSlices(daysLater(40, life.now()), 100);
     expect(await grantsOf(tenant)).toHaveLength(1);
     billing.line.bend = null;
     await touch(tenant);
-    await grantDueSlices(daysLater(40, clock), 100);
+    await grantDueSlices(daysLater(40, life.now()), 100);
     expect(await grantsOf(tenant)).toHaveLength(2);
   });
 
   it("that nobody told us of before it was cancelled gives its first slice and no other", async () => {
     const tenant = await createTenant();
-    const { url } = await callAs(tenant.owner, clock).subscription.checkout({
+    const { url } = await callAs(tenant.owner, life.now()).subscription.checkout({
       organizationId: tenant.id,
       planId: plans.pro ?? "",
       interval: "year",
@@ -658,7 +584,7 @@ describe("an annual plan that grants monthly", () => {
     const after = await billing.freshEvents();
     await billing.settle(after.filter(({ type }) => type === "customer.subscription.deleted"));
     await billing.settle(before);
-    await grantDueSlices(daysLater(100, clock), 100);
+    await grantDueSlices(daysLater(100, life.now()), 100);
     expect(await grantsOf(tenant)).toHaveLength(1);
     expect((await getSubscription(tenant))?.status).toBe("cancelled");
   });
@@ -673,7 +599,7 @@ describe("an annual plan that grants monthly", () => {
       "UPDATE allowance_periods SET next_slice_at = next_slice_at - interval '1 hour' WHERE organization_id = $1",
       [troubled.id],
     );
-    await grantDueSlices(daysLater(32, clock), 100);
+    await grantDueSlices(daysLater(32, life.now()), 100);
     expect(await grantsOf(healthy)).toHaveLength(2);
     expect(await grantsOf(troubled)).toHaveLength(1);
     await billing.sql("UPDATE allowance_periods SET credits = 6000 WHERE organization_id = $1", [troubled.id]);
@@ -681,12 +607,12 @@ describe("an annual plan that grants monthly", () => {
 
   it("that ends early gives no further slice", async () => {
     const tenant = await subscribe("pro", { interval: "year" });
-    await liveUntil(daysLater(40, clock));
-    await grantDueSlices(clock, 100);
+    await liveUntil(daysLater(40, life.now()));
+    await grantDueSlices(life.now(), 100);
     expect((await grantsOf(tenant)).length).toBe(2);
-    await billing.stripe.subscriptions.cancel(await stripeIdOf(tenant));
+    await billing.stripe.subscriptions.cancel((await life.rowOf(tenant)).id);
     await billing.settle();
-    await grantDueSlices(daysLater(200, clock), 100);
+    await grantDueSlices(daysLater(200, life.now()), 100);
     expect((await grantsOf(tenant)).length).toBe(2);
   });
 });
@@ -694,7 +620,7 @@ describe("an annual plan that grants monthly", () => {
 describe("an invoice of many lines", () => {
   it("is read to its last page before deciding", async () => {
     const tenant = await subscribe("pro");
-    const id = await stripeIdOf(tenant);
+    const id = (await life.rowOf(tenant)).id;
     const { customer } = await billing.stripe.subscriptions.retrieve(id);
     for (let index = 0; index < 14; index++) {
       await billing.stripe.invoiceItems
