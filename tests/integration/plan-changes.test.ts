@@ -171,6 +171,18 @@ describe("an upgrade", () => {
       ["Pro, March 2026", 6000, end],
       ["Scale, upgrade, March 2026", net, end],
     ]);
+    const [row] = await billing.sql<{ id: string }>(
+      "SELECT id FROM credit_transactions WHERE organization_id = $1 AND amount = $2",
+      [tenant.id, net],
+    );
+    const explained = await callAs(tenant.owner, clock).credits.explain({
+      organizationId: tenant.id,
+      transactionId: row?.id ?? "",
+    });
+    expect(explained).toMatchObject({
+      cause: "Credits came with the subscription: Scale, upgrade, March 2026.",
+      lots: [{ origin: { plan: { name: "Scale", periodStart: clock, periodEnd: end, trial: false } } }],
+    });
     await expectMoneysWorth(tenant);
     await liveUntil(minutesLater(120, end));
     expect(await available(tenant)).toBe(25_000);

@@ -90,7 +90,7 @@ describe("what is left of a period", () => {
     await liveUntil(minutesLater(-30, end));
     await callAs(tenant.owner, clock).credits.hold({
       ...{ organizationId: tenant.id, amount: 5500, eventName: "api_call_basic" },
-      ...{ idempotencyKey: "held", ttlSeconds: 4 * 3600 },
+      ...{ idempotencyKey: "held", leaseSeconds: 4 * 3600 },
     });
     await liveUntil(minutesLater(120, end));
     expect(await available(tenant)).toBe(6500);
