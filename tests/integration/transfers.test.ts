@@ -40,7 +40,7 @@ async function sisters(): Promise<{ giver: Tenant; receiver: { id: string }; own
 function addPaidLot(
   organizationId: string,
   lot: Partial<NewLot> & { source: "purchase" | "subscription"; stripePaymentId?: string },
-): Promise<boolean> {
+): Promise<string | null> {
   return asPlatform((tx) =>
     grantOnce(tx, {
       organizationId,
