@@ -472,3 +472,51 @@ describe("a dispute", () => {
     expect(world.account.rows.length).toBe(before + 1);
   });
 });
+
+describe("time that was given back", () => {
+  const said = { reference: "in_1", reason: "Unused time was given back" };
+  /** Tells what is taken of lot "a" as time, beside what a refund of payment A claims. */
+  function tellBoth(world: World, returned: number, refunded: number): void {
+    const lot = world.lot("a");
+    const [target] = claimsOn([{ ...lot, returned }], truth({ refunded }));
+    if (!target) throw new Error("each lot has its claim");
+    const causes = { taking: { type: "refund" as const, ...said }, freezing: { type: "dispute" as const, ...said } };
+    claim(world.account, [{ lot, target, returned, ...causes, covered: 0 }], [], world.at);
+  }
+
+  it.each(POLICIES)("is owed where it was spent, under %s", (by) => {
+    const world = new World(by);
+    world.give("a", 100);
+    world.spend(50);
+    tellBoth(world, 80, 0);
+    expect(world.standing()).toMatchObject({ balance: 0, debt: 30, suspended: false });
+    tellBoth(world, 80, 0);
+    expect(world.standing()).toMatchObject({ balance: 0, debt: 30 });
+  });
+
+  it("and a refund come to the same in any order, and the refund still lets go of what was spent", () => {
+    const worlds = [true, false].map((refundFirst) => {
+      const world = new World("clamp");
+      world.give("a", 100);
+      world.spend(50);
+      if (refundFirst) tellBoth(world, 0, 500);
+      else tellBoth(world, 80, 0);
+      tellBoth(world, 80, 500);
+      return world.standing();
+    });
+    expect(worlds[0]).toEqual(worlds[1]);
+    expect(worlds[0]).toMatchObject({ balance: 0, debt: 30, lots: [{ toTake: 100, taken: 80 }] });
+  });
+
+  it("of credits that went on into the next period is claimed there, not twice", () => {
+    const lots = [
+      { amount: 100, transferred: 0, rolledOver: 40, returned: 10 },
+      { amount: 40, transferred: 0 },
+    ];
+    expect(claimsOn(lots, truth({ refunded: 1000 }))).toEqual([
+      { toTake: 60, toFreeze: 0 },
+      { toTake: 40, toFreeze: 0 },
+    ]);
+    expect(claimsOn(lots, truth({ refunded: 500 })).map(({ toTake }) => toTake)).toEqual([40, 20]);
+  });
+});
