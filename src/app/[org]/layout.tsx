@@ -29,6 +29,7 @@ export default async function OrganizationLayout({ children, params }: Organizat
         organization={{ id: organization.id, name: organization.name, slug: organization.slug }}
         organizations={organizations.map(({ id, name, slug }) => ({ id, name, href: `/${slug}/billing` }))}
         account={{ name: person.name, email: person.email }}
+        platformHref={person.isPlatformAdmin ? "/admin" : undefined}
       />
       {children}
     </>

@@ -31,6 +31,13 @@ export const requireOrganization = cache(async (slug: string, path: string) => {
   }
 });
 
+/** Somebody who administers the platform; for everybody else there is no such page. */
+export async function requirePlatformAdmin(path: string) {
+  const person = await requirePerson(path);
+  if (!person.isPlatformAdmin) notFound();
+  return person;
+}
+
 /** The code of an expected failure, for pages that show something else then; null for anything else. */
 export function expectedFailure(error: unknown): string | null {
   if (error instanceof BillingError) return error.code;

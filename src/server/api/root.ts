@@ -1,5 +1,6 @@
 // All routers, and the types that pages and clients take from them.
 import type { inferRouterInputs, inferRouterOutputs } from "@trpc/server";
+import { alertsRouter } from "./routers/admin/alerts";
 import { eventsRouter } from "./routers/admin/events";
 import { adminPlansRouter } from "./routers/admin/plans";
 import { reconciliationRouter } from "./routers/admin/reconciliation";
@@ -37,6 +38,7 @@ export const appRouter = router({
   platformApiKeys: platformApiKeysRouter,
   /** For the platform. */
   admin: router({
+    alerts: alertsRouter,
     bulkGrants: bulkGrantsRouter,
     events: eventsRouter,
     plans: adminPlansRouter,

@@ -1,5 +1,5 @@
 // What a person should look at. One open alert for each kind and subject: the same trouble twice is one alert.
-import { asOrganization, type Prisma, type Transaction } from "../db";
+import { asOrganization, asPlatform, type Prisma, type Transaction } from "../db";
 import { newId } from "../db/keys";
 
 export type AlertKind =
@@ -90,6 +90,42 @@ export function listOpenAlerts(organizationId: string): Promise<OpenAlert[]> {
       take: 20,
     }),
   );
+}
+
+export interface PlatformAlert extends OpenAlert {
+  /** What it is about: an event, a price, a subscription. */
+  subject: string;
+  organization: { id: string; name: string; slug: string } | null;
+}
+
+/** Alerts that nobody has closed, of all organizations and of none, newest first. @param page.cursor the last id of the page before */
+export async function listAlertsOfAll(page: {
+  cursor: string | null;
+  limit: number;
+}): Promise<{ items: PlatformAlert[]; nextCursor: string | null }> {
+  const { cursor, limit } = page;
+  return asPlatform(async (tx) => {
+    const rows = await tx.billingAlert.findMany({
+      where: { resolvedAt: null, ...(cursor === null ? {} : { id: { lt: cursor } }) },
+      orderBy: { id: "desc" },
+      take: limit + 1,
+      select: { id: true, kind: true, subject: true, message: true, createdAt: true, organizationId: true },
+    });
+    const shown = rows.slice(0, limit);
+    const ids = shown.map(({ organizationId }) => organizationId).filter((id) => id !== null);
+    const found = await tx.organization.findMany({
+      where: { id: { in: ids } },
+      select: { id: true, name: true, slug: true },
+    });
+    const organizations = new Map(found.map((one) => [one.id, one]));
+    return {
+      items: shown.map(({ organizationId, ...alert }) => ({
+        ...alert,
+        organization: organizations.get(organizationId ?? "") ?? null,
+      })),
+      nextCursor: rows.length > limit ? (shown.at(-1)?.id ?? null) : null,
+    };
+  });
 }
 
 const NUMBER = new Intl.NumberFormat("en");

@@ -9,14 +9,16 @@ export interface ShellHeaderProps {
   organization: { id: string; name: string; slug: string };
   organizations: readonly OrganizationLink[];
   account: Account;
+  /** Absent for whoever does not administer the platform. */
+  platformHref?: string | undefined;
 }
 
-export function ShellHeader({ organization, organizations, account }: ShellHeaderProps) {
+export function ShellHeader({ organization, organizations, account, platformHref }: ShellHeaderProps) {
   const base = `/${organization.slug}/billing`;
   return (
     <AppHeader
       homeHref={base}
-      switcher={{ current: organization, organizations, createHref: "/new" }}
+      switcher={{ current: organization, organizations, createHref: "/new", ...(platformHref ? { platformHref } : {}) }}
       tabs={billingTabs(base)}
       account={account}
       onSignOut={() => signOut({ callbackUrl: "/" })}
