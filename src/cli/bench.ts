@@ -34,7 +34,7 @@ async function main(): Promise<number> {
   console.log(`\n${bold("Billfold bench")} ${dim(durationOf(plan))}\n`);
   try {
     const text = plan.pipelineOnly ? await runPipeline(bench) : await runAll(bench);
-    console.log(`\n${text}\n\n${dim(`Every round is in ${OUTPUT}`)}`);
+    console.log(`\n${text}`);
     return 0;
   } catch (error) {
     // Whatever it was doing when it was told to end has failed.
@@ -53,27 +53,23 @@ function durationOf({ kind, pipelineOnly }: Plan): string {
 
 async function runAll(bench: Bench): Promise<string> {
   const report = await bench.run();
-  await save(report);
-  return textOf(report);
+  return `${textOf(report)}\n\n${await save(report)}`;
 }
 
 /** Measures the part anew and puts it into what was measured before. */
 async function runPipeline(bench: Bench): Promise<string> {
   const { cells, growthEvents } = await bench.runPipeline();
   const before = readJson<Report>(OUTPUT);
-  if (before) {
-    await save({
-      ...before,
-      ratios: { ...before.ratios, growthEvents },
-      cells: { ...before.cells, ...cells },
-    });
-  }
   const ratios = { ...before?.ratios, growthEvents } as Report["ratios"];
-  return tableOf(cells, ratios);
+  const table = tableOf(cells, ratios);
+  if (!before) return `${table}\n\n${dim("Nothing was written: there is no run of the whole that this is a part of")}`;
+  return `${table}\n\n${await save({ ...before, ratios, cells: { ...before.cells, ...cells } })}`;
 }
 
-async function save(report: Report): Promise<void> {
+/** @returns where to find it */
+async function save(report: Report): Promise<string> {
   await writeFile(OUTPUT, `${JSON.stringify(report, null, 2)}\n`);
+  return dim(`Every round is in ${OUTPUT}`);
 }
 
 function textOf({ machine, settings, cells, ratios, rssMb, ledgers }: Report): string {
