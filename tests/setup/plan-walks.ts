@@ -99,8 +99,6 @@ interface Invoice {
   /** What was asked for; what is given back makes it smaller, or negative. */
   total: number;
   refunded: number;
-  /** By price, quantity and end of the period: what of the total is for it. */
-  parts: Map<string, number>;
   rows: Row[];
 }
 
@@ -109,6 +107,21 @@ interface Subscription extends Period {
   quantity: number;
   trial: boolean;
   waiting: PaidLine[];
+}
+
+interface Fraction {
+  part: bigint;
+  of: bigint;
+}
+
+const NOTHING: Fraction = { part: 0n, of: 1n };
+const plus = (a: Fraction, b: Fraction): Fraction => ({ part: a.part * b.of + b.part * a.of, of: a.of * b.of });
+
+/** What the whole credits that a refund of an invoice claims have cost. */
+function refundedOf({ rows, total, refunded }: Invoice): Fraction {
+  const all = rows.reduce((sum, { amounts }) => sum + amounts.reduce((a, b) => a + b, 0), 0);
+  if (refunded === 0 || all === 0) return NOTHING;
+  return { part: ((BigInt(all) * BigInt(refunded)) / BigInt(total)) * BigInt(total), of: BigInt(all) };
 }
 
 const keyOf = (price: string, quantity: number, end: Date) => `${price}×${quantity}@${end.getTime()}`;
@@ -123,6 +136,8 @@ export class Life {
   private readonly rows: Row[] = [];
   private readonly lots = new Map<string, { row: Row; lot: AccountLot }>();
   private readonly returns = new Map<number, number>();
+  /** Money, by price, quantity and end of the period that it is for, as it came and went. */
+  private readonly flows: (Fraction & { key: string })[] = [];
   private readonly trialLots = new Set<string>();
   private hadTrial = false;
   private made = 0;
@@ -164,26 +179,13 @@ export class Life {
    * claims round down; and what is given back for a plan and quantity beyond what was paid for it (it was refunded, and then its unused
    * time was credited as well) counts for nothing: its credits are gone, and more cannot be taken.
    */
-  get money(): { part: bigint; of: bigint } {
-    const periods = new Map<string, { part: bigint; of: bigint }>();
-    const add = (key: string, part: bigint, of: bigint) => {
-      const known = periods.get(key) ?? { part: 0n, of: 1n };
-      periods.set(key, { part: known.part * of + part * known.of, of: known.of * of });
-    };
-    for (const { parts, total, refunded, rows } of this.invoices) {
-      for (const [key, amount] of parts) add(key, BigInt(amount), 1n);
-      if (refunded === 0) continue;
-      const [row] = rows;
-      if (!row) continue;
-      const all = rows.reduce((sum, { amounts }) => sum + amounts.reduce((a, b) => a + b, 0), 0);
-      const claimed = (BigInt(all) * BigInt(refunded)) / BigInt(total);
-      if (all > 0) add(row.key, -claimed * BigInt(total), BigInt(all));
+  get money(): Fraction {
+    const periods = new Map<string, Fraction>();
+    for (const { key, ...flow } of this.flows) {
+      const after = plus(periods.get(key) ?? NOTHING, flow);
+      periods.set(key, after.part > 0n ? after : NOTHING);
     }
-    let sum = { part: 0n, of: 1n };
-    for (const { part, of } of periods.values()) {
-      if (part > 0n) sum = { part: sum.part * of + part * sum.of, of: sum.of * of };
-    }
-    return sum;
+    return [...periods.values()].reduce(plus, NOTHING);
   }
 
   // ── Stripe ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -247,7 +249,10 @@ export class Life {
     );
     const invoice = paid[which % Math.max(1, paid.length)];
     if (!invoice) return;
+    const before = refundedOf(invoice);
     invoice.refunded = Math.max(invoice.refunded, Math.floor(invoice.total * share));
+    const more = plus(refundedOf(invoice), { part: -before.part, of: before.of });
+    this.flows.push({ key: invoice.rows[0]?.key ?? "", part: -more.part, of: more.of });
     for (const end of new Set(invoice.rows.map((row) => row.end.getTime()))) this.settleReturns(end, 0);
     this.claimAll(invoice);
   }
@@ -283,11 +288,11 @@ export class Life {
 
   /** An invoice is paid at once: what `settlePaidInvoice` does, in its order. */
   private pay(lines: PaidLine[]): void {
-    const invoice: Invoice = { id: `in-${++this.made}`, total: 0, refunded: 0, parts: new Map(), rows: [] };
+    const invoice: Invoice = { id: `in-${++this.made}`, total: 0, refunded: 0, rows: [] };
     for (const line of lines) {
       const key = keyOf(line.stripePriceId ?? "", line.quantity, line.periodEnd);
       invoice.total += line.amount;
-      invoice.parts.set(key, (invoice.parts.get(key) ?? 0) + line.amount);
+      this.flows.push({ key, part: BigInt(line.amount), of: 1n });
     }
     this.invoices.push(invoice);
     const periods = paidPeriods(lines, (price) => BY_PRICE.has(price), null);
