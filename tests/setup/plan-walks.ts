@@ -176,8 +176,8 @@ export class Life {
 
   /**
    * Money paid less money given back, as a fraction. A refund counts with what the whole credits that it claims have cost, because
-   * claims round down; and what is given back for a plan and quantity beyond what was paid for it (it was refunded, and then its unused
-   * time was credited as well) counts for nothing: its credits are gone, and more cannot be taken.
+   * claims round down; and what is given back for a plan and quantity beyond what was paid for it (its unused time was credited, and
+   * then its payment refunded as well) counts for nothing: its credits are gone, and more cannot be taken.
    */
   get money(): Fraction {
     const periods = new Map<string, Fraction>();
@@ -273,7 +273,9 @@ export class Life {
   /** What is left of the period, rounded to the minor unit as each line is. */
   private prorationLine({ plan: terms, quantity, start, end }: Subscription, sign: 1 | -1): PaidLine[] {
     const left = end.getTime() - this.now.getTime();
-    if (left <= 0) return [];
+    // Stripe would credit at full price what was refunded already; who refunds within a period changes without prorations then.
+    const isRefunded = this.rows.some((row) => +row.end === +end && row.invoice.refunded > 0);
+    if (left <= 0 || isRefunded) return [];
     const amount = Math.round((terms.unitAmount * quantity * left) / (end.getTime() - start.getTime()));
     return [this.line(terms, quantity, { start: this.now, end }, sign * amount, true)];
   }
