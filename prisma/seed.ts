@@ -3,6 +3,7 @@ import "../src/cli/load-env";
 import { writeFile } from "node:fs/promises";
 import { DEMO_ORGANIZATION_NAME, DEMO_PEOPLE, type DemoPerson } from "~/server/auth/demo-people";
 import { authenticateApiKey, createApiKey } from "~/server/billing/api-keys";
+import { consumeCredits } from "~/server/billing/credits";
 import { inviteMember } from "~/server/billing/invitations";
 import { createOrganization } from "~/server/billing/organizations";
 import { pushCatalogue } from "~/server/billing/stripe-catalogue";
@@ -11,12 +12,30 @@ import { newId } from "~/server/db/keys";
 import { env } from "~/server/env";
 import { type Buying, subscribe } from "./seed/buying";
 import { seedCatalogue } from "./seed/catalogue";
-import { giveAway, refundPart, setBudgets, startWork } from "./seed/happenings";
+import { giveAway, type Happening, refundPart, setBudgets, startWork } from "./seed/happenings";
 import { live } from "./seed/history";
+import { subscribeThenLoseCard } from "./seed/overdue";
 import { receiveEvents, setClock } from "./seed/sandbox";
 
 const DAY_MS = 86_400_000;
 const DAYS_OF_HISTORY = 164;
+
+// A month and a few days: the renewal has failed, and its days of grace are not over.
+const OVERDUE_DAYS_LEFT = 34;
+
+/** A third organization of the same person, whose card stopped paying. */
+function fallBehind({ id, email }: { id: string; email: string }): Happening["happen"] {
+  return async (_, __, at) => {
+    const tern = await createOrganization({ name: "Tern & Tide", owner: id, now: at });
+    const organizationId = tern.id;
+    await subscribeThenLoseCard({ organizationId, userId: id, email }, "pro", at);
+    const use = { organizationId, actor: `user:${id}`, eventName: "ai_inference" };
+    for (const [day, quantity] of [31, 44, 27, 38, 22].entries()) {
+      const now = new Date(at.getTime() + (day * 3 + 1) * DAY_MS);
+      await consumeCredits({ ...use, quantity, idempotencyKey: `catch-${day}`, now });
+    }
+  };
+}
 
 async function createPerson(person: DemoPerson, now: Date): Promise<string> {
   const { email, name, actingRole } = person;
@@ -68,6 +87,7 @@ async function seedDemo(today: Date): Promise<void> {
   const keyIds = { production: keys.production.id, staging: keys.staging.id, "batch-worker": keys["batch-worker"].id };
   await live(buying, keyIds, new Date(start.getTime() + DAY_MS), today, [
     { daysLeft: 26, happen: refundPart },
+    { daysLeft: OVERDUE_DAYS_LEFT, happen: fallBehind(owner) },
     { daysLeft: 20, happen: setBudgets(developer.id) },
   ]);
   const lastNight = new Date(today.getTime() - DAY_MS / 2);

@@ -56,6 +56,7 @@ export function CancelPlanDialog<Reason extends string>({
       onConfirm={() => onCancel({ at, reason: reason === "" ? null : reason, comment: said === "" ? null : said })}
       describeError={describeError}
     >
+      <p>{planName} ends, and the organization goes on without a plan.</p>
       <OptionList
         label="When it ends"
         name={name}

@@ -36,8 +36,11 @@ export interface PlanReceipt {
   } | null;
   credits?: {
     lines: readonly { kind: CreditKind; label: string; note?: string; amount: number; change?: boolean }[];
+    /** "Right after the change", unless told otherwise. */
+    totalLabel?: string;
     total: number;
-    now: number;
+    /** Before it, where that is something else. */
+    now?: number;
     /** "On 1 February 25,000 arrive instead of 6,000." */
     note?: string;
   } | null;
@@ -159,7 +162,11 @@ export function PlanReceiptPanel({
                 {credits(line.amount, line.change ? "always" : "auto")}
               </Fact>
             ))}
-            <Fact label="Right after the change" note={`now ${credits(receipt.credits.now)}`} total>
+            <Fact
+              label={receipt.credits.totalLabel ?? "Right after the change"}
+              note={receipt.credits.now === undefined ? undefined : `now ${credits(receipt.credits.now)}`}
+              total
+            >
               {credits(receipt.credits.total)}
             </Fact>
           </Facts>

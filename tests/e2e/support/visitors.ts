@@ -79,11 +79,11 @@ export async function followMail(page: Page, mailboxUrl: string, to: string, sub
   await page.getByRole("list").getByRole("link").first().click();
 }
 
-/** Fills in the form of the hosted checkout page and sends it. */
-export async function payByCard(page: Page, number: string): Promise<void> {
+/** Fills in the card of a page of Stripe's and sends it: the checkout's, unless another button is named. */
+export async function payByCard(page: Page, number: string, button = /^(Subscribe|Pay)/): Promise<void> {
   await page.getByLabel("Card number").fill(number);
   await page.getByLabel("Expiration").fill("12 / 34");
   await page.getByLabel("CVC").fill("123");
   await page.getByLabel("Cardholder name").fill("Kaja Fjord");
-  await page.getByRole("button", { name: /^(Subscribe|Pay)/ }).click();
+  await page.getByRole("button", { name: button }).click();
 }

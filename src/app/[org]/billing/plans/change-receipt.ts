@@ -131,7 +131,13 @@ function creditsOf({ preview, subscription, target, balance, viewer }: ChangeReq
       change: true,
     });
   }
-  return { lines, total: before + now - takenBack, now: before, note: arrivalsOf() };
+  const moves = now !== 0 || takenBack !== 0;
+  return {
+    lines,
+    total: before + now - takenBack,
+    ...(moves ? { now: before } : { totalLabel: "Unchanged for now" }),
+    note: arrivalsOf(),
+  };
 
   function arrivalsOf(): string {
     const { perInterval, creditInterval, from } = preview.credits;
@@ -139,9 +145,9 @@ function creditsOf({ preview, subscription, target, balance, viewer }: ChangeReq
     const instead = old !== null && old !== perInterval ? ` instead of ${words(old)}` : "";
     // Credits of the month come within a year, too, by the days that began with it.
     if (creditInterval === "month" && target.interval === "year" && preview.effective === "now") {
-      return `From now on ${words(perInterval)} arrive each month${instead}.`;
+      return `From now on, ${words(perInterval)} credits arrive each month${instead}.`;
     }
     const style = target.interval === "year" ? "date" : "longDay";
-    return `On ${formatTime(from, viewer, { style })} ${words(perInterval)} arrive${instead}.`;
+    return `On ${formatTime(from, viewer, { style })}, ${words(perInterval)} credits arrive${instead}.`;
   }
 }
