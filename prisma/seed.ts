@@ -10,7 +10,7 @@ import { pushCatalogue } from "~/server/billing/stripe-catalogue";
 import { asPlatform, disconnect } from "~/server/db";
 import { newId } from "~/server/db/keys";
 import { env } from "~/server/env";
-import { type Buying, subscribe } from "./seed/buying";
+import { type Buying, buyPack, subscribe } from "./seed/buying";
 import { seedCatalogue } from "./seed/catalogue";
 import { giveAway, type Happening, refundPart, setBudgets, startWork } from "./seed/happenings";
 import { live } from "./seed/history";
@@ -22,19 +22,35 @@ const DAYS_OF_HISTORY = 164;
 
 // A month and a few days: the renewal has failed, and its days of grace are not over.
 const OVERDUE_DAYS_LEFT = 34;
+const OVERDUE_PACK_DAYS_LEFT = 6;
 
-/** A third organization of the same person, whose card stopped paying. */
-function fallBehind({ id, email }: { id: string; email: string }): Happening["happen"] {
-  return async (_, __, at) => {
-    const tern = await createOrganization({ name: "Tern & Tide", owner: id, now: at });
-    const organizationId = tern.id;
-    await subscribeThenLoseCard({ organizationId, userId: id, email }, "pro", at);
-    const use = { organizationId, actor: `user:${id}`, eventName: "ai_inference" };
-    for (const [day, quantity] of [31, 44, 27, 38, 22].entries()) {
-      const now = new Date(at.getTime() + (day * 3 + 1) * DAY_MS);
-      await consumeCredits({ ...use, quantity, idempotencyKey: `catch-${day}`, now });
+/** A third organization of the same person, whose card stopped paying; a pack, paid with another one, carries it on. */
+function fallBehind({ id, email }: { id: string; email: string }): Happening[] {
+  let organizationId = "";
+  const use = async (quantities: readonly number[], from: Date, everyDays: number) => {
+    for (const [index, quantity] of quantities.entries()) {
+      const now = new Date(from.getTime() + (index * everyDays + 0.3) * DAY_MS);
+      const what = { organizationId, actor: `user:${id}`, eventName: "ai_inference", quantity };
+      await consumeCredits({ ...what, idempotencyKey: `catch-${now.toISOString()}`, now });
     }
   };
+  return [
+    {
+      daysLeft: OVERDUE_DAYS_LEFT,
+      async happen(_, __, at) {
+        organizationId = (await createOrganization({ name: "Tern & Tide", owner: id, now: at })).id;
+        await subscribeThenLoseCard({ organizationId, userId: id, email }, "pro", at);
+        await use([31, 24, 27, 38, 22, 29, 33], at, 3);
+      },
+    },
+    {
+      daysLeft: OVERDUE_PACK_DAYS_LEFT,
+      async happen(_, __, at) {
+        await buyPack({ organizationId, userId: id, email }, 2_500, at);
+        await use([9, 14, 11, 6, 12], at, 1);
+      },
+    },
+  ];
 }
 
 async function createPerson(person: DemoPerson, now: Date): Promise<string> {
@@ -87,7 +103,7 @@ async function seedDemo(today: Date): Promise<void> {
   const keyIds = { production: keys.production.id, staging: keys.staging.id, "batch-worker": keys["batch-worker"].id };
   await live(buying, keyIds, new Date(start.getTime() + DAY_MS), today, [
     { daysLeft: 26, happen: refundPart },
-    { daysLeft: OVERDUE_DAYS_LEFT, happen: fallBehind(owner) },
+    ...fallBehind(owner),
     { daysLeft: 20, happen: setBudgets(developer.id) },
   ]);
   const lastNight = new Date(today.getTime() - DAY_MS / 2);

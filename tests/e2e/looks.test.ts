@@ -32,7 +32,7 @@ interface Sight {
   name: string;
   path: (tenant: TenantToLookAt) => string | Promise<string>;
   /** Who looks; the owner, unless told otherwise. */
-  as?: "nobody";
+  as?: "nobody" | "admin";
   /** What is pressed first, so that what it opens is looked at. */
   opens?: (page: Page) => Locator;
   /** What the page is for. */
@@ -96,6 +96,54 @@ const SIGHTS: Sight[] = [
   },
   { name: "the plans", path: ({ slug }) => `/${slug}/billing/plans`, primary: button("Cancel plan") },
   {
+    name: "the plans with a change being looked at",
+    path: ({ slug }) => `/${slug}/billing/plans?plan=scale&interval=month`,
+    primary: button(/^Change to Scale and pay/),
+    also: (page) => page.getByText("Right after the change"),
+  },
+  {
+    name: "the plans with the end of one being asked about",
+    path: ({ slug }) => `/${slug}/billing/plans`,
+    opens: button("Cancel plan"),
+    primary: (page) => page.getByRole("alertdialog").getByRole("button", { name: /^Cancel on/ }),
+  },
+  {
+    name: "the plans with a pause being asked about",
+    path: ({ slug }) => `/${slug}/billing/plans`,
+    opens: button("Pause"),
+    primary: (page) => page.getByRole("alertdialog").getByRole("button", { name: "Pause Pro" }),
+  },
+  {
+    name: "the overview of an organization whose payment failed",
+    path: ({ overdueSlug }) => `/${overdueSlug}/billing`,
+    primary: button("Pay now"),
+  },
+  {
+    name: "the history with an invoice to pay",
+    path: ({ overdueSlug }) => `/${overdueSlug}/billing/history`,
+    primary: (page) => page.getByRole("button", { name: /^Pay / }).locator("visible=true").first(),
+  },
+  {
+    name: "the event log with an event open",
+    as: "admin",
+    path: ({ quarantinedEvent }) => `/admin/webhooks?event=${quarantinedEvent}`,
+    primary: (page) => page.getByRole("dialog").getByRole("button", { name: "Replay" }),
+    also: (page) => page.getByText(/^One event is quarantined|events are quarantined/),
+  },
+  {
+    name: "the reconciliation",
+    as: "admin",
+    path: () => "/admin/reconciliation",
+    primary: button("Run now"),
+    also: (page) => page.getByText("Drift of the last run"),
+  },
+  {
+    name: "the platform's pages for whoever is no admin",
+    path: () => "/admin/webhooks",
+    primary: link("Go to the start"),
+    status: 404,
+  },
+  {
     name: "the plans of an organization that has none",
     path: ({ emptySlug }) => `/${emptySlug}/billing/plans`,
     primary: button(/^(Subscribe|Start trial)/),
@@ -154,6 +202,12 @@ const SIGHTS: Sight[] = [
     stays: /\/billing\?_rsc=/,
   },
   {
+    name: "a checkout whose payment takes days",
+    path: ({ slug, awaitedSession }) => `/${slug}/billing/checkout?session=${awaitedSession}`,
+    primary: link("Go to the overview"),
+    also: (page) => page.getByText("Your payment is on its way"),
+  },
+  {
     name: "a checkout that has expired",
     path: ({ slug, expiredSession }) => `/${slug}/billing/checkout?session=${expiredSession}`,
     primary: link("Try again"),
@@ -172,9 +226,9 @@ let browser: Browser;
 let tenant: TenantToLookAt;
 
 beforeAll(async () => {
-  const began = new Date(Date.now() - 24 * 86_400_000);
-  world = await openWorld({ since: began });
-  tenant = await makeTenantToLookAt(world, began);
+  const daysAgo = (days: number) => new Date(Date.now() - days * 86_400_000);
+  world = await openWorld({ since: daysAgo(33) });
+  tenant = await makeTenantToLookAt(world, daysAgo(33), daysAgo(24));
   app = await world.startInstance({ webhookSecret: WEBHOOK_SECRET });
   browser = await launchBrowser();
 });
@@ -186,20 +240,25 @@ afterAll(async () => {
 
 describe.each(LOOKS.map((look) => [look.name, look.options] as const))("at %s", (name, options) => {
   let owner: Page;
+  let admin: Page;
   let nobody: Page;
 
   beforeAll(async () => {
-    [owner, nobody] = await Promise.all([newVisitor(browser, calm(options)), newVisitor(browser, calm(options))]);
-    const cookie = await sessionCookie(tenant.ownerId);
-    await owner.context().addCookies([{ ...cookie, url: app.url, httpOnly: true, sameSite: "Lax" }]);
+    const visitor = () => newVisitor(browser, calm(options));
+    [owner, admin, nobody] = await Promise.all([visitor(), visitor(), visitor()]);
+    const signIn = async (page: Page, userId: string) => {
+      const cookie = await sessionCookie(userId);
+      await page.context().addCookies([{ ...cookie, url: app.url, httpOnly: true, sameSite: "Lax" }]);
+    };
+    await Promise.all([signIn(owner, tenant.ownerId), signIn(admin, tenant.adminId)]);
   });
 
   afterAll(async () => {
-    await Promise.all([owner?.context().close(), nobody?.context().close()]);
+    await Promise.all([owner, admin, nobody].map((page) => page?.context().close()));
   });
 
   test.each(SIGHTS.map((sight) => [sight.name, sight] as const))("%s", async (_name, sight) => {
-    const page = sight.as === "nobody" ? nobody : owner;
+    const page = { nobody, admin, owner }[sight.as ?? "owner"];
     await pictured(browser, `${sight.name} ${name}`, () => lookAt(page, sight));
   });
 });

@@ -73,7 +73,7 @@ export function EventsTable({ items, selectedId, hrefOf, onReplay, replayingId }
                 </Sub>
               </TD>
               <TD roomy className="truncate text-ink-2">
-                {item.organization?.name ?? "unknown"}
+                {item.organization?.name ?? (item.status === "ignored" ? "" : "unknown")}
               </TD>
               <TD wide className="truncate text-ink-2">
                 <span title={item.outcome ?? undefined}>{item.outcome ?? "waits for a worker"}</span>

@@ -36,6 +36,9 @@ const kindWords: Record<string, string> = {
   credit_note: "Credit note",
 };
 
+/** An invoice that waits for its money, tried or not. */
+const UNPAID: ReadonlySet<string> = new Set(["open", "failed", "payment_failed", "past_due"]);
+
 /** Money that goes back, or is not asked for any more. */
 const GOES_BACK: ReadonlySet<string> = new Set(["refund", "credit_note"]);
 
@@ -91,7 +94,7 @@ export interface HistoryTableProps {
 export function HistoryTable({ items, onPay, payingId = null }: HistoryTableProps) {
   const { locale } = useViewer();
   const pay = (item: HistoryRow) =>
-    onPay && item.kind === "invoice" && item.status === "open" ? (
+    onPay && item.kind === "invoice" && UNPAID.has(item.status) ? (
       <PayButton item={item} onPay={onPay} payingId={payingId} />
     ) : null;
   return (

@@ -9,8 +9,10 @@ import { captureHold, holdCredits } from "~/server/billing/holds";
 import { inviteMember } from "~/server/billing/invitations";
 import { createOrganization } from "~/server/billing/organizations";
 import { setSpentPolicy, suspendCredits } from "~/server/billing/spent-policy";
+import { runReconciliation } from "~/server/jobs/tasks/reconcile";
 import { type Buying, buyPack, type ServiceKeys, subscribe } from "../../../prisma/seed/buying";
 import { live } from "../../../prisma/seed/history";
+import { subscribeThenLoseCard } from "../../../prisma/seed/overdue";
 import { receiveEvents, setClock } from "../../../prisma/seed/sandbox";
 import { sessionOf } from "../../setup/billing";
 import { createMember, createPerson } from "../../setup/tenancy";
@@ -24,6 +26,14 @@ export interface TenantToLookAt {
   emptySlug: string;
   /** One that owes credits, has a payment disputed, and may not spend. */
   troubledSlug: string;
+  /** One whose renewal was not paid. */
+  overdueSlug: string;
+  /** Of the platform. */
+  adminId: string;
+  /** A checkout whose payment takes days. */
+  awaitedSession: string;
+  /** An event that nobody knows the customer of. */
+  quarantinedEvent: string;
   /** A transaction that several lots paid for. */
   transactionId: string;
   paidSession: string;
@@ -34,10 +44,16 @@ export interface TenantToLookAt {
   giftPath: string;
 }
 
-/** @param began when it subscribed; Stripe's clock stands there, and is set free */
-export async function makeTenantToLookAt(world: World, began: Date): Promise<TenantToLookAt> {
+/**
+ * @param earlier where Stripe's clock stands: more than a month ago, for a renewal that was not paid
+ * @param began when it subscribed; the clock is set free
+ */
+export async function makeTenantToLookAt(world: World, earlier: Date, began: Date): Promise<TenantToLookAt> {
   const today = new Date();
   const owner = await createPerson({ email: "maya@northwind.example", name: "Maya Okafor" });
+  const admin = await createPerson({ email: "sam@billfold.example", name: "Sam Okafor", isPlatformAdmin: true });
+  const overdue = await createOrganization({ name: "Tern & Tide", owner: owner.userId, now: earlier });
+  await subscribeThenLoseCard({ organizationId: overdue.id, userId: owner.userId, email: owner.email }, "pro", earlier);
   const tenant = await createOrganization({ name: "Northwind Robotics", owner: owner.userId, now: began });
   const empty = await createOrganization({ name: "Halden Analytics", owner: owner.userId, now: today });
   await createMember(tenant.id, "member");
@@ -72,6 +88,9 @@ export async function makeTenantToLookAt(world: World, began: Date): Promise<Ten
 
   await makeHoldsAndBudgets({ organizationId: tenant.id, by: owner.userId, keys, now: today });
   const troubledSlug = await makeTroubled(world, { ...buying, now: today });
+  const awaitedSession = await makeAwaited(world, { ...buying, now: today });
+  const quarantinedEvent = await makeQuarantined(world);
+  await runReconciliation({ cause: "hourly", since: null, now: new Date() });
   const giftPath = await makeGifts({ organizationId: tenant.id, by: owner.userId, now: today });
 
   const [row] = await world.sql<{ transaction: string; session: string }>(
@@ -86,6 +105,10 @@ export async function makeTenantToLookAt(world: World, began: Date): Promise<Ten
     slug: tenant.slug,
     emptySlug: empty.slug,
     troubledSlug,
+    overdueSlug: overdue.slug,
+    adminId: admin.userId,
+    awaitedSession,
+    quarantinedEvent,
     transactionId: row?.transaction ?? "",
     paidSession: row?.session ?? "",
     expiredSession: sessionOf(url),
@@ -113,6 +136,36 @@ async function makeHoldsAndBudgets(of: {
   const used = { amount: toCredits(30) };
   await captureHold({ ...as("batch-worker"), holdId, used, idempotencyKey: "capture 1", release: false });
   await holdCredits({ ...as("staging"), ...hold, amount: toCredits(40), idempotencyKey: "hold 2" });
+}
+
+/** A pack that is paid from a bank account. @returns its session */
+async function makeAwaited(world: World, buying: Buying & { now: Date }): Promise<string> {
+  const [pack] = await listCreditProducts("usd");
+  const { url } = await openPackCheckout(buying, { productId: pack?.id ?? "", currency: "usd" });
+  const answer = await fetch(`${world.sandbox.url}/_sandbox/checkout/${sessionOf(url)}/complete`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ method: "us_bank_account" }),
+  });
+  if (!answer.ok) throw new Error(`no bank debit: ${await answer.text()}`);
+  await receiveEvents();
+  return sessionOf(url);
+}
+
+/** Somebody bills a customer of theirs by hand in Stripe's dashboard. @returns the event that tells of it */
+async function makeQuarantined(world: World): Promise<string> {
+  const { id: customer } = await world.stripe.customers.create({ email: "somebody@elsewhere.example" });
+  await world.stripe.invoiceItems.create({ customer, amount: 12_000, currency: "usd", description: "Consulting" });
+  const { id } = await world.stripe.invoices.create({
+    customer,
+    collection_method: "send_invoice",
+    days_until_due: 14,
+    pending_invoice_items_behavior: "include",
+  });
+  await world.stripe.invoices.finalizeInvoice(id);
+  await receiveEvents();
+  const [event] = await world.sql<{ id: string }>("SELECT id FROM stripe_events WHERE status = 'quarantined' LIMIT 1");
+  return event?.id ?? "";
 }
 
 /** Two packs: one is disputed; of the other a part was spent before its payment was refunded. @returns its slug */

@@ -79,7 +79,6 @@ export function Reconciliation({ initialRuns, runsShown, initialAlerts, alertsSh
     <Page>
       <PageHead
         title="Reconciliation"
-        note={<ZoneNote at={now} />}
         actions={
           <Button variant="primary" loading={ask.isPending || waits || running !== null} onClick={() => ask.mutate({})}>
             Run now
@@ -122,7 +121,14 @@ export function Reconciliation({ initialRuns, runsShown, initialAlerts, alertsSh
             <EmptyState title="Nothing waits for a person" text="What cannot take care of itself will stand here." />
           )}
         </Panel>
-        <Panel title="Runs" note="every hour, and on request">
+        <Panel
+          title="Runs"
+          note={
+            <>
+              every hour and on request, <ZoneNote at={now} />
+            </>
+          }
+        >
           {items.length > 0 ? (
             <>
               <RunsTable runs={items} selectedId={shownId} onOpen={setChosenId} />
