@@ -131,6 +131,20 @@ stretch("an end says what becomes of credits and money, and is taken back", asyn
   await words(yourPlan()).toContain("Renews");
 });
 
+stretch(
+  "whoever does not administer the platform finds none of its pages, and asks its procedures in vain",
+  async () => {
+    for (const path of ["", "/webhooks", "/reconciliation"]) {
+      expect((await owner.request.get(`${app.url}/admin${path}`)).status(), path).toBe(404);
+    }
+    for (const procedure of ["events.list", "alerts.list", "reconciliation.list"]) {
+      const input = encodeURIComponent(JSON.stringify({ json: {} }));
+      const answer = await owner.request.get(`${app.url}/api/trpc/admin.${procedure}?input=${input}`);
+      expect(answer.status(), procedure).toBe(403);
+    }
+  },
+);
+
 /** The portal's form asks for what the checkout's does. */
 async function fillCard(): Promise<void> {
   await payByCard(owner, GOOD_CARD, /^Save card$/);

@@ -138,12 +138,6 @@ const SIGHTS: Sight[] = [
     also: (page) => page.getByText("Drift of the last run"),
   },
   {
-    name: "the platform's pages for whoever is no admin",
-    path: () => "/admin/webhooks",
-    primary: link("Go to the start"),
-    status: 404,
-  },
-  {
     name: "the plans of an organization that has none",
     path: ({ emptySlug }) => `/${emptySlug}/billing/plans`,
     primary: button(/^(Subscribe|Start trial)/),

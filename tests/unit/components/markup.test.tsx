@@ -3,6 +3,8 @@ import { renderToStaticMarkup } from "react-dom/server";
 import { describe, expect, it } from "vitest";
 import { BalanceAnswers } from "~/components/billing/balance-answers";
 import { CreditStrip } from "~/components/billing/credit-strip";
+import { EventsTable } from "~/components/billing/events-table";
+import { HistoryTable } from "~/components/billing/history-table";
 import { HoldsTable } from "~/components/billing/holds-table";
 import { EndedLots, LotsTable } from "~/components/billing/lots-table";
 import { PacksList } from "~/components/billing/packs-list";
@@ -74,6 +76,47 @@ describe("billing", () => {
     const body = /<tbody.*<\/tbody>/s.exec(renderToStaticMarkup(<UsageTable rows={rows} swatches />))?.[0];
     expect(body).toContain('title="Not all units cost the same: the rate changed, or a part was given back"');
     expect(body).not.toMatch(/<td[^>]*><\/td>/);
+  });
+
+  it("what goes back is negative, with its tax; what waits to be paid is paid by whoever may", () => {
+    const line = { description: "Pro, monthly", currency: "usd", occurredAt: now, number: "A-1" };
+    const items = [
+      { ...line, id: "a", kind: "credit_note", status: "issued", amount: -1_000, tax: -94 },
+      { ...line, id: "b", kind: "invoice", status: "failed", amount: 4_900, tax: 460 },
+      { ...line, id: "c", kind: "invoice", status: "paid", amount: 4_900, tax: 460 },
+      { ...line, id: "d", kind: "refund", status: "pending", amount: -500, tax: 0 },
+    ];
+    const html = renderToStaticMarkup(<HistoryTable items={items} onPay={() => {}} />);
+    for (const text of ["Credit note", "−$10.00", "−$0.94", "issued", "on its way", "$4.60"])
+      expect(html).toContain(text);
+    // In the row, and once more where the row is folded.
+    expect(html.match(/aria-label="Pay A-1"/g)).toHaveLength(2);
+    expect(renderToStaticMarkup(<HistoryTable items={items} />)).not.toContain("Pay A-1");
+  });
+
+  it("an event that is stuck can be replayed from its row, one that is done only from within", () => {
+    const event = {
+      type: "invoice.paid",
+      organization: null,
+      attempts: 8,
+      outcome: "No organization",
+      processedAt: now,
+    };
+    const html = renderToStaticMarkup(
+      <EventsTable
+        items={[
+          { ...event, id: "evt_dead", status: "dead", receivedAt: new Date(now.getTime() - 210) },
+          { ...event, id: "evt_done", status: "done", receivedAt: new Date(now.getTime() - 120_000) },
+        ]}
+        selectedId={null}
+        hrefOf={(id) => `/events/${id}`}
+        onReplay={() => {}}
+        replayingId={null}
+      />,
+    );
+    expect([...html.matchAll(/aria-label="Replay (\w+)"/g)].map((match) => match[1])).toEqual(["evt_dead"]);
+    for (const text of ["dead", "8 tries", "unknown", "0.21 s", "2 min", "/events/evt_done"])
+      expect(html).toContain(text);
   });
 
   it("packs are bought by name, and not at all without the right", () => {
