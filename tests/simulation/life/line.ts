@@ -33,6 +33,8 @@ export interface Line {
   share: number;
   /** Nobody answers at all: Stripe is away. */
   cut: boolean;
+  /** Stripe has forgotten its events, as after thirty days: its list of them is empty. */
+  forgetful: boolean;
   calls: number;
   /** How often each fault happened. */
   faults: Partial<Record<CallFault, number>>;
@@ -116,6 +118,10 @@ export async function openLine(target: string, chance: Chance): Promise<Line> {
       response.destroy();
       return;
     }
+    if (line.forgetful && incoming.method === "GET" && /^\/v1\/events(\?|$)/.test(incoming.url ?? "")) {
+      send(response, json(200, { object: "list", url: "/v1/events", data: [], has_more: false }));
+      return;
+    }
     const fault = line.share > 0 && chance.happens(line.share) ? chance.pick(CALL_FAULTS) : null;
     if (fault) line.faults[fault] = (line.faults[fault] ?? 0) + 1;
     if (fault === "reset") {
@@ -141,6 +147,7 @@ export async function openLine(target: string, chance: Chance): Promise<Line> {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     share: 0,
     cut: false,
+    forgetful: false,
     calls: 0,
     faults: {},
     close: () =>

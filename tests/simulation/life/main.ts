@@ -1,9 +1,10 @@
 // Lives through a year, a part of the organizations in each of a few processes, and says what it was. Ends with 1 where a truth
 // is broken. Started by `npm run sim`.
-import { fork } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { startTestPostgres } from "~/cli/test-postgres";
+import { plantAll } from "./bugs";
 import { type Report, textOf, together } from "./report";
 import { liveThrough, type Settings } from "./year";
 
@@ -15,14 +16,19 @@ const USAGE = `Many organizations live through a year against Stripe's stand-in,
   npm run sim                        a year of fifty organizations
   npm run sim -- --days 365 --seed 42 --organizations 50 --faults all
                                      --faults none for a world where nothing fails; the same seed is the same year
+  npm run sim -- --short             ends with the first fortnight in which something is broken
+  npm run sim -- --bugs [name …]     plants known bugs one by one, and tells which truth catches each (tests/simulation/bugs)
   npm run sim -- --verbose           with the app's own log`;
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     days: { type: "string", default: "365" },
     seed: { type: "string", default: "42" },
     organizations: { type: "string", default: "50" },
     faults: { type: "string", default: "all" },
+    short: { type: "boolean", default: false },
+    bugs: { type: "boolean", default: false },
     verbose: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
     /** For the processes of the parts. */
@@ -43,9 +49,9 @@ function hurry(): void {
 }
 
 function readSettings(): Settings | null {
-  const { days, seed, organizations, faults } = values;
+  const { days, seed, organizations, faults, short } = values;
   if (!/^\d+$/.test(days) || !/^\d+$/.test(organizations) || (faults !== "all" && faults !== "none")) return null;
-  return { days: Number(days), seed, organizations: Number(organizations), faults };
+  return { days: Number(days), seed, organizations: Number(organizations), faults, short };
 }
 
 async function livePart(settings: Settings, number: number): Promise<number> {
@@ -56,10 +62,33 @@ async function livePart(settings: Settings, number: number): Promise<number> {
   return 0;
 }
 
-function startPart(number: number): Promise<Report> {
-  return new Promise((resolve, reject) => {
-    const given = [...process.argv.slice(2), "--part", String(number)];
+/** @param isShort what the first part to have found something has found is enough */
+async function liveAll(isShort: boolean): Promise<Report[]> {
+  const children: ChildProcess[] = [];
+  const parts = Array.from({ length: PARTS }, (_, index) => {
+    const given = [...process.argv.slice(2), "--part", String(index + 1)];
     const child = fork(fileURLToPath(import.meta.url), given, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    children.push(child);
+    return reportOf(child, index + 1);
+  });
+  const first = new Promise<Report[]>((resolve) => {
+    for (const part of parts) part.then((report) => report.breaches.length > 0 && resolve([report])).catch(() => {});
+  });
+  const settled = Promise.allSettled(parts).then((ended) =>
+    ended.map((part) => {
+      if (part.status === "rejected") throw part.reason;
+      return part.value;
+    }),
+  );
+  if (!isShort) return settled;
+  const reports = await Promise.race([first, settled]);
+  settled.catch(() => {});
+  for (const child of children) child.kill();
+  return reports;
+}
+
+function reportOf(child: ChildProcess, number: number): Promise<Report> {
+  return new Promise((resolve, reject) => {
     let report: Report | null = null;
     child.on("message", (message) => {
       report = message as Report;
@@ -78,17 +107,21 @@ async function main(): Promise<number> {
     return values.help ? 0 : 2;
   }
   if (values.part) return livePart(settings, Number(values.part));
+  return withPostgres(async () => {
+    if (values.bugs) return (await plantAll(positionals)) ? 0 : 1;
+    const report = together(await liveAll(settings.short));
+    process.stdout.write(textOf(settings, report));
+    return report.breaches.length === 0 ? 0 : 1;
+  });
+}
+
+/** With a server of its own, or the one of whoever has started this. */
+async function withPostgres(work: () => Promise<number>): Promise<number> {
+  if (process.env.BILLFOLD_TEST_PG_URL) return work();
   const postgres = await startTestPostgres();
   Object.assign(process.env, postgres.env);
   try {
-    const parts = await Promise.allSettled(Array.from({ length: PARTS }, (_, index) => startPart(index + 1)));
-    const reports = parts.map((part) => {
-      if (part.status === "rejected") throw part.reason;
-      return part.value;
-    });
-    const report = together(reports);
-    process.stdout.write(textOf(settings, report));
-    return report.breaches.length === 0 ? 0 : 1;
+    return await work();
   } finally {
     await postgres.stop();
   }

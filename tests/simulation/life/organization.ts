@@ -24,6 +24,7 @@ export interface Habits {
   dispute: number;
   dashboard: number;
   spend: number;
+  leave: number;
 }
 
 const ORDINARY: Habits = {
@@ -39,7 +40,10 @@ const ORDINARY: Habits = {
   dispute: 0.001,
   dashboard: 0.003,
   spend: 0.1,
+  leave: 0.0006,
 };
+
+const OPENING = 8;
 
 /** Kinds of customers, in turn over the organizations. */
 const KINDS: [string, Partial<Habits>][] = [
@@ -50,8 +54,22 @@ const KINDS: [string, Partial<Habits>][] = [
   ["packs only", { subscribe: 0, pack: 0.06, refund: 0.008 }],
   ["refunded", { refund: 0.012, dispute: 0.006, pack: 0.03 }],
   ["pausing", { pause: 0.015, cancel: 0.012 }],
-  ["handled by hand", { dashboard: 0.03 }],
+  ["handled by hand", { dashboard: 0.05 }],
+  ["leaving", { subscribe: 0.2, leave: 0.01 }],
 ];
+
+/** What is done by hand at Stripe. */
+const DEEDS = [
+  "plan",
+  "plan",
+  "quantity",
+  "back and forth",
+  "cancel",
+  "cancel on a day",
+  "cancel and prorate",
+  "extend trial",
+  "second",
+] as const;
 
 export class Organization {
   readonly kind: string;
@@ -60,6 +78,8 @@ export class Organization {
   /** Credits taken by takes that were answered with success, each key once. */
   consumed = 0;
   gone = false;
+  /** Credits that the pack of each checkout was offered with. */
+  readonly offered = new Map<string, number>();
   private readonly habits: Habits;
   private readonly chance: Chance;
   private turn = 0;
@@ -69,6 +89,7 @@ export class Organization {
     readonly number: number,
     readonly id: string,
     private readonly stage: Stage,
+    private readonly slug: string,
     seed: string,
   ) {
     const [kind, habits] = KINDS[number % KINDS.length] ?? ["steady", {}];
@@ -78,9 +99,11 @@ export class Organization {
   }
 
   /** One day of its life. */
-  async live(now: Date): Promise<void> {
+  async live(now: Date, isFirstDay: boolean): Promise<void> {
     if (this.gone) return;
-    const { habits, chance } = this;
+    const { chance } = this;
+    // Many begin at once, on the last day of a long month.
+    const habits = isFirstDay ? { ...this.habits, subscribe: this.habits.subscribe * OPENING } : this.habits;
     // Drawn before anything is asked, so that a day's chances do not depend on what the others of the day came to.
     const drawn = Object.fromEntries(
       Object.entries(habits).map(([habit, share]) => [habit, chance.happens(share)]),
@@ -98,8 +121,9 @@ export class Organization {
     else if (live && subscription.status === "past_due" && drawn.mendCard) await this.mend(now);
     if (drawn.refund) await this.refund();
     if (drawn.dispute) await this.dispute();
-    if (drawn.dashboard) await this.atTheDashboard(now, live ? subscription.id : null);
+    if (drawn.dashboard) await this.atTheDashboard(now);
     if (drawn.spend) await this.spend(now);
+    if (drawn.leave) await this.leave(now);
   }
 
   // ── People ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -130,6 +154,8 @@ export class Organization {
     const delayed = this.chance.happens(0.2);
     const card = this.chance.happens(0.1) ? "4000000000005126" : CARD;
     const back = this.chance.happens(0.6);
+    // One that is open still is handed out again only where it holds the same.
+    if (opened) this.offered.set(sessionOf(opened.url), pack.credits);
     if (!opened || abandoned) return this.note("pack abandoned");
     await this.pay(opened.url, delayed ? { method: "us_bank_account" } : { card });
     if (back) await this.comeBack(opened.url, now);
@@ -244,51 +270,52 @@ export class Organization {
     await this.atStripe(`dispute ${how}`, () => this.stage.control(`disputes/${id}/${how}`, {}));
   }
 
-  private async atTheDashboard(now: Date, _live: string | null): Promise<void> {
-    const deed = this.chance.pick([
-      "plan",
-      "plan",
-      "quantity",
-      "cancel",
-      "cancel and prorate",
-      "extend trial",
-      "second",
-    ]);
+  private async atTheDashboard(now: Date): Promise<void> {
+    const deed = this.chance.pick(DEEDS);
     const place = this.chance.next();
     const proration = this.chance.pick(["always_invoice", "create_prorations", "none"] as const);
     const customer = await this.customer();
     if (!customer) return;
-    const { stripe } = this.stage;
-    const { data } = await stripe.subscriptions.list({ customer });
-    const subscription = data[0];
-    const item = subscription?.items.data[0];
-    if (!subscription || !item) return;
-    const prices = (await stripe.prices.list({ type: "recurring", active: true, currency: "usd", limit: 100 })).data;
+    const { stripe, addOn } = this.stage;
+    const listed = (await stripe.prices.list({ type: "recurring", active: true, currency: "usd", limit: 100 })).data;
+    const prices = listed.filter(({ id }) => id !== addOn);
     const price = prices[Math.floor(place * prices.length)];
-    if (deed === "plan" && price && price.id !== item.price.id) {
-      await this.atStripe(`dashboard plan, ${proration}`, () =>
-        stripe.subscriptions.update(subscription.id, {
-          items: [{ id: item.id, price: price.id }],
-          proration_behavior: proration,
-        }),
+    const subscription = (await stripe.subscriptions.list({ customer })).data[0];
+    const item = subscription?.items.data.find((each) => each.price.id !== addOn);
+    if (!price) return;
+    if (!subscription || !item) {
+      const monthly = prices.find(({ recurring }) => recurring?.interval === "month") ?? price;
+      await this.atStripe("dashboard subscription with an add-on", () =>
+        stripe.subscriptions.create({ customer, items: [{ price: addOn }, { price: monthly.id }] }),
       );
+      return;
+    }
+    const { id } = subscription;
+    const change = (name: string, changed: Stripe.SubscriptionUpdateParams) =>
+      this.atStripe(`dashboard ${name}`, () => stripe.subscriptions.update(id, changed));
+    if (deed === "plan" && price.id !== item.price.id) {
+      const items = [{ id: item.id, price: price.id }];
+      await change(`plan, ${proration}`, { items, proration_behavior: proration });
     } else if (deed === "quantity") {
-      await this.atStripe("dashboard quantity", () =>
-        stripe.subscriptions.update(subscription.id, {
-          items: [{ id: item.id, quantity: (item.quantity ?? 1) === 1 ? 2 : 1 }],
-          proration_behavior: proration,
-        }),
-      );
+      const items = [{ id: item.id, quantity: (item.quantity ?? 1) === 1 ? 2 : 1 }];
+      await change("quantity", { items, proration_behavior: proration });
+    } else if (deed === "back and forth") {
+      // What waits for the next invoice is more than what comes with one.
+      for (let turn = 0; turn < 6; turn += 1) {
+        const items = [{ id: item.id, quantity: ((item.quantity ?? 1) + turn) % 2 === 1 ? 2 : 1 }];
+        await change("quantity, back and forth", { items, proration_behavior: "create_prorations" });
+      }
     } else if (deed === "cancel") {
-      await this.atStripe("dashboard cancel", () => stripe.subscriptions.cancel(subscription.id));
+      await this.atStripe("dashboard cancel", () => stripe.subscriptions.cancel(id));
+    } else if (deed === "cancel on a day") {
+      await change("cancel on a day", { cancel_at: seconds(now) + 20 * 86_400, proration_behavior: "none" });
     } else if (deed === "cancel and prorate") {
       await this.atStripe("dashboard cancel and prorate", () =>
-        stripe.subscriptions.cancel(subscription.id, { prorate: true, invoice_now: true }),
+        stripe.subscriptions.cancel(id, { prorate: true, invoice_now: true }),
       );
     } else if (deed === "extend trial" && subscription.status === "trialing") {
-      const trial_end = (subscription.trial_end ?? seconds(now)) + 3 * 86_400;
-      await this.atStripe("dashboard trial", () => stripe.subscriptions.update(subscription.id, { trial_end }));
-    } else if (deed === "second" && price) {
+      await change("trial", { trial_end: (subscription.trial_end ?? seconds(now)) + 3 * 86_400 });
+    } else if (deed === "second") {
       await this.atStripe("dashboard second subscription", () =>
         stripe.subscriptions.create({ customer, items: [{ price: price.id }] }),
       );
@@ -296,10 +323,12 @@ export class Organization {
   }
 
   /** The end of it: it is deleted, here or at Stripe. */
-  async leave(now: Date, slug: string): Promise<void> {
+  private async leave(now: Date): Promise<void> {
     const here = this.chance.happens(0.5);
     if (here) {
-      await this.tell("organization removed", () => this.caller(now).organizations.remove(this.of({ slug })));
+      await this.tell("organization removed", () =>
+        this.caller(now).organizations.remove(this.of({ slug: this.slug })),
+      );
       this.gone = true;
       return;
     }

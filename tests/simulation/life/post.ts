@@ -21,6 +21,7 @@ const LONGEST_DELAY_STEPS = 16;
 export class Post {
   readonly counts: PostCounts = { told: 0, lost: 0, copies: 0, late: 0 };
   private readonly bag: { event: Stripe.Event; step: number; turn: number }[] = [];
+  private lost: Stripe.Event[] = [];
   private turn = 0;
 
   constructor(
@@ -34,6 +35,7 @@ export class Post {
       this.counts.told += 1;
       if (this.chance.happens(this.faults.lost)) {
         this.counts.lost += 1;
+        this.lost.push(event);
         continue;
       }
       this.put(event, step);
@@ -54,6 +56,13 @@ export class Post {
   /** Everything that is still on its way. */
   empty(): Stripe.Event[] {
     return this.arrivals(Number.MAX_SAFE_INTEGER);
+  }
+
+  /** What was lost until now, delivered after all: as Stripe does once an endpoint is back. */
+  found(): Stripe.Event[] {
+    const found = this.lost;
+    this.lost = [];
+    return found;
   }
 
   private put(event: Stripe.Event, step: number): void {

@@ -95,7 +95,7 @@ export function textOf(settings: Settings, report: Report): string {
     report.breaches.length === 0
       ? ["Every truth holds."]
       : [
-          `${report.breaches.length} breaches:`,
+          report.breaches.length === 1 ? "1 breach:" : `${report.breaches.length} breaches:`,
           ...broken,
           "",
           `Again: npm run sim -- --days ${settings.days} --seed ${settings.seed} --faults ${settings.faults} --organizations ${settings.organizations}`,

@@ -31,6 +31,8 @@ export interface Stage {
   /** Whoever works in Stripe's dashboard: past the line. */
   stripe: Stripe;
   sql: Sql;
+  /** A price at Stripe that is no plan's: of something that is sold beside one. */
+  addOn: string;
   /** Moves Stripe's clock; what falls due on the way happens there. */
   setClock(at: Date): Promise<void>;
   control(path: string, body: unknown): Promise<Record<string, unknown>>;
@@ -67,6 +69,9 @@ export async function openStage(seed: string, start: Date): Promise<Stage> {
   const { hostname, port } = new URL(sandbox.url);
   const stripe = new Stripe(STRIPE_KEY, { host: hostname, port, protocol: "http", telemetry: false });
 
+  const seat = { currency: "usd", unit_amount: 900, recurring: { interval: "month" as const } };
+  const addOn = (await stripe.prices.create({ ...seat, product_data: { name: "Dedicated address" } })).id;
+
   async function control(path: string, body: unknown): Promise<Record<string, unknown>> {
     const response = await fetch(`${sandbox.url}/_sandbox/${path}`, { method: "POST", body: JSON.stringify(body) });
     if (!response.ok) throw new Error(`the sandbox refused ${path}: ${response.status} ${await response.text()}`);
@@ -91,6 +96,7 @@ export async function openStage(seed: string, start: Date): Promise<Stage> {
     line,
     stripe,
     sql,
+    addOn,
     setClock: async (at) => void (await control("clock", { now: seconds(at) })),
     control,
     freshEvents,

@@ -2,56 +2,25 @@
 // used, so that a mistake there is not made here again.
 import type { Stripe } from "~/server/stripe";
 import type { Sql } from "../../setup/billing";
+import { allowances } from "./allowance-truths";
+import { payments } from "./payment-truths";
+import type { Theirs } from "./theirs";
 
 export interface Breach {
   truth: string;
   where: string;
 }
 
-/** Everything that Stripe has of one organization. */
-interface Theirs {
-  subscriptions: Stripe.Subscription[];
-  invoices: Stripe.Invoice[];
-  sessions: Stripe.Checkout.Session[];
-  charges: Stripe.Charge[];
-  refunds: Stripe.Refund[];
-  disputes: Stripe.Dispute[];
-}
+export type Tell = (truth: string, where: string) => void;
 
-async function all<T extends { id: string }>(
-  list: (page: { limit: number; starting_after?: string }) => Promise<{ data: T[]; has_more: boolean }>,
-): Promise<T[]> {
-  const found: T[] = [];
-  for (;;) {
-    const last = found.at(-1);
-    const page = await list({ limit: 100, ...(last ? { starting_after: last.id } : {}) });
-    found.push(...page.data);
-    if (!page.has_more) return found;
-  }
-}
-
-async function theirsOf(stripe: Stripe, customer: string): Promise<Theirs> {
-  const invoices = await all<Stripe.Invoice & { id: string }>((page) =>
-    stripe.invoices.list({ customer, expand: ["data.payments"], ...page }),
-  );
-  for (const invoice of invoices) {
-    if (invoice.lines.has_more) {
-      invoice.lines.data = await all((page) => stripe.invoices.listLineItems(invoice.id, page));
-    }
-  }
-  const charges = await all((page) => stripe.charges.list({ customer, ...page }));
-  return {
-    subscriptions: await all((page) => stripe.subscriptions.list({ customer, status: "all", ...page })),
-    invoices,
-    sessions: await all((page) => stripe.checkout.sessions.list({ customer, ...page })),
-    charges,
-    refunds: (
-      await Promise.all(charges.map((c) => all((page) => stripe.refunds.list({ charge: c.id, ...page }))))
-    ).flat(),
-    disputes: (
-      await Promise.all(charges.map((c) => all((page) => stripe.disputes.list({ charge: c.id, ...page }))))
-    ).flat(),
-  };
+/** What the simulation itself knows of an organization. */
+export interface Known {
+  id: string;
+  number: number;
+  gone: boolean;
+  consumed: number;
+  /** Credits of the pack that each checkout offered, by session. */
+  offered: ReadonlyMap<string, number>;
 }
 
 const LIVE = new Set(["trialing", "active", "past_due", "paused"]);
@@ -67,27 +36,13 @@ function statusOf(subscription: Stripe.Subscription): string | null {
   return (told as Record<string, string>)[status] ?? (status === "incomplete_expired" ? "expired" : null);
 }
 
-/** Asks about one organization. @param customers its customers at Stripe that are not deleted there */
-export async function breachesOf(
-  sql: Sql,
-  stripe: Stripe,
-  organization: { id: string; number: number; gone: boolean; consumed: number },
-  customers: readonly string[],
-  now: Date,
-): Promise<Breach[]> {
+/** Asks about one organization. @param theirs what its customers have that are not deleted at Stripe */
+export async function breachesOf(sql: Sql, organization: Known, theirs: Theirs, now: Date): Promise<Breach[]> {
   const breaches: Breach[] = [];
   const name = `organization ${organization.number}`;
   const breach = (truth: string, where: string) => breaches.push({ truth, where: `${name}: ${where}` });
-  const parts = await Promise.all(customers.map((customer) => theirsOf(stripe, customer)));
-  const theirs: Theirs = {
-    subscriptions: parts.flatMap((part) => part.subscriptions),
-    invoices: parts.flatMap((part) => part.invoices),
-    sessions: parts.flatMap((part) => part.sessions),
-    charges: parts.flatMap((part) => part.charges),
-    refunds: parts.flatMap((part) => part.refunds),
-    disputes: parts.flatMap((part) => part.disputes),
-  };
   await mirror(sql, organization, theirs, breach);
+  await changes(sql, organization, breach);
   await allowances(sql, organization, theirs, now, breach);
   await purchases(sql, organization, theirs, breach);
   await payments(sql, organization, theirs, breach);
@@ -95,9 +50,6 @@ export async function breachesOf(
   await spending(sql, organization, breach);
   return breaches;
 }
-
-type Tell = (truth: string, where: string) => void;
-type Known = { id: string; gone: boolean; consumed: number };
 
 const at = (unix: number): number => unix * 1000;
 
@@ -149,152 +101,37 @@ async function mirror(sql: Sql, { id, gone }: Known, { subscriptions }: Theirs, 
   }
 }
 
-interface PeriodRow {
-  id: string;
-  item: string;
-  subscription: string;
-  start: Date;
-  end: Date;
-  cause: string;
-  trial: boolean;
-  credits: number;
-  slices: number;
-  granted: number;
-  total: number | null;
-  stopped: Date | null;
-  next: Date | null;
-  invoice: string | null;
-  plan: string;
-}
-
-async function allowances(
-  sql: Sql,
-  { id, gone }: Known,
-  { invoices, subscriptions }: Theirs,
-  now: Date,
-  breach: Tell,
-): Promise<void> {
-  const periods = await sql<PeriodRow>(
-    `SELECT id, stripe_item_id AS item, stripe_subscription_id AS subscription, period_start AS start, period_end AS "end", cause, trial,
-       credits::float8 AS credits, slices, slices_granted AS granted, total::float8 AS total, stopped_at AS stopped, next_slice_at AS next,
-       stripe_invoice_id AS invoice, plan_name AS plan
-     FROM allowance_periods WHERE organization_id = $1`,
+/** Each change of a subscription begins where the one before has ended, and what was cancelled stays so. */
+async function changes(sql: Sql, { id }: Known, breach: Tell): Promise<void> {
+  const odd = await sql<{ subscription: string; from: string | null; to: string; before: string | null }>(
+    `SELECT * FROM (
+       SELECT subscription_id AS subscription, from_status::text AS "from", to_status::text AS "to",
+         lag(to_status::text) OVER (PARTITION BY subscription_id ORDER BY at, id) AS before
+       FROM subscription_changes WHERE organization_id = $1) told
+     WHERE "from" IS DISTINCT FROM before OR ("from" = 'cancelled' AND "to" <> 'cancelled')`,
     [id],
   );
-  const prices = new Map(
-    (
-      await sql<{ stripe: string; credits: number }>(
-        "SELECT p.stripe_price_id AS stripe, s.credits::float8 AS credits FROM plan_prices p JOIN subscription_plans s ON s.id = p.plan_id WHERE p.stripe_price_id IS NOT NULL",
-      )
-    ).map((row) => [row.stripe, row.credits]),
-  );
-  const trials = periods.filter((period) => period.trial);
-  if (trials.length > 1) breach("one trial for an organization", trials.map((period) => period.plan).join(", "));
-
-  const key = (item: string, start: number) => `${item}@${start}`;
-  const paid = new Map<string, { invoice: string; credits: number; subscription: string }>();
-  for (const invoice of invoices.filter(({ status }) => status === "paid")) {
-    for (const line of invoice.lines.data) {
-      const details = line.parent?.subscription_item_details;
-      const price = line.pricing?.price_details?.price;
-      const credits = prices.get(typeof price === "string" ? price : (price?.id ?? ""));
-      if (!details?.subscription_item || details.proration || credits === undefined) continue;
-      const subscription = subscriptions.find((each) => each.id === details.subscription);
-      const inTrial =
-        subscription?.trial_start != null &&
-        line.period.start >= subscription.trial_start &&
-        line.period.start < (subscription.trial_end ?? 0);
-      if (inTrial || line.period.end <= line.period.start) continue;
-      paid.set(key(details.subscription_item, at(line.period.start)), {
-        invoice: invoice.id ?? "",
-        credits,
-        subscription: details.subscription ?? "",
-      });
-    }
-  }
-  const whole = periods.filter((period) => period.cause === "" && !period.trial);
-  const have = new Set(whole.map((period) => key(period.item, period.start.getTime())));
-  const heard = new Set(periods.map((period) => period.subscription));
-  for (const [place, { invoice, subscription }] of paid) {
-    // What was paid for a subscription beside the live one waits for a person; and nothing is given to who has left.
-    if (!have.has(place) && !gone && heard.has(subscription))
-      breach("each paid period has its allowance", `${place}, ${invoice}`);
-  }
-  for (const period of whole) {
-    const place = key(period.item, period.start.getTime());
-    // An invoice of a customer that was deleted cannot be asked for any more.
-    if (!paid.has(place) && subscriptions.some((each) => each.id === period.subscription)) {
-      breach("each allowance was paid for", place);
-    }
-  }
-  const lots = await sql<{ allowance: string; amount: number; count: number }>(
-    `SELECT allowance_id AS allowance, sum(amount)::float8 AS amount, count(*)::int AS count FROM credit_grants g
-     WHERE organization_id = $1 AND allowance_id IS NOT NULL AND origin_grant_id IS NULL AND EXISTS (
-       SELECT FROM credit_transactions t WHERE t.organization_id = g.organization_id AND t.grant_id = g.id AND t.idempotency_key LIKE 'allowance:%')
-     GROUP BY 1`,
-    [id],
-  );
-  const lotsOf = new Map(lots.map((lot) => [lot.allowance, lot]));
-  for (const period of periods) {
-    const lot = lotsOf.get(period.id) ?? { amount: 0, count: 0 };
-    if (lot.count > period.granted)
-      breach("no slice is granted twice", `${period.plan} of ${period.start.toISOString()}`);
-    if (period.cause === "" && period.credits > 0 && lot.count < period.granted) {
-      breach("a slice that counts as granted was granted", `${period.plan} of ${period.start.toISOString()}`);
-    }
-    if (!gone && period.stopped === null && period.next !== null && period.next <= now) {
-      breach("no slice is late", `${period.plan} of ${period.start.toISOString()}: ${period.next.toISOString()}`);
-    }
+  for (const { subscription, from, to, before } of odd) {
+    breach("what was cancelled stays so", `${subscription}: ${before ?? "new"}, then ${from ?? "new"} to ${to}`);
   }
 }
 
-async function purchases(sql: Sql, { id, gone }: Known, { sessions }: Theirs, breach: Tell): Promise<void> {
-  const lots = await sql<{ session: string; count: number }>(
-    `SELECT stripe_session_id AS session, count(*)::int AS count FROM credit_grants
+async function purchases(sql: Sql, { id, gone, offered }: Known, { sessions }: Theirs, breach: Tell): Promise<void> {
+  const lots = await sql<{ session: string; count: number; amount: number }>(
+    `SELECT stripe_session_id AS session, count(*)::int AS count, sum(amount)::float8 AS amount FROM credit_grants
      WHERE organization_id = $1 AND source = 'purchase' AND origin_grant_id IS NULL GROUP BY 1`,
     [id],
   );
-  const counts = new Map(lots.map((lot) => [lot.session, lot.count]));
+  const bySession = new Map(lots.map((lot) => [lot.session, lot]));
   for (const session of sessions.filter(({ mode }) => mode === "payment")) {
     const wanted = session.status === "complete" && session.payment_status !== "unpaid" ? 1 : 0;
-    const count = counts.get(session.id) ?? 0;
+    const { count, amount } = bySession.get(session.id) ?? { count: 0, amount: 0 };
     if (count !== wanted && !(gone && count === 0))
       breach("each paid pack is granted once", `${session.id}: ${count} of ${wanted}`);
+    const credits = offered.get(session.id);
+    if (count === 1 && credits !== undefined && amount !== credits)
+      breach("a pack gives what it offered", `${session.id}: ${amount} of ${credits}`);
   }
-}
-
-async function payments(sql: Sql, { id, gone }: Known, theirs: Theirs, breach: Tell): Promise<void> {
-  const rows = await sql<{ id: string; refunded: number; disputed: number; lost: number }>(
-    "SELECT id, refunded::float8 AS refunded, disputed::float8 AS disputed, lost::float8 AS lost FROM stripe_payments WHERE organization_id = $1",
-    [id],
-  );
-  const known = new Map(rows.map((row) => [row.id, row]));
-  for (const charge of theirs.charges) {
-    const intent = typeof charge.payment_intent === "string" ? charge.payment_intent : charge.payment_intent?.id;
-    if (!intent || charge.status !== "succeeded") continue;
-    const given = theirs.refunds.filter(
-      (r) => r.charge === charge.id && r.status !== "failed" && r.status !== "canceled",
-    );
-    const refunded = given.reduce((sum, refund) => sum + refund.amount, 0);
-    const disputes = theirs.disputes.filter((dispute) => dispute.charge === charge.id);
-    const inState = (states: string[]) =>
-      disputes.filter(({ status }) => states.includes(status)).reduce((sum, dispute) => sum + dispute.amount, 0);
-    const [disputed, lost] = [inState(["needs_response", "under_review"]), inState(["lost"])];
-    const row = known.get(intent) ?? { refunded: 0, disputed: 0, lost: 0 };
-    const wanted = [refunded, disputed, lost].map((sum) => Math.min(sum, charge.amount_captured));
-    if ([row.refunded, row.disputed, row.lost].join() !== wanted.join() && !gone) {
-      breach(
-        "what was taken back of a payment is Stripe's",
-        `${intent}: ${[row.refunded, row.disputed, row.lost]} of ${wanted}`,
-      );
-    }
-  }
-  const lots = await sql<{ id: string; label: string }>(
-    `SELECT id, label FROM credit_grants g WHERE organization_id = $1 AND source = 'purchase' AND origin_grant_id IS NULL AND to_take <>
-       (SELECT coalesce(max(floor(g.amount::numeric * least(p.refunded + p.lost, p.amount) / p.amount)), 0) FROM stripe_payments p WHERE p.id = g.stripe_payment_id)`,
-    [id],
-  );
-  if (!gone) for (const lot of lots) breach("a refunded pack is claimed by its share", lot.label);
 }
 
 async function history(sql: Sql, { id, gone }: Known, { invoices }: Theirs, breach: Tell): Promise<void> {

@@ -16,6 +16,7 @@ import { Organization } from "./organization";
 import { Post } from "./post";
 import type { Counts, Report } from "./report";
 import { openStage, type Stage } from "./stage";
+import { nothing, readStripe } from "./theirs";
 import { type Breach, breachesOf } from "./truths";
 
 const STEP_MS = 6 * 3_600_000;
@@ -29,6 +30,8 @@ export interface Settings {
   seed: string;
   organizations: number;
   faults: "all" | "none";
+  /** It ends with the first fortnight in which a truth is broken. */
+  short: boolean;
 }
 
 /** One process lives with a part of the organizations, beside others with a Stripe and a database of their own. */
@@ -39,7 +42,8 @@ export interface Part {
 
 /** The reconciler rests between pages for Stripe's sake; nobody needs that here. */
 const PACE = { pauseMs: 0, firstWaitMs: 1 };
-const SHARES = { calls: 0.01, lost: 0.06, copied: 0.12, late: 0.12 };
+const FORTNIGHT_STEPS = STEPS_A_DAY * 14;
+const SHARES = { calls: 0.01, lost: 0.06, copied: 0.12, late: 0.12, packs: 0.03 };
 
 export async function liveThrough(settings: Settings, part: Part): Promise<Report> {
   const seed = `${settings.seed}, part ${part.number} of ${part.of}`;
@@ -54,8 +58,7 @@ export async function liveThrough(settings: Settings, part: Part): Promise<Repor
 class Year {
   private readonly post: Post;
   private readonly chance: Chance;
-  private readonly organizations: (Organization & { slug?: string })[] = [];
-  private readonly slugs = new Map<string, string>();
+  private readonly organizations: Organization[] = [];
   private readonly breaches: Breach[] = [];
   private readonly sentences: Counts = {};
   private readonly closed = new Set<string>();
@@ -83,27 +86,45 @@ class Year {
       const { id, slug } = await createOrganization({ name: `Organization ${number}`, now: START });
       // What is spent of a payment that is taken back is owed, so that credits can be held against money.
       await asPlatform((tx) => tx.organization.update({ where: { id }, data: { spentPolicy: "debt" } }));
-      this.slugs.set(id, slug);
-      this.organizations.push(new Organization(number, id, this.stage, seed));
+      this.organizations.push(new Organization(number, id, this.stage, slug, seed));
     }
-    for (let step = 1; step <= days * STEPS_A_DAY; step += 1) {
-      await this.step(step, new Date(START.getTime() + step * STEP_MS));
+    try {
+      for (let step = 1; step <= days * STEPS_A_DAY; step += 1) {
+        await this.step(step, new Date(START.getTime() + step * STEP_MS));
+        if (this.settings.short && this.breaches.length > 0) return await this.report();
+      }
+      await this.end(days * STEPS_A_DAY);
+    } catch (error) {
+      const where = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+      this.breaches.push({ truth: "the app answers, or refuses with a code", where });
     }
-    return this.end(days * STEPS_A_DAY);
+    return this.report();
   }
 
   private async step(step: number, now: Date): Promise<void> {
     await this.stage.setClock(now);
     for (const organization of this.organizations) {
       if (organization.number % STEPS_A_DAY !== step % STEPS_A_DAY) continue;
-      await organization.live(now);
-      if (this.chance.happens(0.0006)) await organization.leave(now, this.slugs.get(organization.id) ?? "");
+      await organization.live(now, step <= STEPS_A_DAY);
     }
+    if (this.chance.happens(SHARES.packs)) await this.editPack(now);
     this.post.post(await this.stage.freshEvents(), step);
     await this.receive(this.post.arrivals(step), now);
     await this.sweep(now);
     await this.byTheClock(now);
-    if (step % (STEPS_A_DAY * 14) === 0) await this.lookThrough(now);
+    if (step % FORTNIGHT_STEPS === 0) await this.lookThrough(later(now), step / FORTNIGHT_STEPS);
+  }
+
+  /** The platform's own people change what a pack holds from now on. */
+  private async editPack(now: Date): Promise<void> {
+    const key = this.chance.pick(["pack_2500", "pack_10000", "pack_50000"]);
+    const more = this.chance.int(1, 40) * 10;
+    await asPlatform((tx) =>
+      tx.creditProduct.update({
+        where: { key },
+        data: { credits: { increment: more }, version: { increment: 1 }, updatedAt: now },
+      }),
+    );
   }
 
   private async receive(events: readonly Stripe.Event[], now: Date): Promise<void> {
@@ -150,12 +171,49 @@ class Year {
     }
   }
 
-  private async lookThrough(now: Date): Promise<void> {
-    const ids = this.organizations.map((organization) => organization.id);
-    for (const { law, where } of await brokenLaws(this.stage.sql, ids, now)) {
-      this.breaches.push({ truth: law, where });
+  /**
+   * Each fortnight, what was lost is made good in one of two ways, and everything is compared with Stripe: by the reconciler, while
+   * calls fail, and where Stripe has forgotten its events; or by Stripe, which delivers after all what was lost. Then there
+   * is nothing left for the reconciler to find.
+   */
+  private async lookThrough(now: Date, fortnight: number): Promise<void> {
+    const { line } = this.stage;
+    const { share } = line;
+    const byReconciler = fortnight % 2 === 1 && this.settings.faults === "all";
+    if (byReconciler) {
+      line.forgetful = fortnight % 4 === 1;
+      await this.reconcile(now);
+    } else await this.receive([...this.post.found(), ...this.post.empty()], now);
+    // For an hour all is well: nothing of what waits, waits for more than that.
+    line.share = 0;
+    await this.finish(now);
+    if (byReconciler) await this.reconcile(now);
+    line.forgetful = false;
+    await this.compare(now);
+    if (!byReconciler) await this.findNothing(now, "where nothing was lost, the reconciler finds nothing");
+    line.share = share;
+  }
+
+  /** Everything that waits is done. */
+  private async finish(now: Date): Promise<void> {
+    for (let round = 0; round < 5; round += 1) {
+      for (const id of await listEventsToProcess(now, BATCH)) await processEvent(id, now);
     }
-    await this.reconcile(now);
+    for (const id of await listOrganizationsWithDueLots(now, BATCH)) await expireLots(id, now);
+    await grantDueSlices(now, BATCH);
+    for (const organization of this.organizations.filter((each) => each.gone)) await this.close(organization.id, now);
+  }
+
+  private async findNothing(now: Date, truth: string): Promise<void> {
+    const drift = await this.reconcile(now);
+    if (drift === 0) return;
+    const [found] = await this.stage.sql<{ kind: string; message: string }>(
+      "SELECT kind, message FROM reconciliation_findings ORDER BY id DESC LIMIT 1",
+    );
+    this.breaches.push({
+      truth,
+      where: drift === null ? "it was cut off" : `${drift}, such as ${found?.kind}: ${found?.message}`,
+    });
   }
 
   /** @returns what it found adrift; null where it was cut off, which the next run makes good */
@@ -178,36 +236,28 @@ class Year {
     }
   }
 
-  private async end(steps: number): Promise<Report> {
-    this.stage.line.share = 0;
+  private async end(steps: number): Promise<void> {
+    const { line, setClock, freshEvents } = this.stage;
+    line.share = 0;
     const now = new Date(START.getTime() + steps * STEP_MS + STEP_MS);
-    await this.stage.setClock(now);
-    this.post.post(await this.stage.freshEvents(), steps);
+    await setClock(now);
+    this.post.post(await freshEvents(), steps);
     await this.receive(this.post.empty(), now);
-    const later = new Date(now.getTime() + 4 * 3_600_000);
-    for (let round = 0; round < 5; round += 1) {
-      const waiting = await listEventsToProcess(later, BATCH);
-      for (const id of waiting) await processEvent(id, later);
-    }
-    for (const id of await listOrganizationsWithDueLots(later, BATCH)) await expireLots(id, later);
-    await grantDueSlices(later, BATCH);
-    await this.lookThrough(later);
-    const drift = await this.reconcile(new Date(later.getTime() + 60_000));
-    if (drift !== 0) this.breaches.push({ truth: "a second reconciliation finds nothing", where: `drift ${drift}` });
-    await this.compare(later);
-    return this.report();
+    const end = later(now);
+    await this.finish(end);
+    await this.reconcile(end);
+    await this.findNothing(new Date(end.getTime() + 60_000), "a second reconciliation finds nothing");
+    await this.compare(end);
   }
 
   private async compare(now: Date): Promise<void> {
     const { sql, stripe } = this.stage;
-    const customers = new Map<string, string[]>();
-    for await (const customer of stripe.customers.list({ limit: 100 })) {
-      const owner = customer.metadata.organizationId ?? "";
-      customers.set(owner, [...(customers.get(owner) ?? []), customer.id]);
-    }
+    const ids = this.organizations.map((organization) => organization.id);
+    for (const { law, where } of await brokenLaws(sql, ids, now)) this.breaches.push({ truth: law, where });
+    const theirs = await readStripe(stripe);
     for (const organization of this.organizations) {
-      const mine = customers.get(organization.id) ?? [];
-      this.breaches.push(...(await breachesOf(sql, stripe, organization, mine, now)));
+      const mine = theirs.get(organization.id) ?? nothing();
+      this.breaches.push(...(await breachesOf(sql, organization, mine, now)));
     }
     const waiting = await sql<{ status: string; type: string; outcome: string }>(
       "SELECT status::text AS status, type, outcome FROM stripe_events WHERE status NOT IN ('done', 'ignored', 'refused', 'quarantined') ORDER BY received_at, id",
@@ -261,3 +311,6 @@ class Year {
     };
   }
 }
+
+/** When the next try is due of whatever has failed just now. */
+const later = (now: Date): Date => new Date(now.getTime() + 4 * 3_600_000);

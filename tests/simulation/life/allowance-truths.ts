@@ -1,0 +1,281 @@
+// What must hold of the credits that subscriptions give: each paid period and each proration of Stripe's invoices, computed a second
+// time from their lines, against the rows and lots that there are.
+import type { Stripe } from "~/server/stripe";
+import type { Sql } from "../../setup/billing";
+import { idOf, type Theirs } from "./theirs";
+import type { Known, Tell } from "./truths";
+
+/** What a plan's price gives, by Stripe's id of it. */
+interface Terms {
+  /** For each month, or for the whole interval. */
+  credits: number;
+  perInterval: number;
+  unitAmount: number;
+}
+
+interface PeriodRow {
+  id: string;
+  item: string;
+  subscription: string;
+  start: Date;
+  end: Date;
+  cause: string;
+  trial: boolean;
+  credits: number;
+  slices: number;
+  granted: number;
+  total: number | null;
+  /** What of its granted slices is in lots, by the row itself. */
+  due: number;
+  amounts: number;
+  cuts: number;
+  stopped: Date | null;
+  next: Date | null;
+  plan: string;
+  trialCredits: number;
+}
+
+interface Lots {
+  allowance: string;
+  amount: number;
+  count: number;
+  ends: Date[];
+}
+
+const PERIODS = `
+SELECT a.id, stripe_item_id AS item, stripe_subscription_id AS subscription, period_start AS start, period_end AS "end", cause, trial,
+  a.credits::float8 AS credits, slices, slices_granted AS granted, total::float8 AS total, stopped_at AS stopped, next_slice_at AS next,
+  plan_name AS plan, s.trial_credits::float8 AS "trialCredits",
+  (SELECT coalesce(sum(coalesce(amounts[i], a.credits) - coalesce(cuts[i], 0)), 0)::float8 FROM generate_series(1, slices_granted) i) AS due,
+  (SELECT coalesce(sum(coalesce(amounts[i], a.credits)), 0)::float8 FROM generate_series(1, slices) i) AS amounts,
+  (SELECT coalesce(sum(cut), 0)::float8 FROM unnest(cuts) cut) AS cuts
+FROM allowance_periods a JOIN subscription_plans s ON s.id = a.plan_id WHERE organization_id = $1`;
+
+const TERMS = `
+SELECT p.stripe_price_id AS price, s.credits::float8 AS credits, p.unit_amount::float8 AS "unitAmount",
+  (s.credits * CASE WHEN p.interval = 'year' AND s.credit_interval = 'month' THEN 12 ELSE 1 END)::float8 AS "perInterval"
+FROM plan_prices p JOIN subscription_plans s ON s.id = p.plan_id WHERE p.stripe_price_id IS NOT NULL`;
+
+/** The lots that slices were granted as; not what was carried over, or came from others. */
+const LOTS = `
+SELECT allowance_id AS allowance, sum(amount)::float8 AS amount, count(*)::int AS count, array_agg(expires_at) AS ends FROM credit_grants g
+WHERE organization_id = $1 AND allowance_id IS NOT NULL AND origin_grant_id IS NULL AND EXISTS (
+  SELECT FROM credit_transactions t WHERE t.organization_id = g.organization_id AND t.grant_id = g.id AND t.idempotency_key LIKE 'allowance:%')
+GROUP BY 1`;
+
+export async function allowances(sql: Sql, known: Known, theirs: Theirs, now: Date, breach: Tell): Promise<void> {
+  const periods = await sql<PeriodRow>(PERIODS, [known.id]);
+  const terms = new Map((await sql<Terms & { price: string }>(TERMS)).map((row) => [row.price, row]));
+  const lots = await sql<Lots>(LOTS, [known.id]);
+  wholePeriods(known, theirs, periods, terms, breach);
+  trials(theirs, periods, breach);
+  slices(known, periods, new Map(lots.map((lot) => [lot.allowance, lot])), now, breach);
+  await prorations(sql, known, theirs, periods, terms, breach);
+  await returns(sql, known, periods, breach);
+}
+
+const at = (unix: number): number => unix * 1000;
+const key = (item: string, start: number) => `${item}@${start}`;
+const named = (row: PeriodRow) => `${row.plan} of ${row.start.toISOString()}`;
+
+const priceOf = (line: Stripe.InvoiceLineItem): string => idOf(line.pricing?.price_details?.price) ?? "";
+
+function wholePeriods(
+  { gone }: Known,
+  { invoices, subscriptions }: Theirs,
+  periods: readonly PeriodRow[],
+  terms: ReadonlyMap<string, Terms>,
+  breach: Tell,
+): void {
+  const paid = new Map<string, { invoice: string; credits: number[]; subscription: string }>();
+  for (const invoice of invoices.filter(({ status }) => status === "paid")) {
+    for (const line of invoice.lines.data) {
+      const details = line.parent?.subscription_item_details;
+      const plan = terms.get(priceOf(line));
+      if (!details?.subscription_item || details.proration || !plan) continue;
+      const subscription = subscriptions.find((each) => each.id === details.subscription);
+      const inTrial =
+        subscription?.trial_start != null &&
+        line.period.start >= subscription.trial_start &&
+        line.period.start < (subscription.trial_end ?? 0);
+      if (inTrial || line.period.end <= line.period.start) continue;
+      const place = key(details.subscription_item, at(line.period.start));
+      const credits = [...(paid.get(place)?.credits ?? []), plan.credits];
+      paid.set(place, { invoice: invoice.id ?? "", credits, subscription: details.subscription ?? "" });
+    }
+  }
+  const whole = periods.filter((period) => period.cause === "" && !period.trial);
+  const have = new Set(whole.map((period) => key(period.item, period.start.getTime())));
+  const heard = new Set(periods.map((period) => period.subscription));
+  for (const [place, { invoice, subscription }] of paid) {
+    // What was paid for a subscription beside the live one waits for a person; and nothing is given to who has left.
+    if (!have.has(place) && !gone && heard.has(subscription))
+      breach("each paid period has its allowance", `${place}, ${invoice}`);
+  }
+  for (const period of whole) {
+    const place = key(period.item, period.start.getTime());
+    const told = paid.get(place);
+    // An invoice of a customer that was deleted cannot be asked for any more.
+    if (!told && subscriptions.some((each) => each.id === period.subscription)) {
+      breach("each allowance was paid for", place);
+    }
+    if (told && !told.credits.includes(period.credits))
+      breach("an allowance is what its plan gives", `${named(period)}: ${period.credits} of ${told.credits}`);
+  }
+}
+
+function trials({ subscriptions }: Theirs, periods: readonly PeriodRow[], breach: Tell): void {
+  const given = periods.filter((period) => period.trial);
+  if (given.length > 1) breach("one trial for an organization", given.map((period) => period.plan).join(", "));
+  const offered = subscriptions.filter(
+    (each) => each.trial_start !== null && each.metadata.organizationId && each.status !== "incomplete_expired",
+  );
+  if (offered.length > 1) breach("one trial for an organization", offered.map((each) => each.id).join(", "));
+  for (const period of given) {
+    if (period.credits !== period.trialCredits)
+      breach("a trial gives a trial's credits", `${named(period)}: ${period.credits} of ${period.trialCredits}`);
+  }
+}
+
+const WEEK_MS = 7 * 86_400_000;
+
+/** So many months after an instant, on its day, or on the last of a month that has none such. */
+function monthsAfter(start: Date, months: number): Date {
+  const [year, month, day] = [start.getUTCFullYear(), start.getUTCMonth() + months, start.getUTCDate()];
+  const last = new Date(Date.UTC(year, month + 1, 0)).getUTCDate();
+  return new Date(Date.UTC(year, month, Math.min(day, last)) + (start.getTime() % 86_400_000));
+}
+
+function slices(
+  { gone }: Known,
+  periods: readonly PeriodRow[],
+  lots: ReadonlyMap<string, Lots>,
+  now: Date,
+  breach: Tell,
+): void {
+  for (const period of periods) {
+    const { amount, count, ends } = lots.get(period.id) ?? { amount: 0, count: 0, ends: [] };
+    if (count > period.granted) breach("no slice is granted twice", named(period));
+    if (amount !== period.due)
+      breach("a slice is granted as its row says", `${named(period)}: ${amount} of ${period.due}`);
+    if (!gone && period.stopped === null && period.next !== null && period.next <= now) {
+      breach("no slice is late", `${named(period)}: ${period.next.toISOString()}`);
+    }
+    if (period.trial || period.cause !== "") continue;
+    const starts = [period.start];
+    while (period.slices > 1) {
+      const next = monthsAfter(period.start, starts.length);
+      if (period.end.getTime() - next.getTime() < WEEK_MS) break;
+      starts.push(next);
+    }
+    const begun = starts.filter((start) => start <= now).length;
+    if (!gone && period.stopped === null && period.granted < begun)
+      breach("no slice is late", `${named(period)}: ${period.granted} of ${begun}`);
+    const wanted = new Set([...starts.slice(1), period.end].map((end) => end.getTime()));
+    const odd = ends.find((end) => !wanted.has(end.getTime()));
+    if (odd) breach("a slice ends with its month", `${named(period)}: ${odd.toISOString()}`);
+  }
+}
+
+interface Group {
+  invoice: string;
+  subscription: string;
+  item: string;
+  from: number;
+  until: number;
+  credits: number;
+  /** All of its lines are at their list price. */
+  exact: boolean;
+}
+
+/** What the prorations of paid invoices come to, by item and period: floor(C·m / (P·q)) given, ceil(C·m / (P·q)) taken back. */
+function groupsOf({ invoices, subscriptions }: Theirs, terms: ReadonlyMap<string, Terms>): Group[] {
+  const groups: Group[] = [];
+  for (const invoice of invoices.filter(({ status }) => status === "paid")) {
+    const subscription = idOf(invoice.parent?.subscription_details?.subscription) ?? "";
+    const items = subscriptions.find((each) => each.id === subscription)?.items.data ?? [];
+    const planItem = items.find((item) => terms.has(item.price.id))?.id;
+    const mine = new Map<string, Group>();
+    for (const line of invoice.lines.data) {
+      const details = line.parent?.subscription_item_details ?? line.parent?.invoice_item_details;
+      const plan = terms.get(priceOf(line));
+      const item = line.parent?.subscription_item_details?.subscription_item ?? planItem;
+      if (!details?.proration || !plan || !item || line.period.end <= line.period.start) continue;
+      const { start, end } = line.period;
+      const place = `${item}@${end}`;
+      const group = mine.get(place) ?? {
+        invoice: invoice.id ?? "",
+        ...{ subscription, item, from: at(start), until: at(end), credits: 0, exact: true },
+      };
+      mine.set(place, group);
+      group.from = Math.min(group.from, at(start));
+      if (line.amount === 0) group.exact = false;
+      const money = BigInt(Math.abs(line.amount)) * BigInt(plan.perInterval);
+      const whole = BigInt(plan.unitAmount) * BigInt(line.quantity ?? 1);
+      if (whole === 0n) group.exact = false;
+      else if (line.amount > 0) group.credits += Number(money / whole);
+      else group.credits -= Number((money + whole - 1n) / whole);
+    }
+    groups.push(...mine.values());
+  }
+  return groups;
+}
+
+async function prorations(
+  sql: Sql,
+  { id, gone }: Known,
+  theirs: Theirs,
+  periods: readonly PeriodRow[],
+  terms: ReadonlyMap<string, Terms>,
+  breach: Tell,
+): Promise<void> {
+  const returned = await sql<{ invoice: string; subscription: string; item: string; from: Date; credits: number }>(
+    `SELECT stripe_invoice_id AS invoice, stripe_subscription_id AS subscription, stripe_item_id AS item, from_at AS "from",
+       credits::float8 AS credits FROM allowance_returns WHERE organization_id = $1`,
+    [id],
+  );
+  const upgrades = periods.filter(({ cause }) => cause !== "" && !cause.startsWith("whole:"));
+  const heard = new Set(periods.map((period) => period.subscription));
+  const placed = (invoice: string, item: string, from: number) =>
+    `${invoice} ${item} from ${new Date(from).toISOString()}`;
+  const ours = new Map<string, number>();
+  for (const row of upgrades) ours.set(placed(row.cause, row.item, row.start.getTime()), row.total ?? 0);
+  for (const row of returned) ours.set(placed(row.invoice, row.item, row.from.getTime()), -row.credits);
+  const groups = groupsOf(theirs, terms);
+  const told = new Set<string>();
+  for (const { invoice, subscription, item, from, credits, exact } of groups) {
+    const place = placed(invoice, item, from);
+    told.add(place);
+    const have = ours.get(place) ?? 0;
+    if (exact && !gone && heard.has(subscription) && have !== credits)
+      breach("a proration gives and takes what its money buys", `${place}: ${have} of ${credits}`);
+  }
+  const known = new Set(theirs.subscriptions.map((subscription) => subscription.id));
+  for (const row of [...upgrades.map((each) => ({ ...each, invoice: each.cause, from: each.start })), ...returned]) {
+    const place = placed(row.invoice, row.item, row.from.getTime());
+    if (known.has(row.subscription) && !told.has(place)) breach("each allowance was paid for", place);
+  }
+}
+
+/** What was given back of a period is taken of its slices and lots, as far as there were any. */
+async function returns(sql: Sql, { id, gone }: Known, periods: readonly PeriodRow[], breach: Tell): Promise<void> {
+  if (gone) return;
+  const rows = await sql<{ item: string; until: Date; credits: number; lots: number; refunded: boolean }>(
+    `SELECT r.item, r.until, r.credits,
+       (SELECT coalesce(sum(g.returned), 0)::float8 FROM credit_grants g JOIN allowance_periods a ON a.id = g.allowance_id
+        WHERE g.organization_id = $1 AND a.stripe_item_id = r.item AND a.period_end = r.until AND NOT a.trial) AS lots,
+       EXISTS (SELECT FROM allowance_periods a JOIN stripe_payments p ON p.invoice_id = a.stripe_invoice_id
+        WHERE a.stripe_item_id = r.item AND a.period_end = r.until AND p.refunded + p.lost + p.disputed > 0) AS refunded
+     FROM (SELECT stripe_item_id AS item, until_at AS until, sum(credits)::float8 AS credits FROM allowance_returns
+       WHERE organization_id = $1 GROUP BY 1, 2) r`,
+    [id],
+  );
+  for (const { item, until, credits, lots, refunded } of rows) {
+    const mine = periods.filter((row) => row.item === item && row.end.getTime() === until.getTime() && !row.trial);
+    const whole = mine.reduce((sum, row) => sum + row.amounts, 0);
+    const taken = lots + mine.reduce((sum, row) => sum + row.cuts, 0);
+    // What a refund has claimed is not taken a second time as time.
+    if (refunded || taken === Math.min(credits, whole)) continue;
+    breach("what was given back is taken back", `${item} until ${until.toISOString()}: ${taken} of ${credits}`);
+  }
+}
