@@ -19,6 +19,7 @@ const BALANCE = {
 const CARD = { brand: "visa", last4: "4242", expMonth: 12, expYear: 2031 };
 const PRO: ChangeRequest["subscription"] = {
   planName: "Pro",
+  status: "active",
   interval: "month",
   credits: 6_000,
   creditInterval: "month",
@@ -134,6 +135,13 @@ describe("the receipt of a change", () => {
     expect(receipt.onwards).toMatchObject({ label: "Each year, first on 22 Jan 2027", now: null });
     expect(receipt.credits?.note).toBe("From now on, 6,000 credits arrive each month.");
     expect(confirm).toBe("Change to Pro yearly and pay $33.47");
+  });
+
+  it("in a trial says that nothing is charged before it ends", () => {
+    const preview = { ...UPGRADE, dueNow: { amount: 0, tax: 0, currency: "usd", lines: [] } };
+    const { confirm, terms } = shown({ preview, subscription: { ...PRO, status: "trial" } });
+    expect(confirm).toBe("Change to Scale now");
+    expect(terms).toBe("The trial goes on, and nothing is charged before it ends.");
   });
 
   it("explains the rest where prices hold the tax, or a discount takes something off", () => {

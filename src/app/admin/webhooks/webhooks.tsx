@@ -172,7 +172,7 @@ export function Webhooks({ initialFilter, initial, initialDead, initialQuarantin
         id: "dead",
         level: "danger",
         title: `${countOf(dead)} dead.`,
-        text: `The last of them: ${dead.items[0]?.outcome ?? dead.items[0]?.type}`,
+        text: `The last: ${dead.items[0]?.outcome ?? dead.items[0]?.type}.`,
         action: (
           <span className="flex flex-wrap gap-x-4">
             <TextButton onClick={() => narrow({ status: "dead", type: "", id: "" })}>Look</TextButton>
@@ -198,7 +198,7 @@ export function Webhooks({ initialFilter, initial, initialDead, initialQuarantin
         id: "quarantined",
         level: "warn",
         title: `${countOf(quarantined)} quarantined.`,
-        text: `They lack something and are taken up again once it is known. The last: ${quarantined.items[0]?.outcome ?? quarantined.items[0]?.type}`,
+        text: `What is lacking has to become known first; then it goes on by itself. The last: ${quarantined.items[0]?.outcome ?? quarantined.items[0]?.type}.`,
         action: <TextButton onClick={() => narrow({ status: "quarantined", type: "", id: "" })}>Look</TextButton>,
       });
     }

@@ -14,7 +14,15 @@ export interface ChangeRequest {
   preview: Preview;
   subscription: Pick<
     Subscription,
-    "planName" | "interval" | "credits" | "creditInterval" | "unitAmount" | "currency" | "card" | "nextInvoice"
+    | "planName"
+    | "status"
+    | "interval"
+    | "credits"
+    | "creditInterval"
+    | "unitAmount"
+    | "currency"
+    | "card"
+    | "nextInvoice"
   >;
   target: { name: string; interval: Interval };
   /** Credits before it. */
@@ -30,7 +38,7 @@ export interface ShownChange {
 }
 
 export function changeReceiptOf(request: ChangeRequest): ShownChange {
-  const { preview, subscription, viewer } = request;
+  const { preview, viewer } = request;
   const { effective, at, dueNow } = preview;
   const { from, to } = namesOf(request);
   const money = (amount: number, currency: string) => formatMoney({ amount, currency }, { locale: viewer.locale });
@@ -47,10 +55,17 @@ export function changeReceiptOf(request: ChangeRequest): ShownChange {
     confirm: atOnce
       ? `Change to ${to}${dueNow.amount > 0 ? ` and pay ${money(dueNow.amount, dueNow.currency)}` : " now"}`
       : `Change to ${to} on ${day}`,
-    terms: atOnce
-      ? `The price is kept for half an hour.${dueNow.amount > 0 ? " Nothing changes before it is paid." : ""} You can go back to ${subscription.planName} at any time; that takes effect at the end of a period.`
-      : `Nothing is charged today. Until ${day} everything stays as it is, and you can take it back.`,
+    terms: termsOf(request, day),
   };
+}
+
+function termsOf({ preview, subscription }: ChangeRequest, day: string): string {
+  if (preview.effective === "period_end") {
+    return `Nothing is charged today. Until ${day} everything stays as it is, and you can take it back.`;
+  }
+  if (subscription.status === "trial") return "The trial goes on, and nothing is charged before it ends.";
+  const paid = preview.dueNow.amount > 0 ? " Nothing changes before it is paid." : "";
+  return `The price is kept for half an hour.${paid} You can go back to ${subscription.planName} at any time; that takes effect at the end of a period.`;
 }
 
 /** A plan that stays is told apart by how it is paid. */
