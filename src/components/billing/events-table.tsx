@@ -34,13 +34,11 @@ export function EventsTable({ items, selectedId, hrefOf, onReplay, replayingId }
     <Table caption="Events of Stripe, newest first" className="table-fixed">
       <THead>
         <TH className="w-[8.5rem]">Received</TH>
-        <TH>Event</TH>
+        <TH className="sm:w-[27%]">Event</TH>
         <TH roomy className="w-[8rem]">
           Organization
         </TH>
-        <TH wide className="w-[38%]">
-          What it did
-        </TH>
+        <TH wide>What it did</TH>
         <TH wide className="w-[6.5rem]">
           State
         </TH>

@@ -3,7 +3,6 @@
 import Link from "next/link";
 import { State, type StateTone } from "../ui/state";
 import { RowLink, Sub, Table, TBody, TD, TH, THead, TR } from "../ui/table";
-import { tookInWords } from "./event";
 import { formatCredits } from "./format";
 import { LocalTime } from "./local-time";
 import { useViewer } from "./viewer";
@@ -17,7 +16,6 @@ export interface RunRow {
   repaired: number;
   queued: number;
   startedAt: Date;
-  finishedAt: Date | null;
 }
 
 const runWords: Record<RunRow["status"], { word: string; tone: StateTone }> = {
@@ -51,9 +49,6 @@ export function RunsTable({ runs, selectedId, onOpen }: RunsTableProps) {
         <TH num wide>
           For a person
         </TH>
-        <TH num roomy>
-          Took
-        </TH>
       </THead>
       <TBody tight>
         {runs.map((run) => (
@@ -81,9 +76,6 @@ export function RunsTable({ runs, selectedId, onOpen }: RunsTableProps) {
             </TD>
             <TD num wide>
               {run.queued > 0 ? <State tone="warn">{count(run.queued)}</State> : count(run.queued)}
-            </TD>
-            <TD num roomy className="text-ink-3">
-              {run.finishedAt ? tookInWords(run.startedAt, run.finishedAt, locale) : ""}
             </TD>
           </TR>
         ))}
@@ -159,10 +151,8 @@ export function AlertsTable({ alerts, hrefOf }: { alerts: readonly AlertRow[]; h
           <TR key={alert.id}>
             <TH scope="row" className="[overflow-wrap:anywhere]">
               {alert.message}
-              <Sub>
-                {inWords(alert.kind)}
-                {alert.organization ? <span className="narrow-only">, {alert.organization.name}</span> : null}
-              </Sub>
+              <Sub>{inWords(alert.kind)}</Sub>
+              {alert.organization ? <Sub narrow>{alert.organization.name}</Sub> : null}
             </TH>
             <TD wide className="text-ink-2">
               {alert.organization?.name ?? "none"}

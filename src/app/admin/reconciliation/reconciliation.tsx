@@ -164,8 +164,7 @@ function LastRun({ run, open, more }: { run: Run | undefined; open: number; more
           value: run ? count(run.drift) : "—",
           why: run ? (
             <>
-              of {count(run.checked)} compared, ended{" "}
-              <LocalTime value={run.finishedAt ?? run.startedAt} show="datetime" />
+              of {count(run.checked)} compared, begun <LocalTime value={run.startedAt} show="datetime" />
             </>
           ) : (
             "No run has come to its end yet"
