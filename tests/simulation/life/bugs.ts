@@ -43,36 +43,40 @@ export interface Outcome {
   seconds: number;
 }
 
-/** Runs the simulation in a copy of the tree with a bug planted; with null as it is. */
-export async function plant(bug: Bug | null, settings: readonly string[]): Promise<Outcome> {
+/** Runs the simulation in a copy of the tree with a bug planted, and takes it out again; with null as the tree is. */
+export async function plant(tree: string, bug: Bug | null, settings: readonly string[]): Promise<Outcome> {
   const begun = performance.now();
   const name = bug?.name ?? "the tree as it is";
   const outcome = (caughtBy: string | null, failure: string | null): Outcome => ({
     ...{ name, caughtBy, failure },
     seconds: (performance.now() - begun) / 1000,
   });
-  const tree = await mkdtemp(join(tmpdir(), "billfold-bug-"));
+  const refused = bug ? applyPatch(tree, bug.patch) : null;
+  if (refused !== null) return outcome(null, `does not apply: ${refused}`);
   try {
-    await copyTree(tree);
-    const refused = bug ? applyPatch(tree, bug.patch) : null;
-    if (refused !== null) return outcome(null, `does not apply: ${refused}`);
     const { code, text } = await simulate(tree, settings);
     const truth = /^ {2}✘ (.+?): /m.exec(text)?.[1] ?? null;
     if (code === 0) return outcome(null, null);
     if (code === 1 && truth !== null) return outcome(truth, null);
     return outcome(null, text.trim().split("\n").at(-1) ?? `ended with ${code}`);
   } finally {
-    await rm(tree, { recursive: true, force: true });
+    if (bug) takeBack(tree, bug.patch);
   }
 }
 
-/** What the simulation is made of. Packages are those of the working tree. */
-export async function copyTree(tree: string): Promise<void> {
-  for (const part of ["src", "prisma", "tests/simulation", "tests/setup", "package.json", "tsconfig.json"]) {
-    await mkdir(join(tree, part, ".."), { recursive: true });
-    await cp(join(ROOT, part), join(tree, part), { recursive: true });
+/** Works in a copy of what the simulation is made of. Packages are those of the working tree. */
+export async function withTree<T>(work: (tree: string) => Promise<T>): Promise<T> {
+  const tree = await mkdtemp(join(tmpdir(), "billfold-bugs-"));
+  try {
+    for (const part of ["src", "prisma", "tests/simulation", "tests/setup", "package.json", "tsconfig.json"]) {
+      await mkdir(join(tree, part, ".."), { recursive: true });
+      await cp(join(ROOT, part), join(tree, part), { recursive: true });
+    }
+    await symlink(join(ROOT, "node_modules"), join(tree, "node_modules"));
+    return await work(tree);
+  } finally {
+    await rm(tree, { recursive: true, force: true });
   }
-  await symlink(join(ROOT, "node_modules"), join(tree, "node_modules"));
 }
 
 /** @returns why it does not apply; null where it did */
@@ -116,15 +120,15 @@ export async function plantAll(names: readonly string[]): Promise<boolean> {
     ...bugs.map((bug) => ({ bug, settings: bug.settings })),
   ];
   let isRight = true;
-  const worker = async () => {
+  const worker = async (tree: string) => {
     for (let run = runs.shift(); run; run = runs.shift()) {
-      const outcome = await plant(run.bug, run.settings);
+      const outcome = await plant(tree, run.bug, run.settings);
       if (run.bug ? outcome.caughtBy === null : (outcome.caughtBy ?? outcome.failure) !== null) isRight = false;
       process.stdout.write(`${lineOf(outcome, run.bug ? "NOT CAUGHT" : `holds (${run.settings.join(" ")})`)}\n`);
     }
   };
   process.stdout.write(`${"bug".padEnd(40)}  ${"s".padStart(5)}  caught by\n`);
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  await Promise.all(Array.from({ length: AT_ONCE }, () => withTree(worker)));
   process.stdout.write(isRight ? "All were caught.\n" : "Not as it should be.\n");
   return isRight;
 }

@@ -50,11 +50,11 @@ const KINDS: [string, Partial<Habits>][] = [
   ["steady", {}],
   ["restless", { change: 0.06, cancel: 0.02 }],
   ["yearly", { yearly: 0.9, change: 0.02 }],
-  ["broke", { breakCard: 0.03, mendCard: 0.06 }],
-  ["packs only", { subscribe: 0, pack: 0.06, refund: 0.008 }],
-  ["refunded", { refund: 0.012, dispute: 0.006, pack: 0.03 }],
-  ["pausing", { pause: 0.015, cancel: 0.012 }],
-  ["handled by hand", { dashboard: 0.05 }],
+  ["broke", { breakCard: 0.05, mendCard: 0.08 }],
+  ["packs only", { subscribe: 0, pack: 0.12, refund: 0.02 }],
+  ["refunded", { refund: 0.05, dispute: 0.025, pack: 0.06 }],
+  ["pausing", { pause: 0.03, cancel: 0.012 }],
+  ["handled by hand", { subscribe: 0, dashboard: 0.15 }],
   ["leaving", { subscribe: 0.2, leave: 0.01 }],
 ];
 
@@ -103,7 +103,9 @@ export class Organization {
     if (this.gone) return;
     const { chance } = this;
     // Many begin at once, on the last day of a long month.
-    const habits = isFirstDay ? { ...this.habits, subscribe: this.habits.subscribe * OPENING } : this.habits;
+    const { subscribe, dashboard } = this.habits;
+    const opening = isFirstDay ? { subscribe: subscribe * OPENING, dashboard: dashboard * OPENING } : {};
+    const habits = { ...this.habits, ...opening };
     // Drawn before anything is asked, so that a day's chances do not depend on what the others of the day came to.
     const drawn = Object.fromEntries(
       Object.entries(habits).map(([habit, share]) => [habit, chance.happens(share)]),
@@ -274,9 +276,9 @@ export class Organization {
     const deed = this.chance.pick(DEEDS);
     const place = this.chance.next();
     const proration = this.chance.pick(["always_invoice", "create_prorations", "none"] as const);
-    const customer = await this.customer();
-    if (!customer) return;
     const { stripe, addOn } = this.stage;
+    const customer = (await this.customer()) ?? (await this.customerByHand());
+    if (!customer) return;
     const listed = (await stripe.prices.list({ type: "recurring", active: true, currency: "usd", limit: 100 })).data;
     const prices = listed.filter(({ id }) => id !== addOn);
     const price = prices[Math.floor(place * prices.length)];
@@ -286,7 +288,10 @@ export class Organization {
     if (!subscription || !item) {
       const monthly = prices.find(({ recurring }) => recurring?.interval === "month") ?? price;
       await this.atStripe("dashboard subscription with an add-on", () =>
-        stripe.subscriptions.create({ customer, items: [{ price: addOn }, { price: monthly.id }] }),
+        stripe.subscriptions.create({
+          ...{ customer, metadata: { organizationId: this.id } },
+          items: [{ price: addOn }, { price: monthly.id }],
+        }),
       );
       return;
     }
@@ -320,6 +325,17 @@ export class Organization {
         stripe.subscriptions.create({ customer, items: [{ price: price.id }] }),
       );
     }
+  }
+
+  /** Somebody who never came to the checkout is entered by a salesperson. */
+  private async customerByHand(): Promise<string | null> {
+    const customer = await this.atStripe("dashboard customer", () =>
+      this.stage.stripe.customers.create({
+        ...{ name: `Organization ${this.number}`, metadata: { organizationId: this.id } },
+        ...{ payment_method: "pm_card_visa", invoice_settings: { default_payment_method: "pm_card_visa" } },
+      }),
+    );
+    return customer?.id ?? null;
   }
 
   /** The end of it: it is deleted, here or at Stripe. */

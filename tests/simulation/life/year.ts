@@ -10,6 +10,7 @@ import { runReconciliation } from "~/server/jobs/tasks/reconcile";
 import type { Stripe } from "~/server/stripe";
 import { listEventsToProcess } from "~/server/webhooks/claim";
 import { processEvent } from "~/server/webhooks/process";
+import { replayEvent } from "~/server/webhooks/replay";
 import { brokenLaws } from "../ledger-laws";
 import { Chance } from "./chance";
 import { Organization } from "./organization";
@@ -43,7 +44,9 @@ export interface Part {
 /** The reconciler rests between pages for Stripe's sake; nobody needs that here. */
 const PACE = { pauseMs: 0, firstWaitMs: 1 };
 const FORTNIGHT_STEPS = STEPS_A_DAY * 14;
-const SHARES = { calls: 0.01, lost: 0.06, copied: 0.12, late: 0.12, packs: 0.03 };
+const SHARES = { calls: 0.01, lost: 0.06, copied: 0.12, late: 0.12, packs: 0.03, replayed: 0.06 };
+/** How old events are, at most, that are processed anew. */
+const REPLAYED_MS = 56 * 86_400_000;
 
 export async function liveThrough(settings: Settings, part: Part): Promise<Report> {
   const seed = `${settings.seed}, part ${part.number} of ${part.of}`;
@@ -183,7 +186,10 @@ class Year {
     if (byReconciler) {
       line.forgetful = fortnight % 4 === 1;
       await this.reconcile(now);
-    } else await this.receive([...this.post.found(), ...this.post.empty()], now);
+    } else {
+      await this.receive([...this.post.found(), ...this.post.empty()], now);
+      await this.replayOld(now);
+    }
     // For an hour all is well: nothing of what waits, waits for more than that.
     line.share = 0;
     await this.finish(now);
@@ -192,6 +198,16 @@ class Year {
     await this.compare(now);
     if (!byReconciler) await this.findNothing(now, "where nothing was lost, the reconciler finds nothing");
     line.share = share;
+  }
+
+  /** Somebody has events of the last weeks processed anew: nothing may come of it. */
+  private async replayOld(now: Date): Promise<void> {
+    if (this.settings.faults === "none") return;
+    const done = await this.stage.sql<{ id: string }>(
+      "SELECT id FROM stripe_events WHERE status = 'done' AND received_at > $1 ORDER BY received_at, id",
+      [new Date(now.getTime() - REPLAYED_MS)],
+    );
+    for (const { id } of done) if (this.chance.happens(SHARES.replayed)) await replayEvent(id, now);
   }
 
   /** Everything that waits is done. */
