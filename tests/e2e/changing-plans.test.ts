@@ -127,6 +127,8 @@ stretch("an end says what becomes of credits and money, and is taken back", asyn
   await dialog.getByRole("button", { name: /^Cancel on / }).click();
   await dialog.waitFor({ state: "detached" });
   await words(yourPlan()).toMatch(/Ends[\s\S]*not renewed/);
+  // The button that opened the dialog has gone; the keyboard goes on at the content.
+  await expect.poll(() => owner.evaluate(() => document.activeElement?.id)).toBe("main");
   await press(yourPlan().getByRole("button", { name: "Keep Scale" }));
   await words(yourPlan()).toContain("Renews");
 });

@@ -4,6 +4,7 @@ import { AlertDialog } from "radix-ui";
 import { type ReactNode, useState } from "react";
 import { Button } from "./button";
 import { DialogFooter, scrimClass, sheetClass } from "./dialog";
+import { keepFocus } from "./keep-focus";
 
 export interface ConfirmDialogProps {
   open?: boolean;
@@ -62,7 +63,7 @@ export function ConfirmDialog({
       {trigger ? <AlertDialog.Trigger asChild>{trigger}</AlertDialog.Trigger> : null}
       <AlertDialog.Portal>
         <AlertDialog.Overlay className={scrimClass} />
-        <AlertDialog.Content className={sheetClass}>
+        <AlertDialog.Content className={sheetClass} onCloseAutoFocus={keepFocus}>
           <AlertDialog.Title className="px-5 pt-4 pb-1 text-md max-sm:px-4">{title}</AlertDialog.Title>
           <div className="overflow-y-auto px-5 pb-5 max-sm:px-4">
             <AlertDialog.Description asChild>

@@ -1,6 +1,6 @@
 "use client";
 // The event that the address names, in its drawer, with what can be done about it.
-import { useState, useSyncExternalStore } from "react";
+import { useState } from "react";
 import { mayIgnore, mayReplay } from "~/components/billing/event";
 import { EventDrawer } from "~/components/billing/event-drawer";
 import { Button } from "~/components/ui/button";
@@ -8,6 +8,7 @@ import { ConfirmDialog } from "~/components/ui/confirm-dialog";
 import { Field } from "~/components/ui/field";
 import { Input } from "~/components/ui/input";
 import { toastDone } from "~/components/ui/toast";
+import { useAlive } from "~/components/ui/use-alive";
 import { failureWords, sayFailure } from "../../_trpc/failures";
 import { failureOf, trpc } from "../../_trpc/react";
 
@@ -94,13 +95,3 @@ export function OpenEvent({ eventId, onClose }: OpenEventProps) {
 }
 
 class ReasonMissing extends Error {}
-
-// A drawer is of the browser: on the server there is no place to put it.
-const never = () => () => {};
-function useAlive(): boolean {
-  return useSyncExternalStore(
-    never,
-    () => true,
-    () => false,
-  );
-}

@@ -1,5 +1,6 @@
 "use client";
 // Paying an open invoice with the card on file, and what there is to say when that did not go through.
+import { keepFocus } from "~/components/ui/keep-focus";
 import { toastDone } from "~/components/ui/toast";
 import { failureWords } from "../../../_trpc/failures";
 import { trpc } from "../../../_trpc/react";
@@ -26,8 +27,10 @@ export function usePayInvoice(organizationId: string): PayInvoice {
     onSuccess: ({ status }) => {
       if (status === "paid") toastDone("The invoice is paid");
     },
-    onSettled: () =>
-      Promise.all([utils.billing.invalidate(), utils.subscription.get.invalidate(), utils.credits.invalidate()]),
+    onSettled: async () => {
+      await Promise.all([utils.billing.invalidate(), utils.subscription.get.invalidate(), utils.credits.invalidate()]);
+      keepFocus();
+    },
   });
   return {
     pay: (invoiceId) => payment.mutate({ organizationId, invoiceId }),

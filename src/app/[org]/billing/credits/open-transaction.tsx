@@ -1,10 +1,10 @@
 "use client";
 // The entry that the address names, in its drawer: what it was, which lots it touched and why those, what asked for it.
-import { useSyncExternalStore } from "react";
 import { formatMoney, formatTime, type Viewer } from "~/components/billing/format";
 import type { TransactionDetail as Shown } from "~/components/billing/transaction-drawer";
 import { TransactionDrawer } from "~/components/billing/transaction-drawer";
 import { useViewer } from "~/components/billing/viewer";
+import { useAlive } from "~/components/ui/use-alive";
 import type { RouterOutputs } from "~/server/api/root";
 import { failureOf, trpc } from "../../../_trpc/react";
 
@@ -56,16 +56,6 @@ export function OpenTransaction({ organizationId, transactionId, hrefOf, onClose
       error={detail.isError ? error : null}
       shareUrl={alive ? window.location.href : undefined}
     />
-  );
-}
-
-// A drawer is of the browser: on the server there is no place to put it.
-const never = () => () => {};
-function useAlive(): boolean {
-  return useSyncExternalStore(
-    never,
-    () => true,
-    () => false,
   );
 }
 

@@ -6,6 +6,7 @@ import { SubscriptionState } from "~/components/billing/subscription-panel";
 import { useViewer } from "~/components/billing/viewer";
 import { Button } from "~/components/ui/button";
 import { Fact, Facts } from "~/components/ui/facts";
+import { keepFocus } from "~/components/ui/keep-focus";
 import { Panel, PanelBody } from "~/components/ui/panel";
 import { toastDone } from "~/components/ui/toast";
 import type { RouterOutputs } from "~/server/api/root";
@@ -77,7 +78,10 @@ function PlanActions({ organizationId, subscription, actions, payment, now }: Cu
   /** A press that needs no question before it. */
   function act(action: () => Promise<unknown>, done: string, fallback: string) {
     action().then(
-      () => toastDone(done),
+      () => {
+        toastDone(done);
+        keepFocus();
+      },
       (error) => sayFailure(error, fallback),
     );
   }

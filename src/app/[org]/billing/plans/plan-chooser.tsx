@@ -7,6 +7,7 @@ import { PlanChoices, PlanGrid } from "~/components/billing/plan-grid";
 import { PlanReceiptPanel } from "~/components/billing/plan-receipt";
 import { useViewer } from "~/components/billing/viewer";
 import { EmptyState } from "~/components/ui/empty-state";
+import { keepFocus } from "~/components/ui/keep-focus";
 import { TextButton } from "~/components/ui/link-button";
 import { Columns, Page, PageHead, Stack } from "~/components/ui/page";
 import { Panel, PanelFoot } from "~/components/ui/panel";
@@ -155,7 +156,7 @@ export function PlanChooser({
                 target={another}
                 balance={balance}
                 actions={actions}
-                onChanged={() => document.getElementById("main")?.focus()}
+                onChanged={keepFocus}
               />
             ) : null}
             <CurrentPlanPanel
