@@ -336,7 +336,7 @@ class Life {
     };
     const once = () => asPlatform((tx) => grantOnce(tx, paid));
     // Both at once, as webhooks do.
-    expect((await Promise.all([once(), once()])).sort()).toEqual([false, true]);
+    expect((await Promise.all([once(), once()])).filter((id) => id !== null)).toHaveLength(1);
     const [row] = await app.sql<{ id: string }>(
       `SELECT e.grant_id AS id FROM credit_transactions t JOIN credit_movements e ON e.organization_id = t.organization_id AND e.transaction_seq = t.seq
        WHERE t.organization_id = $1 AND t.idempotency_key = $2 AND t.key_space = 'billing'`,
