@@ -48,14 +48,15 @@ const OPENING = 8;
 /** Kinds of customers, in turn over the organizations. */
 const KINDS: [string, Partial<Habits>][] = [
   ["steady", {}],
-  ["restless", { change: 0.06, cancel: 0.02 }],
-  ["yearly", { yearly: 0.9, change: 0.02 }],
+  ["restless", { change: 0.15, cancel: 0.03 }],
+  ["yearly", { yearly: 0.9, change: 0.05 }],
   ["broke", { breakCard: 0.05, mendCard: 0.08 }],
   ["packs only", { subscribe: 0, pack: 0.12, refund: 0.02 }],
   ["refunded", { refund: 0.05, dispute: 0.025, pack: 0.06 }],
   ["pausing", { pause: 0.03, cancel: 0.012 }],
   ["handled by hand", { subscribe: 0, dashboard: 0.15 }],
-  ["leaving", { subscribe: 0.2, leave: 0.01 }],
+  ["leaving", { subscribe: 0.2, leave: 0.02 }],
+  ["trying out", { subscribe: 0.3, cancel: 0.08 }],
 ];
 
 /** What is done by hand at Stripe. */
@@ -266,7 +267,7 @@ export class Organization {
   }
 
   private async decideDisputes(): Promise<void> {
-    if (!this.chance.happens(0.1)) return;
+    if (!this.chance.happens(0.3)) return;
     const id = this.disputes.shift();
     const how = this.chance.pick(["win", "lose"]);
     await this.atStripe(`dispute ${how}`, () => this.stage.control(`disputes/${id}/${how}`, {}));
