@@ -107,6 +107,20 @@ describe("a past due subscription", () => {
   });
 });
 
+describe("an invoice that is not collected by itself any more", () => {
+  it("is not tried again, however long it stays open", async () => {
+    const id = await failing();
+    await shop.setClock(FAILED);
+    const { latest_invoice: invoice } = await read(id);
+    await stripe.invoices.update((invoice as Stripe.Invoice).id, { auto_advance: false });
+    await shop.setClock(FAILED + 20 * DAY);
+    expect(await read(id)).toMatchObject({
+      status: "past_due",
+      latest_invoice: { status: "open", attempt_count: 1, next_payment_attempt: null },
+    });
+  });
+});
+
 describe("a first payment that never comes", () => {
   for (const clocked of [false, true]) {
     it(`expires after 23 hours${clocked ? " of a test clock" : ""}, and its invoice is void`, async () => {

@@ -172,7 +172,9 @@ function recordFailure(world: World, id: string, scheduled: boolean): void {
   // Stripe does not retry a first payment: its customer is there and tries again, or it expires.
   const retries = scheduled && invoice.auto_advance !== false && !first;
   const wait = retries ? dunningOf(world).retryDays[attempts - 1] : undefined;
-  const next = wait === undefined ? invoice.next_payment_attempt : world.now() + wait * DAY;
+  // A try that was made by hand leaves the planned one as it is; one whose time has come was this one.
+  const planned = (invoice.next_payment_attempt ?? 0) > world.now() ? invoice.next_payment_attempt : null;
+  const next = wait === undefined ? planned : world.now() + wait * DAY;
   const exhausted = retries && wait === undefined;
   const failed = world.change(
     world.invoices,
@@ -246,6 +248,11 @@ export function passDueDate(world: World, id: string): void {
 export function advanceInvoice(world: World, id: string): void {
   const invoice = world.invoices.get(id);
   if (!invoice) return;
+  // Somebody has taken its collection in hand.
+  if (invoice.status === "open" && invoice.auto_advance === false) {
+    world.invoices.patch(id, { next_payment_attempt: null });
+    return;
+  }
   const open = invoice.status === "draft" ? finalizeInvoice(world, id) : invoice;
   if (open.status !== "open") return;
   if (open.collection_method === "send_invoice") world.events.emit("invoice.sent", open);
