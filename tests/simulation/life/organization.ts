@@ -50,10 +50,10 @@ const KINDS: [string, Partial<Habits>][] = [
   ["steady", {}],
   ["restless", { change: 0.15, cancel: 0.03 }],
   ["yearly", { yearly: 0.9, change: 0.05 }],
-  ["broke", { breakCard: 0.05, mendCard: 0.08 }],
+  ["broke", { subscribe: 0.2, breakCard: 0.08, mendCard: 0.2 }],
   ["packs only", { subscribe: 0, pack: 0.12, refund: 0.02 }],
-  ["refunded", { refund: 0.05, dispute: 0.025, pack: 0.06 }],
-  ["pausing", { pause: 0.03, cancel: 0.012 }],
+  ["refunded", { refund: 0.05, dispute: 0.06, pack: 0.1 }],
+  ["pausing", { subscribe: 0.2, pause: 0.04, cancel: 0.012 }],
   ["handled by hand", { subscribe: 0, dashboard: 0.15 }],
   ["leaving", { subscribe: 0.2, leave: 0.02 }],
   ["trying out", { subscribe: 0.3, cancel: 0.08 }],
@@ -65,7 +65,9 @@ const DEEDS = [
   "plan",
   "quantity",
   "back and forth",
+  "back and forth",
   "cancel",
+  "cancel on a day",
   "cancel on a day",
   "cancel and prorate",
   "extend trial",
@@ -154,7 +156,7 @@ export class Organization {
       this.caller(now).creditProducts.checkout(this.of({ productId: pack.id })),
     );
     const abandoned = this.chance.happens(0.2);
-    const delayed = this.chance.happens(0.2);
+    const delayed = this.chance.happens(0.4);
     const card = this.chance.happens(0.1) ? "4000000000005126" : CARD;
     const back = this.chance.happens(0.6);
     // One that is open still is handed out again only where it holds the same.
@@ -287,12 +289,10 @@ export class Organization {
     const item = subscription?.items.data.find((each) => each.price.id !== addOn);
     if (!price) return;
     if (!subscription || !item) {
-      const monthly = prices.find(({ recurring }) => recurring?.interval === "month") ?? price;
-      await this.atStripe("dashboard subscription with an add-on", () =>
-        stripe.subscriptions.create({
-          ...{ customer, metadata: { organizationId: this.id } },
-          items: [{ price: addOn }, { price: monthly.id }],
-        }),
+      const isMonthly = price.recurring?.interval === "month";
+      const items = isMonthly ? [{ price: addOn }, { price: price.id }] : [{ price: price.id }];
+      await this.atStripe(`dashboard subscription${isMonthly ? " with an add-on" : ""}`, () =>
+        stripe.subscriptions.create({ customer, metadata: { organizationId: this.id }, items }),
       );
       return;
     }

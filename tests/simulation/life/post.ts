@@ -29,11 +29,11 @@ export class Post {
     public faults: PostFaults,
   ) {}
 
-  /** Takes what has just happened at Stripe. */
-  post(events: readonly Stripe.Event[], step: number): void {
+  /** Takes what has just happened at Stripe. @param isDown nobody is there to take any of it */
+  post(events: readonly Stripe.Event[], step: number, isDown = false): void {
     for (const event of events) {
       this.counts.told += 1;
-      if (this.chance.happens(this.faults.lost)) {
+      if (this.chance.happens(isDown ? 1 : this.faults.lost)) {
         this.counts.lost += 1;
         this.lost.push(event);
         continue;

@@ -81,6 +81,9 @@ async function mirror(sql: Sql, { id, gone }: Known, { subscriptions }: Theirs, 
   if (theirLive.length > 0 && live.length === 0) {
     breach("who has a live subscription at Stripe has one here", theirLive.map((each) => each.id).join(", "));
   }
+  for (const row of rows.filter(({ status }) => status === "cancelled" || status === "expired")) {
+    if (theirLive.some((each) => each.id === row.stripe)) breach("what lives at Stripe has not ended here", row.stripe);
+  }
   for (const row of live) {
     const each = subscriptions.find((subscription) => subscription.id === row.stripe);
     const wanted = each ? statusOf(each) : "cancelled";

@@ -24,7 +24,7 @@ const STEP_MS = 6 * 3_600_000;
 const STEPS_A_DAY = 4;
 const BATCH = 500;
 /** The 31st, so that months end before their days do. */
-const START = new Date("2026-01-31T08:00:00.000Z");
+const START = new Date("2026-01-31T02:00:00.000Z");
 
 export interface Settings {
   days: number;
@@ -44,7 +44,16 @@ export interface Part {
 /** The reconciler rests between pages for Stripe's sake; nobody needs that here. */
 const PACE = { pauseMs: 0, firstWaitMs: 1 };
 const FORTNIGHT_STEPS = STEPS_A_DAY * 14;
-const SHARES = { calls: 0.01, lost: 0.06, copied: 0.12, late: 0.12, packs: 0.03, replayed: 0.06 };
+const SHARES = {
+  calls: 0.01,
+  lost: 0.06,
+  copied: 0.12,
+  late: 0.12,
+  packs: 0.03,
+  replayed: 0.06,
+  outages: 0.015,
+  downtimes: 0.03,
+};
 /** How old events are, at most, that are processed anew. */
 const REPLAYED_MS = 56 * 86_400_000;
 
@@ -65,6 +74,8 @@ class Year {
   private readonly breaches: Breach[] = [];
   private readonly sentences: Counts = {};
   private readonly closed = new Set<string>();
+  /** Until which step Stripe, our endpoint, and the workers are away. */
+  private away = { stripe: 0, endpoint: 0, workers: 0 };
   private crashes = 0;
   private reconciled = { runs: 0, drift: 0, repaired: 0, queued: 0 };
 
@@ -105,17 +116,30 @@ class Year {
   }
 
   private async step(step: number, now: Date): Promise<void> {
+    const { line } = this.stage;
     await this.stage.setClock(now);
+    line.cut = step <= this.away.stripe;
     for (const organization of this.organizations) {
       if (organization.number % STEPS_A_DAY !== step % STEPS_A_DAY) continue;
       await organization.live(now, step <= STEPS_A_DAY);
     }
     if (this.chance.happens(SHARES.packs)) await this.editPack(now);
-    this.post.post(await this.stage.freshEvents(), step);
+    // Only now, so that something waits for whoever goes away.
+    if (this.settings.faults === "all") this.goAway(step);
+    line.cut = step <= this.away.stripe;
+    this.post.post(await this.stage.freshEvents(), step, step <= this.away.endpoint);
     await this.receive(this.post.arrivals(step), now);
     await this.sweep(now);
-    await this.byTheClock(now);
+    if (step > this.away.workers) await this.byTheClock(now);
+    line.cut = false;
     if (step % FORTNIGHT_STEPS === 0) await this.lookThrough(later(now), step / FORTNIGHT_STEPS);
+  }
+
+  /** Stripe is out of reach for a day now and then, our endpoint and the workers that go by the clock are down for some days. */
+  private goAway(step: number): void {
+    if (this.chance.happens(SHARES.outages)) this.away.stripe = step + STEPS_A_DAY - 1;
+    if (this.chance.happens(SHARES.downtimes)) this.away.endpoint = step + this.chance.int(1, 2 * STEPS_A_DAY);
+    if (this.chance.happens(SHARES.downtimes)) this.away.workers = step + this.chance.int(1, 4 * STEPS_A_DAY);
   }
 
   /** The platform's own people change what a pack holds from now on. */
@@ -156,8 +180,6 @@ class Year {
   }
 
   private async byTheClock(now: Date): Promise<void> {
-    // Workers are down on some days: what they have missed is made good on the next.
-    if (this.settings.faults === "all" && this.chance.happens(0.1)) return;
     for (const id of await listOrganizationsWithDueLots(now, BATCH)) await expireLots(id, now);
     await grantDueSlices(now, BATCH);
     for (const organization of this.organizations.filter((each) => each.gone)) await this.close(organization.id, now);
@@ -184,7 +206,7 @@ class Year {
     const { share } = line;
     const byReconciler = fortnight % 2 === 1 && this.settings.faults === "all";
     if (byReconciler) {
-      line.forgetful = fortnight % 4 === 1;
+      line.forgetful = this.chance.happens(0.7);
       await this.reconcile(now);
     } else {
       await this.receive([...this.post.found(), ...this.post.empty()], now);
