@@ -29,8 +29,9 @@ export default defineConfig({
           name: "integration",
           include: ["tests/{integration,simulation}/**/*.test.ts"],
           globalSetup: ["tests/setup/global-postgres.ts"],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          // Lives of months go through hundreds of events; a slow machine takes its time.
+          testTimeout: 180_000,
+          hookTimeout: 120_000,
           maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
