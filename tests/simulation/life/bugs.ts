@@ -58,7 +58,7 @@ export async function plant(tree: string, bug: Bug | null, settings: readonly st
     const truth = /^ {2}✘ (.+?): /m.exec(text)?.[1] ?? null;
     if (code === 0) return outcome(null, null);
     if (code === 1 && truth !== null) return outcome(truth, null);
-    return outcome(null, text.trim().split("\n").at(-1) ?? `ended with ${code}`);
+    return outcome(null, /^\w*Error: .+$/m.exec(text)?.[0] ?? `ended with ${code}`);
   } finally {
     if (bug) takeBack(tree, bug.patch);
   }
