@@ -51,10 +51,10 @@ const KINDS: [string, Partial<Habits>][] = [
   ["restless", { change: 0.15, cancel: 0.03 }],
   ["yearly", { yearly: 0.9, change: 0.05 }],
   ["broke", { subscribe: 0.2, breakCard: 0.08, mendCard: 0.2 }],
-  ["packs only", { subscribe: 0, pack: 0.12, refund: 0.02 }],
+  ["packs only", { subscribe: 0, dashboard: 0, pack: 0.12, refund: 0.02 }],
   ["refunded", { refund: 0.05, dispute: 0.06, pack: 0.1 }],
   ["pausing", { subscribe: 0.2, pause: 0.04, cancel: 0.012 }],
-  ["handled by hand", { subscribe: 0, dashboard: 0.15 }],
+  ["handled by hand", { subscribe: 0, pack: 0, dashboard: 0.15 }],
   ["leaving", { subscribe: 0.2, leave: 0.02 }],
   ["trying out", { subscribe: 0.3, cancel: 0.08 }],
 ];
@@ -87,6 +87,8 @@ export class Organization {
   private readonly chance: Chance;
   private turn = 0;
   private disputes: string[] = [];
+  /** The customer that was entered at Stripe's dashboard. */
+  private byHand: string | null = null;
 
   constructor(
     readonly number: number,
@@ -280,7 +282,7 @@ export class Organization {
     const place = this.chance.next();
     const proration = this.chance.pick(["always_invoice", "create_prorations", "none"] as const);
     const { stripe, addOn } = this.stage;
-    const customer = (await this.customer()) ?? (await this.customerByHand());
+    const customer = (await this.customer()) ?? this.byHand ?? (await this.enterByHand());
     if (!customer) return;
     const listed = (await stripe.prices.list({ type: "recurring", active: true, currency: "usd", limit: 100 })).data;
     const prices = listed.filter(({ id }) => id !== addOn);
@@ -328,15 +330,17 @@ export class Organization {
     }
   }
 
-  /** Somebody who never came to the checkout is entered by a salesperson. */
-  private async customerByHand(): Promise<string | null> {
+  /** Somebody who never comes to the checkout is entered by a salesperson, once, whatever has been heard of it here. */
+  private async enterByHand(): Promise<string | null> {
+    if (this.habits.subscribe > 0) return null;
     const customer = await this.atStripe("dashboard customer", () =>
       this.stage.stripe.customers.create({
         ...{ name: `Organization ${this.number}`, metadata: { organizationId: this.id } },
         ...{ payment_method: "pm_card_visa", invoice_settings: { default_payment_method: "pm_card_visa" } },
       }),
     );
-    return customer?.id ?? null;
+    this.byHand = customer?.id ?? null;
+    return this.byHand;
   }
 
   /** The end of it: it is deleted, here or at Stripe. */
@@ -350,6 +354,7 @@ export class Organization {
       return;
     }
     const customer = await this.customer();
+    if (customer === this.byHand) this.byHand = null;
     if (customer) await this.atStripe("customer deleted", () => this.stage.stripe.customers.del(customer));
   }
 

@@ -150,7 +150,9 @@ async function history(sql: Sql, { id, gone }: Known, { invoices }: Theirs, brea
     if (!isSubscription || invoice.status === "draft" || invoice.total === 0) continue;
     const line = known.get(invoice.id ?? "");
     if (!line) {
-      breach("each invoice is a line of history", invoice.id ?? "");
+      const { id, status, total, billing_reason: reason, created } = invoice;
+      const when = new Date(at(created)).toISOString();
+      breach("each invoice is a line of history", `${id}, ${status}, ${total}, ${reason} of ${when}`);
       continue;
     }
     if (line.amount !== invoice.total || line.currency !== invoice.currency) {
