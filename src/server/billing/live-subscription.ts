@@ -9,7 +9,7 @@ import type { Action } from "./actions";
 import { type CataloguePlan, findPlansByStripePrice } from "./catalogue";
 import { syncSubscription } from "./sync";
 
-const EXPAND = ["latest_invoice"];
+const EXPAND = ["latest_invoice", "schedule"];
 
 export interface LiveSubscription {
   /** Ours. */

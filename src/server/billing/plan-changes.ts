@@ -21,7 +21,7 @@ import {
   synchronize,
   update,
 } from "./live-subscription";
-import { isScheduled, releaseSchedule, schedulePrice } from "./schedules";
+import { isScheduled, releaseReplaced, releaseSchedule, replaceSchedule, schedulePrice } from "./schedules";
 
 export interface ChangePreview {
   kind: "upgrade" | "downgrade" | "switch";
@@ -109,6 +109,7 @@ export function changePlan(doer: Doer, choice: Choice, token: string): Promise<C
     if (promised.subscriptionId !== live.stripe.id || promised.stripePriceId !== target.stripePriceId) throw expired();
     const done = await outcomeSoFar(action, live, target.stripePriceId);
     if (done) {
+      await releaseReplaced(action, live.stripe);
       await synchronize(action, live.stripe.id);
       return done;
     }
@@ -135,14 +136,17 @@ export function changePlan(doer: Doer, choice: Choice, token: string): Promise<C
 }
 
 /**
- * Takes back a change that is scheduled or waits for its payment. Nothing happens where none is.
+ * Takes back a change that has not taken effect: the one that waits for its payment, else the one that is scheduled. Nothing
+ * happens where none is.
+ * @param which only that one, however often it is asked for; null for whichever there is
  * @throws BillingError NO_SUBSCRIPTION, WRONG_STATE where it was paid in this moment, STRIPE_UNAVAILABLE
  */
-export function undoChange(doer: Doer): Promise<{ status: "undone" }> {
+export function undoChange(doer: Doer, which: "pending" | "scheduled" | null): Promise<{ status: "undone" }> {
   return act(doer, async (action) => {
     const live = await requireLive(action);
-    const withdrawn = await withdrawPending(action, live.stripe);
-    const released = await releaseSchedule(action, live.stripe);
+    const withdrawn = which !== "scheduled" && (await withdrawPending(action, live.stripe));
+    // What was planned before goes on where what was to take its place does not.
+    const released = which !== "pending" && !withdrawn && (await releaseSchedule(action, live.stripe));
     if (withdrawn || released) {
       const message = "A change of plan that had not taken effect was taken back.";
       await action.record({ name: "change.undone", subject: live.stripe.id, message });
@@ -261,7 +265,9 @@ async function outcomeSoFar(
 ): Promise<ChangeOutcome | null> {
   if (live.item.price.id === stripePriceId) return { status: "changed" };
   if (isPendingFor(live.stripe, live.item.id, stripePriceId)) return waitsForPayment(action, live.stripe);
-  return (await isScheduled(action, live, stripePriceId)) ? { status: "scheduled" } : null;
+  // One that waits for its payment was chosen later, and gives way.
+  const isLast = live.stripe.pending_update === null;
+  return isLast && (await isScheduled(action, live, stripePriceId)) ? { status: "scheduled" } : null;
 }
 
 async function changeLater(action: Action, change: Change): Promise<ChangeOutcome> {
@@ -271,8 +277,8 @@ async function changeLater(action: Action, change: Change): Promise<ChangeOutcom
 
 async function changeNow(action: Action, change: Change, prorationDate: number): Promise<ChangeOutcome> {
   const { live, target } = change;
-  // A schedule would put its own plan back.
-  await releaseSchedule(action, live.stripe);
+  // A schedule would put its own plan back; where nobody pays, it stays.
+  await replaceSchedule(action, live.stripe, target.stripePriceId);
   const params: Stripe.SubscriptionUpdateParams = isTrial(change)
     ? { items: itemsOf(change), proration_behavior: "none" }
     : {
@@ -288,9 +294,9 @@ async function changeNow(action: Action, change: Change, prorationDate: number):
       state.items.data.some((item) => item.id === live.item.id && item.price.id === target.stripePriceId) ||
       isPendingFor(state, live.item.id, target.stripePriceId),
   }).catch(sayWhatIsMissing);
-  return isPendingFor(after, live.item.id, target.stripePriceId)
-    ? waitsForPayment(action, after)
-    : { status: "changed" };
+  if (isPendingFor(after, live.item.id, target.stripePriceId)) return waitsForPayment(action, after);
+  await releaseSchedule(action, after);
+  return { status: "changed" };
 }
 
 function sayWhatIsMissing(error: unknown): never {

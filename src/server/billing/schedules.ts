@@ -1,7 +1,9 @@
 // A change that waits for the end of the period: Stripe's schedule of a subscription.
+import { BillingError } from "~/domain/errors";
 import { expectObject, idOf, type Stripe } from "../stripe";
-import type { Action } from "./actions";
-import { type LiveSubscription, readAgain } from "./live-subscription";
+import { isReplaced, REPLACED_BY, readSubscription } from "../stripe/facts";
+import { type Action, act } from "./actions";
+import { type LiveSubscription, readAgain, requireLive, synchronize } from "./live-subscription";
 
 type Phase = Stripe.SubscriptionScheduleUpdateParams.Phase;
 
@@ -39,7 +41,7 @@ export async function schedulePrice(
     phases,
     end_behavior: "release",
     proration_behavior: "none",
-    metadata: { organizationId: action.organizationId },
+    metadata: { organizationId: action.organizationId, [REPLACED_BY]: "" },
   };
   await action.bringAbout(schedule, {
     name: "schedule",
@@ -64,6 +66,49 @@ export async function releaseSchedule(action: Action, subscription: Stripe.Subsc
     read: () => readSchedule(action, id),
   });
   return true;
+}
+
+/**
+ * Has the schedule end once the subscription has that price. Until then it stands: the change may never be paid for, and what
+ * was planned before is to happen then.
+ */
+export async function replaceSchedule(
+  action: Action,
+  subscription: Stripe.Subscription,
+  stripePriceId: string,
+): Promise<void> {
+  const id = idOf(subscription.schedule);
+  if (id === null) return;
+  const params = { metadata: { [REPLACED_BY]: stripePriceId } };
+  await action.bringAbout(await readSchedule(action, id), {
+    name: "schedule:replace",
+    about: () => ({ id, params }),
+    isDone: ({ metadata }) => metadata?.[REPLACED_BY] === stripePriceId,
+    send: async (stripe, options) =>
+      expectObject("subscription_schedule", await stripe.subscriptionSchedules.update(id, params, options)),
+    read: () => readSchedule(action, id),
+  });
+}
+
+/** Ends the schedule where the change that takes its place is done. @returns whether it is */
+export async function releaseReplaced(action: Action, subscription: Stripe.Subscription): Promise<boolean> {
+  return isReplaced(readSubscription(subscription)) && releaseSchedule(action, subscription);
+}
+
+/**
+ * The same for a change that was paid when nobody waited for it. For a job: again and again it changes nothing.
+ * @throws BillingError STRIPE_UNAVAILABLE, BUSY: it is to be called again
+ */
+export async function finishReplacing(organizationId: string, now: Date): Promise<void> {
+  const doer = { organizationId, actor: "job:release-schedule", now };
+  await act(doer, async (action) => {
+    const { stripe: subscription } = await requireLive(action);
+    if (await releaseReplaced(action, subscription)) await synchronize(action, subscription.id);
+  }).catch((error) => {
+    // Its end, or that of the organization, has ended the schedule as well.
+    const isOver = error instanceof BillingError && (error.code === "NO_SUBSCRIPTION" || error.code === "NOT_FOUND");
+    if (!isOver) throw error;
+  });
 }
 
 /** Whether the subscription's schedule goes on to that price of the plan's item. */

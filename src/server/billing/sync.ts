@@ -5,6 +5,7 @@ import { isLive } from "~/domain/subscription";
 import { asPlatform } from "../db";
 import { findAtStripe } from "../stripe";
 import {
+  isReplaced,
   readSession,
   readSubscription,
   SESSION_EXPAND,
@@ -34,7 +35,7 @@ import { byAge, findCustomer, findRival, isLiveAtStripe, listLiveAtStripe } from
 import { refuseForeign, type SyncResult, type SyncRun, together, told } from "./sync/run";
 import { saveSession, sessionOutcome } from "./sync/sessions";
 import { endHere, planItemOf, saveSubscription, saveTrial } from "./sync/subscriptions";
-import { previewNextInvoice } from "./sync/upcoming";
+import { enqueueRelease, previewNextInvoice } from "./sync/upcoming";
 
 export type { SyncResult, SyncRun };
 
@@ -113,6 +114,7 @@ async function lookAtSubscription(run: SyncRun, subscriptionId: string, look: Lo
     // After the invoices: one that comes only now must not bring slices that the end has stopped.
     if (entitles && state.allowances) await settleAllowances(tx, organizationId, state.allowances, run.now);
     if (removedAt !== null && isLiveAtStripe(facts.status)) await enqueueClosing(tx, organizationId);
+    if (isReplaced(facts)) await enqueueRelease(tx, organizationId);
     const rest = sentences.filter((sentence) => sentence !== null).map(told);
     return { ...state, result: together([state.result, ...rest]) };
   });

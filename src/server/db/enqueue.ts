@@ -11,6 +11,8 @@ export interface JobPayloads {
   reconcile: { cause: string; since: string | null };
   "rename-customer": { organizationId: string };
   "close-organization": { organizationId: string };
+  /** Whose schedule a change has taken the place of that was paid when nobody waited for it. */
+  "release-schedule": { organizationId: string };
   "send-mail": { to: string; subject: string; text: string; html: string };
 }
 

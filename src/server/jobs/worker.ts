@@ -14,7 +14,7 @@ import {
   sweepStripeEvents,
   tellOfDunning,
 } from "./tasks/by-the-clock";
-import { closeOrganization, renameAtStripe } from "./tasks/organization-at-stripe";
+import { closeOrganization, releaseSchedule, renameAtStripe } from "./tasks/organization-at-stripe";
 import { processStripeEvent } from "./tasks/process-stripe-event";
 import { reconcileHourly, reconcileOnRequest } from "./tasks/reconcile";
 import { rollUpUsage } from "./tasks/roll-up-usage";
@@ -41,6 +41,7 @@ const tasks: TaskList = {
   "bulk-grant": (payload) => carryOnBulkGrant(payload as JobPayloads["bulk-grant"]),
   "rename-customer": (payload) => renameAtStripe(payload as JobPayloads["rename-customer"]),
   "close-organization": (payload) => closeOrganization(payload as JobPayloads["close-organization"]),
+  "release-schedule": (payload) => releaseSchedule(payload as JobPayloads["release-schedule"]),
   "send-mail": (payload) => sendMail(payload as JobPayloads["send-mail"]),
   "expire-credits": expireCredits,
   "settle-alerts": settleAlerts,

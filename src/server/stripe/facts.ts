@@ -45,7 +45,12 @@ export interface ScheduleFacts {
   next: { at: Date; stripePriceIds: string[] }[];
   /** When the subscription ends with its last phase; null where it goes on. */
   endsAt: Date | null;
+  /** The price of a change at once that takes its place when it is done; null where there is none. */
+  replacedBy: string | null;
 }
+
+/** The metadata of a schedule that says it. */
+export const REPLACED_BY = "replacedBy";
 
 /** Expansions that `readSubscription` relies on. */
 export const SUBSCRIPTION_EXPAND = [
@@ -108,7 +113,14 @@ function readSchedule(schedule: string | Stripe.SubscriptionSchedule | null): Sc
         stripePriceIds: phase.items.map(({ price }) => idOf(price) ?? ""),
       })),
     endsAt: schedule.end_behavior === "cancel" && last ? toDate(last.end_date) : null,
+    replacedBy: schedule.metadata?.[REPLACED_BY] ?? null,
   };
+}
+
+/** Whether the change that takes the place of the subscription's schedule is done: what was planned is over. */
+export function isReplaced({ schedule, items, pendingUpdate }: SubscriptionFacts): boolean {
+  if (!schedule?.replacedBy || pendingUpdate !== null) return false;
+  return items.some(({ stripePriceId }) => stripePriceId === schedule.replacedBy);
 }
 
 function pausedReason(subscription: Stripe.Subscription): string | null {

@@ -36,7 +36,9 @@ export const subscriptionRouter = router({
     .input(choice.extend({ token: z.string().min(1).max(LONGEST_TOKEN) }))
     .mutation(({ ctx, input }) => changePlan(doerOf(ctx, ctx.organizationId), input, input.token)),
 
-  undoChange: manage.mutation(({ ctx }) => undoChange(doerOf(ctx, ctx.organizationId))),
+  undoChange: manage
+    .input(z.object({ change: z.enum(["pending", "scheduled"]).nullish() }))
+    .mutation(({ ctx, input }) => undoChange(doerOf(ctx, ctx.organizationId), input.change ?? null)),
 
   cancel: manage
     .input(

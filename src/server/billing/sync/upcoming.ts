@@ -1,8 +1,10 @@
 // What is to come of a subscription: what its next invoice asks for, and the change that is planned or waits for its payment.
 import { BillingError } from "~/domain/errors";
+import type { Transaction } from "../../db";
+import { enqueue } from "../../db/enqueue";
 import { log } from "../../log";
 import { callStripe, expectObject, type Stripe, toDate } from "../../stripe";
-import type { SubscriptionFacts } from "../../stripe/facts";
+import { isReplaced, type SubscriptionFacts } from "../../stripe/facts";
 import type { CataloguePlan } from "../catalogue";
 
 export interface NextInvoice {
@@ -51,6 +53,7 @@ export function scheduledChangeOf(
   plans: ReadonlyMap<string, CataloguePlan>,
   current: { priceId: string } | null,
 ): ScheduledChange | null {
+  if (isReplaced(facts)) return null;
   for (const { at, stripePriceIds } of facts.schedule?.next ?? []) {
     const plan = planAmong(stripePriceIds, plans);
     if (plan && plan.priceId !== current?.priceId) {
@@ -58,6 +61,11 @@ export function scheduledChangeOf(
     }
   }
   return null;
+}
+
+/** Asks for the end of a schedule whose place a change has taken, after the commit. */
+export function enqueueRelease(tx: Transaction, organizationId: string): Promise<void> {
+  return enqueue(tx, "release-schedule", { organizationId }, { key: `release-schedule:${organizationId}` });
 }
 
 export interface PendingChange {

@@ -101,7 +101,7 @@ function PlanActions({ organizationId, subscription, actions, payment, now }: Cu
         loading={actions.undoChange.isPending}
         onClick={() =>
           act(
-            () => actions.undoChange.mutateAsync({ organizationId }),
+            () => actions.undoChange.mutateAsync({ organizationId, change: pendingChange ? "pending" : "scheduled" }),
             `${planName} stays`,
             "The change could not be taken back",
           )
