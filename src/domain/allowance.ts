@@ -51,6 +51,8 @@ export interface PaidLine {
   discounted: boolean;
   /** Whether it gives time back; told where its amount, being nothing, does not. */
   givesBack?: boolean;
+  /** Whether nothing is asked for it, before any discount. */
+  free?: boolean;
 }
 
 export interface PaidPeriod {
@@ -63,27 +65,56 @@ export interface PaidPeriod {
 
 /**
  * The periods that a paid invoice pays for: its lines for a plan's item, prorations left out. Neither discounts nor the quantity
- * matter: an allowance belongs to the subscription, not to its seats. A line that starts within the
- * trial is the trial itself (Stripe bills it at zero), which has an allowance of its own. By its start, because a trial that
- * is ended early no longer ends with its line.
+ * matter: an allowance belongs to the subscription, not to its seats. A trial has an allowance of its own.
+ * @param plans by Stripe price; other prices are no plan's
  */
 export function paidPeriods(
   lines: readonly PaidLine[],
-  isPlanPrice: (stripePriceId: string) => boolean,
-  trial: { start: Date; end: Date } | null,
+  plans: ReadonlyMap<string, ListPrice>,
+  trial: Trial | null,
 ): PaidPeriod[] {
   const periods = new Map<string, PaidPeriod>();
   for (const line of lines) {
     if (line.stripePriceId === null || line.stripeItemId === null || line.proration) continue;
+    const plan = plans.get(line.stripePriceId);
     // Nobody has bought a quantity of nothing, whatever its period is.
-    if (!isPlanPrice(line.stripePriceId) || line.periodEnd <= line.periodStart || line.quantity <= 0) continue;
+    if (!plan || line.periodEnd <= line.periodStart || line.quantity <= 0) continue;
     periods.set(`${line.stripeItemId}@${line.periodStart.getTime()}@${line.periodEnd.getTime()}`, {
       stripePriceId: line.stripePriceId,
       stripeItemId: line.stripeItemId,
       periodStart: line.periodStart,
       periodEnd: line.periodEnd,
-      trial: trial !== null && line.periodStart >= trial.start && line.periodStart < trial.end,
+      trial: isTrialLine(line, plan, trial),
     });
   }
   return [...periods.values()];
+}
+
+/** What a plan's list price is, in the currency's minor unit. */
+export interface ListPrice {
+  unitAmount: number;
+}
+
+/** From when until when a subscription says that it is on trial. */
+export interface Trial {
+  start: Date;
+  end: Date;
+}
+
+/**
+ * Whether a plan's line is a trial, by its money: nothing is asked for what has a price, for as long as its invoice exists, whereas
+ * a subscription's dates are those of its last trial. They decide only where the plan itself costs nothing: by the line's start,
+ * because a trial that is ended early no longer ends with its line.
+ */
+export function isTrialLine(
+  line: Pick<PaidLine, "free" | "periodStart">,
+  { unitAmount }: ListPrice,
+  trial: Trial | null,
+): boolean {
+  return unitAmount > 0 ? line.free === true : beginsInTrial(line, trial);
+}
+
+/** Whether a line begins while a subscription says that it is on trial. */
+export function beginsInTrial({ periodStart }: Pick<PaidLine, "periodStart">, trial: Trial | null): boolean {
+  return trial !== null && periodStart >= trial.start && periodStart < trial.end;
 }

@@ -77,7 +77,7 @@ export function creditsOfChange(change: ChangeOfCredits): CreditsOfChange {
     sum.gives += first;
     sum.later += rest.reduce((total, amount) => total + amount, 0);
   };
-  for (const period of paidPeriods(lines, (price) => plans.has(price), trial)) {
+  for (const period of paidPeriods(lines, plans, trial)) {
     const plan = plans.get(period.stripePriceId);
     if (!plan || period.trial) continue;
     add(slicesOf(period.periodStart, period.periodEnd, plan.creditInterval).map(() => plan.credits));

@@ -297,7 +297,7 @@ export class Life {
       this.flows.push({ key, part: BigInt(line.amount), of: 1n });
     }
     this.invoices.push(invoice);
-    const periods = paidPeriods(lines, (price) => BY_PRICE.has(price), null);
+    const periods = paidPeriods(lines, BY_PRICE, null);
     const context = {
       planOf: (line: PaidLine) => BY_PRICE.get(line.stripePriceId ?? ""),
       periodOf: (line: PaidLine) =>

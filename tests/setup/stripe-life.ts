@@ -36,6 +36,8 @@ export async function openLife() {
   const billing: Billing = await openBilling();
   const { stripe, sql } = billing;
   let clock = NOW;
+  let spent = 0;
+  let touched = 0;
   const plans: Record<string, string> = {};
   for (const { key, id } of await callAs(null).plans.list()) plans[key] = id;
 
@@ -159,6 +161,40 @@ export async function openLife() {
     return rows.map(({ amount }) => amount);
   }
 
+  async function availableOf({ id: organizationId, owner }: Tenant): Promise<number> {
+    return (await callAs(owner, clock).credits.balance({ organizationId })).available;
+  }
+
+  async function debtOf(tenant: Tenant): Promise<number> {
+    const [row] = await sql<{ debt: number }>("SELECT debt::int FROM credit_accounts WHERE organization_id = $1", [
+      tenant.id,
+    ]);
+    return row?.debt ?? 0;
+  }
+
+  /** Spends credits, one for each call of the event. */
+  function spend({ id: organizationId, owner }: Tenant, quantity: number) {
+    const idempotencyKey = `spend-${++spent}`;
+    return callAs(owner, clock).credits.consume({
+      ...{ organizationId, eventName: "api_call_basic", quantity, idempotencyKey },
+    });
+  }
+
+  /** The customer's newest invoice. */
+  async function newestInvoice(tenant: Tenant): Promise<Stripe.Invoice> {
+    const customer = (await customerOf(tenant)) ?? "";
+    const { data } = await stripe.invoices.list({ customer, limit: 1, expand: ["data.payments"] });
+    if (!data[0]) throw new Error("no invoice");
+    return data[0];
+  }
+
+  /** Something happens to the subscription at Stripe that is nothing to us, so that we look again. */
+  async function touch(tenant: Tenant): Promise<void> {
+    const { id } = await rowOf(tenant);
+    await stripe.subscriptions.update(id, { metadata: { touched: String(++touched) } });
+    await billing.settle();
+  }
+
   /** Open alerts. */
   function alertsOf(tenant: Tenant | null): Promise<{ kind: string; subject: string }[]> {
     return sql(
@@ -197,7 +233,8 @@ export async function openLife() {
   return {
     ...{ billing, stripe, sql, plans, now: () => clock, passUntil, liveUntil, tidy },
     ...{ buy, subscribe, subscribeInDashboard, changePlan, changeCard },
-    ...{ rowsOf, rowOf, customerOf, priceOf, grantsOf, alertsOf, historyOf, statusesOf },
+    ...{ spend, touch, rowsOf, rowOf, customerOf, priceOf, grantsOf, availableOf, debtOf, newestInvoice },
+    ...{ alertsOf, historyOf, statusesOf },
   };
 }
 

@@ -194,7 +194,8 @@ class Truth {
       [id],
     );
     const subscription = subscriptions.find((one) => one.id === idOf(of));
-    const isTrial = total === 0 && subscription?.trial_start != null;
+    const isFree = total === 0 && invoice.lines.data.every(({ amount }) => amount === 0);
+    const isTrial = isFree && subscription?.trial_start != null;
     if (line || !isTrial) {
       this.same(`line of invoice ${id}`, line, {
         status,

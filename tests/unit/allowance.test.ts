@@ -130,9 +130,13 @@ describe("the periods that an invoice pays for", () => {
     discounted: false,
     ...change,
   });
-  const isPlan = (id: string) => id.startsWith("price_plan");
+  const plans = new Map([
+    ["price_plan", { unitAmount: 4900 }],
+    ["price_free", { unitAmount: 0 }],
+  ]);
+  const free = { amount: 0, free: true };
   const periods = (lines: PaidLine[], trial: { start: Date; end: Date } | null = null) =>
-    paidPeriods(lines, isPlan, trial);
+    paidPeriods(lines, plans, trial);
 
   it("are its plan's lines", () => {
     expect(periods([line()])).toEqual([
@@ -159,19 +163,30 @@ describe("the periods that an invoice pays for", () => {
     expect(periods([...others, line()])).toHaveLength(1);
   });
 
-  it("tell the trial from what follows it", () => {
-    const trial = { start: date("2026-03-10"), end: date("2026-03-24") };
-    expect(periods([line({ periodEnd: trial.end })], trial)).toMatchObject([{ trial: true }]);
-    expect(periods([line({ periodStart: trial.end, periodEnd: date("2026-04-24") })], trial)).toMatchObject([
-      { trial: false },
-    ]);
+  it("tell the trial by its money, whatever the subscription says of its last trial by then", () => {
+    const first = { start: date("2026-03-10"), end: date("2026-03-24") };
+    const second = { start: date("2026-05-20"), end: date("2026-06-20") };
+    const both = { start: first.start, end: second.end };
+    for (const trial of [first, second, both, null]) {
+      expect(periods([line(free)], trial)).toMatchObject([{ trial: true }]);
+      expect(periods([line()], trial)).toMatchObject([{ trial: false }]);
+      // All of its price is taken off: it is paid.
+      expect(periods([line({ amount: 0, discounted: true })], trial)).toMatchObject([{ trial: false }]);
+    }
   });
 
-  it("know a trial that was ended early, and a period that was paid before a trial was added", () => {
-    const endedEarly = { start: date("2026-03-10"), end: date("2026-03-13") };
-    expect(periods([line({ periodEnd: date("2026-03-24") })], endedEarly)).toMatchObject([{ trial: true }]);
-    const addedLater = { start: date("2026-03-20"), end: date("2026-05-20") };
-    expect(periods([line()], addedLater)).toMatchObject([{ trial: false }]);
+  it("tell the trial of a plan that costs nothing by its dates, also where it was ended early", () => {
+    const costless = line({ ...free, stripePriceId: "price_free", periodEnd: date("2026-03-24") });
+    const trial = { start: date("2026-03-10"), end: date("2026-03-24") };
+    expect(periods([costless], trial)).toMatchObject([{ trial: true }]);
+    expect(periods([{ ...costless, periodStart: trial.end, periodEnd: date("2026-04-24") }], trial)).toMatchObject([
+      { trial: false },
+    ]);
+    expect(periods([costless], { ...trial, end: date("2026-03-13") })).toMatchObject([{ trial: true }]);
+    expect(periods([costless], { start: date("2026-03-20"), end: date("2026-05-20") })).toMatchObject([
+      { trial: false },
+    ]);
+    expect(periods([costless])).toMatchObject([{ trial: false }]);
   });
 
   it("are one for each item and period, however many lines say so, at whatever discount and quantity", () => {

@@ -38,7 +38,7 @@ export interface PaidInvoice {
 export async function settlePaidInvoice(tx: Transaction, paid: PaidInvoice, now: Date): Promise<string | null> {
   const { organizationId, subscription, invoice, plans } = paid;
   if (invoice.status !== "paid") return null;
-  const periods = paidPeriods(invoice.lines, (price) => plans.has(price), trialOf(subscription));
+  const periods = paidPeriods(invoice.lines, plans, trialOf(subscription));
   const prorations = await readProrations(tx, paid);
   const sentences: string[] = [];
   let granted = 0;
@@ -53,7 +53,7 @@ export async function settlePaidInvoice(tx: Transaction, paid: PaidInvoice, now:
     const plan = plans.get(period.stripePriceId);
     if (!plan) continue;
     if (period.trial) {
-      const item = { id: period.stripeItemId, periodStart: period.periodStart };
+      const item = { id: period.stripeItemId, periodStart: period.periodStart, periodEnd: period.periodEnd };
       granted += await giveTrial(tx, { organizationId, subscription, item, plan }, now);
       continue;
     }

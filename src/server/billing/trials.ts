@@ -14,7 +14,8 @@ import { carry } from "./rollover";
 export interface TrialOf {
   organizationId: string;
   subscription: Pick<SubscriptionFacts, "id" | "status" | "trialStart" | "trialEnd">;
-  item: { id: string; periodStart: Date };
+  /** Its item, in the period that is the trial. */
+  item: { id: string; periodStart: Date; periodEnd: Date };
   plan: CataloguePlan;
 }
 
@@ -43,7 +44,8 @@ export async function giveTrial(tx: Transaction, trial: TrialOf, now: Date): Pro
       id: newId(now),
       ...key,
       stripeSubscriptionId: subscription.id,
-      periodEnd: trialEnd,
+      // A trial that was extended is so after this; a later trial of the subscription is another one.
+      periodEnd: new Date(Math.min(item.periodEnd.getTime(), trialEnd.getTime())),
       trial: true,
       amounts: [],
       cuts: [],
@@ -64,6 +66,7 @@ export async function giveTrial(tx: Transaction, trial: TrialOf, now: Date): Pro
 /**
  * Makes a trial's credits agree with the trial: one that was extended keeps them until its new end; one that is over without
  * having been converted leaves nothing of them, and nothing owed. What holds have set aside of them stays good for the hold.
+ * A later trial of the same subscription is not the one that gave them.
  * @returns a sentence; null where there was nothing to do
  */
 export async function settleTrial(
@@ -73,8 +76,10 @@ export async function settleTrial(
 ): Promise<string | null> {
   const row = await findTrial(tx, organizationId);
   if (!row || row.stripeSubscriptionId !== subscription.id || !subscription.trialEnd) return null;
-  if (subscription.status === "trialing") {
-    return row.periodEnd < subscription.trialEnd ? extend(tx, row, subscription.trialEnd, now) : null;
+  const wasAnother = subscription.trialStart !== null && subscription.trialStart >= row.periodEnd;
+  if (subscription.status === "trialing" && !wasAnother) {
+    const isExtended = row.periodEnd < subscription.trialEnd && !(await wasConverted(tx, row));
+    return isExtended ? extend(tx, row, subscription.trialEnd, now) : null;
   }
   // Active, it may wait for the invoice that converts it.
   if (subscription.status === "active" || (await wasConverted(tx, row))) return null;

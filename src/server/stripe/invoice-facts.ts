@@ -1,9 +1,11 @@
 // An invoice and its credit notes, in our words.
 import type { PaidLine } from "~/domain/allowance";
+import type { SoldLine } from "~/domain/sold";
 import { idOf, type Stripe, toDate, toDateOrNull } from "./index";
 import { listAll } from "./lists";
 
-export interface InvoiceLineFacts extends PaidLine {
+export interface InvoiceLineFacts extends PaidLine, SoldLine {
+  id: string;
   description: string | null;
 }
 
@@ -18,10 +20,12 @@ export interface InvoiceFacts {
   /** Minor units, tax included. */
   total: number;
   tax: number;
-  /** What is still to be paid of it, in minor units. */
+  /** What was asked for, less what credit notes took off that; and what is still to be paid of it. In minor units. */
+  due: number;
   remaining: number;
-  /** What credit notes have taken off it, before and after it was paid, in minor units. */
+  /** What credit notes have taken off it, before and after it was paid, in minor units; and before it was paid. */
   credited: number;
+  creditedBefore: number;
   currency: string;
   hostedUrl: string | null;
   pdfUrl: string | null;
@@ -53,8 +57,10 @@ export async function readInvoice(stripe: Stripe, invoice: Stripe.Invoice): Prom
     number: invoice.number,
     total: invoice.total,
     tax: (invoice.total_taxes ?? []).reduce((sum, tax) => sum + tax.amount, 0),
+    due: invoice.amount_due,
     remaining: invoice.amount_remaining,
     credited: invoice.pre_payment_credit_notes_amount + invoice.post_payment_credit_notes_amount,
+    creditedBefore: invoice.pre_payment_credit_notes_amount,
     currency: invoice.currency,
     hostedUrl: invoice.hosted_invoice_url ?? null,
     pdfUrl: invoice.invoice_pdf ?? null,
@@ -92,16 +98,19 @@ function readLine(line: Stripe.InvoiceLineItem): InvoiceLineFacts {
   const discount = (line.discount_amounts ?? []).reduce((sum, { amount }) => sum + amount, 0);
   const credits = proration?.proration_details?.credited_items ?? null;
   return {
+    id: line.id,
     stripePriceId: idOf(line.pricing?.price_details?.price),
     stripeItemId: details?.subscription_item ?? null,
     proration: proration?.proration ?? false,
     periodStart: toDate(line.period.start),
     periodEnd: toDate(line.period.end),
     amount: line.amount - discount,
+    tax: (line.taxes ?? []).reduce((sum, tax) => sum + (tax.tax_behavior === "exclusive" ? tax.amount : 0), 0),
     quantity: line.quantity ?? 1,
     currency: line.currency,
     discounted: discount !== 0 || line.discounts.length > 0,
     givesBack: credits !== null || line.amount < 0,
+    free: line.amount === 0,
     description: line.description,
   };
 }
@@ -123,9 +132,12 @@ export interface CreditNoteFacts {
   createdAt: Date;
   /** What of refunds it stands for, in minor units. */
   refunds: { id: string; amount: number }[];
+  /** What of it gave back what was paid, otherwise than by refunds: into the customer's balance, or outside of Stripe. */
+  givenBack: number;
 }
 
 export function readCreditNote(note: Stripe.CreditNote): CreditNoteFacts {
+  const refunds = note.refunds.map(({ refund, amount_refunded: amount }) => ({ id: idOf(refund) ?? "", amount }));
   return {
     id: note.id,
     invoiceId: idOf(note.invoice) ?? "",
@@ -136,7 +148,8 @@ export function readCreditNote(note: Stripe.CreditNote): CreditNoteFacts {
     currency: note.currency,
     pdfUrl: note.pdf,
     createdAt: toDate(note.created),
-    refunds: note.refunds.map(({ refund, amount_refunded: amount }) => ({ id: idOf(refund) ?? "", amount })),
+    refunds,
+    givenBack: Math.max(0, note.post_payment_amount - refunds.reduce((sum, { amount }) => sum + amount, 0)),
   };
 }
 

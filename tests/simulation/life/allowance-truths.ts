@@ -93,12 +93,9 @@ function wholePeriods(
       const details = line.parent?.subscription_item_details;
       const plan = terms.get(priceOf(line));
       if (!details?.subscription_item || details.proration || !plan) continue;
-      const subscription = subscriptions.find((each) => each.id === details.subscription);
-      const inTrial =
-        subscription?.trial_start != null &&
-        line.period.start >= subscription.trial_start &&
-        line.period.start < (subscription.trial_end ?? 0);
-      if (inTrial || line.period.end <= line.period.start) continue;
+      // Nothing is asked for a trial, whatever else is taken off the price of what is sold.
+      const isTrial = plan.unitAmount > 0 && line.amount === 0;
+      if (isTrial || line.period.end <= line.period.start) continue;
       const place = key(details.subscription_item, at(line.period.start));
       const credits = [...(paid.get(place)?.credits ?? []), plan.credits];
       paid.set(place, { invoice: invoice.id ?? "", credits, subscription: details.subscription ?? "" });

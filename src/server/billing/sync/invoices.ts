@@ -1,4 +1,5 @@
 // An invoice: its line of history, and what it pays for.
+import { beginsInTrial, isTrialLine, type Trial } from "~/domain/allowance";
 import type { Transaction } from "../../db";
 import type { SubscriptionFacts } from "../../stripe/facts";
 import type { CreditNoteFacts, InvoiceFacts } from "../../stripe/invoice-facts";
@@ -9,11 +10,6 @@ import { describeInvoice } from "./invoice-words";
 import type { SyncRun } from "./run";
 
 type Plans = Map<string, CataloguePlan>;
-
-interface Trial {
-  start: Date;
-  end: Date;
-}
 
 const trialOf = (subscription: SubscriptionFacts | null): Trial | null =>
   subscription?.trialStart && subscription.trialEnd
@@ -29,7 +25,7 @@ export async function saveInvoice(
   plans: Plans,
   subscription: SubscriptionFacts | null,
 ): Promise<void> {
-  if (invoice.status === "draft" || opensTrial(invoice, trialOf(subscription))) return;
+  if (invoice.status === "draft" || opensTrial(invoice, plans, trialOf(subscription))) return;
   await saveHistory(tx, run, {
     kind: "invoice",
     stripeId: invoice.id,
@@ -50,11 +46,13 @@ export async function saveInvoice(
 }
 
 /** It asks for nothing and is no receipt. By its lines, for a trial may also begin in the middle of a subscription's life. */
-function opensTrial(invoice: InvoiceFacts, trial: Trial | null): boolean {
-  if (trial === null || invoice.total !== 0 || invoice.lines.length === 0) return false;
-  return invoice.lines.every(
-    ({ amount, periodStart }) => amount === 0 && periodStart >= trial.start && periodStart < trial.end,
-  );
+function opensTrial(invoice: InvoiceFacts, plans: Plans, trial: Trial | null): boolean {
+  if (invoice.total !== 0 || invoice.lines.some(({ free }) => !free)) return false;
+  return invoice.lines.some((line) => {
+    const plan = plans.get(line.stripePriceId ?? "");
+    if (!plan) return false;
+    return line.proration ? beginsInTrial(line, trial) : isTrialLine(line, plan, trial);
+  });
 }
 
 /** Grants and takes back what a paid invoice of a subscription says. @returns a sentence */
