@@ -35,6 +35,21 @@ export function slicesOf(periodStart: Date, periodEnd: Date, creditInterval: Int
   return starts.map((start, index) => ({ index, start, end: starts[index + 1] ?? periodEnd }));
 }
 
+/**
+ * Until when the slices last that were over when they were paid for: to the end of the one that ran by then.
+ * @param slices those that were paid for
+ * @param running those that run now, where these do not; of the same subscription
+ * @returns null where none was over, or nothing runs any more
+ */
+export function lateUntil(
+  slices: readonly Pick<Slice, "end">[],
+  running: readonly Pick<Slice, "end">[],
+  paidAt: Date,
+): Date | null {
+  if (!slices.some(({ end }) => end <= paidAt)) return null;
+  return [...slices, ...running].find(({ end }) => end > paidAt)?.end ?? null;
+}
+
 /** An invoice line, reduced to what entitles to credits. */
 export interface PaidLine {
   stripePriceId: string | null;

@@ -10,9 +10,12 @@ export interface AllowanceSlice extends Slice {
   cut: number;
 }
 
-/** The slices of a row: of an upgrade, those of its period that are not over when it begins. */
+/**
+ * The slices of a row: of an upgrade, those of its period that are not over when it begins. One that was over when it was paid for
+ * ends later than its time, that what it gives can be spent.
+ */
 export function slicesOfRow(row: AllowanceRow): AllowanceSlice[] {
-  const { periodStart, periodEnd } = row;
+  const { periodStart, periodEnd, lateUntil } = row;
   const slices =
     row.slices === 1
       ? [{ start: periodStart, end: periodEnd }]
@@ -20,7 +23,7 @@ export function slicesOfRow(row: AllowanceRow): AllowanceSlice[] {
   return slices.map(({ start, end }, index) => ({
     index,
     start: new Date(Math.max(start.getTime(), periodStart.getTime())),
-    end,
+    end: lateUntil !== null && lateUntil > end ? lateUntil : end,
     amount: Number(row.amounts[index] ?? row.credits),
     cut: Number(row.cuts[index] ?? 0n),
   }));

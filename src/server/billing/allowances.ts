@@ -1,6 +1,14 @@
 // Allowances: what a paid invoice of a subscription gives and takes back, exactly once, and what is still to come of it. The rule is
 // `domain/allowance.ts` for whole periods and `domain/prorations.ts` for changes within them.
-import { addMonths, type PaidLine, type PaidPeriod, paidPeriods, slicesOf } from "~/domain/allowance";
+import {
+  addMonths,
+  lateUntil,
+  type PaidLine,
+  type PaidPeriod,
+  paidPeriods,
+  type Slice,
+  slicesOf,
+} from "~/domain/allowance";
 import { type CreditsOfChange, creditsOfChange } from "~/domain/plan-change";
 import { type Period, type Proration, prorationsOf, spreadOver } from "~/domain/prorations";
 import { asPlatform, type Transaction } from "../db";
@@ -9,10 +17,11 @@ import { log } from "../log";
 import type { SubscriptionFacts } from "../stripe/facts";
 import type { InvoiceFacts } from "../stripe/invoice-facts";
 import { grantDue } from "./allowance-grants";
-import { listReturnables, settleReturns, sumReturned } from "./allowance-returns";
+import { listReturnables, settleReturns, settleStopped, sumReturned } from "./allowance-returns";
 import { type AllowanceRow, WHOLE } from "./allowance-rows";
 import type { CataloguePlan } from "./catalogue";
 import { lockAccount, saveAccounts } from "./ledger/accounts";
+import { listInvoicesTakenBack } from "./payments";
 import { giveTrial } from "./trials";
 
 /** What an allowance depends on of a subscription. */
@@ -80,12 +89,13 @@ const trialOf = ({ trialStart, trialEnd }: Pick<AllowanceSubscription, "trialSta
 /** Records that a whole period is paid and grants what of it is due. @returns credits granted now */
 async function entitle(
   tx: Transaction,
-  { organizationId, subscription, invoice }: PaidInvoice,
+  paid: PaidInvoice,
   plan: CataloguePlan,
   period: PaidPeriod,
   isNew: boolean,
   now: Date,
 ): Promise<number> {
+  const { organizationId, subscription, invoice } = paid;
   await lockFirst(tx, organizationId, now);
   const { stripeItemId, periodStart, periodEnd } = period;
   const known = await tx.allowancePeriod.findMany({
@@ -117,11 +127,19 @@ async function entitle(
       creditInterval: plan.creditInterval,
       slices: slices.length,
       nextSliceAt: periodStart,
+      lateUntil: lateUntil(slices, runningAfter(paid, periodEnd), invoice.paidAt ?? now),
       stripeInvoiceId: invoice.id,
       createdAt: now,
     },
   });
   return grantDue(tx, row, now);
+}
+
+/** The slices of the period that the subscription is in, where another period than it was paid for. */
+function runningAfter({ subscription, plans }: PaidInvoice, end: Date): Slice[] {
+  const item = subscription.items.find(({ stripePriceId }) => plans.has(stripePriceId));
+  if (!item || item.periodStart < end) return [];
+  return slicesOf(item.periodStart, item.periodEnd, plans.get(item.stripePriceId)?.creditInterval ?? "year");
 }
 
 const rowOf = (plan: CataloguePlan) => ({
@@ -199,7 +217,9 @@ async function giveUpgrade(
   const later = laterEnd(paid, proration, periods, now);
   const until = later ?? proration.until;
   const anchor = later ? from : await anchorOf(tx, paid, proration, plan);
-  const slices = later ? 1 : slicesOf(anchor, until, plan.creditInterval).filter(({ end }) => end > from).length;
+  const slices = later
+    ? [{ end: later }]
+    : slicesOf(anchor, until, plan.creditInterval).filter(({ end }) => end > from);
   const key = { organizationId, stripeItemId, periodStart: from, cause: invoice.id };
   await tx.allowancePeriod.createMany({
     data: [
@@ -211,11 +231,12 @@ async function giveUpgrade(
         periodEnd: until,
         anchor,
         total: BigInt(credits),
-        amounts: spreadOver(credits, perSlice, slices).map(BigInt),
+        amounts: spreadOver(credits, perSlice, slices.length).map(BigInt),
         cuts: [],
         creditInterval: plan.creditInterval,
-        slices,
+        slices: slices.length,
         nextSliceAt: from,
+        lateUntil: lateUntil(slices, [], invoice.paidAt ?? now),
         stripeInvoiceId: invoice.id,
         createdAt: now,
       },
@@ -322,6 +343,7 @@ export async function settleAllowances(
   for (const { stripeItemId, untilAt } of returns) {
     await settleReturns(tx, { organizationId, stripeItemId, until: untilAt }, 0, now);
   }
+  await settleStopped(tx, organizationId, stripeSubscriptionId, now);
 }
 
 async function followPeriod(
@@ -347,22 +369,7 @@ async function followPeriod(
   });
 }
 
-/** Invoices of periods with slices to come whose payments were refunded or lost to the last cent. */
-async function listInvoicesTakenBack(
-  tx: Transaction,
-  organizationId: string,
-  stripeSubscriptionId: string,
-): Promise<string[]> {
-  const rows = await tx.$queryRaw<{ invoice_id: string }[]>`
-    SELECT p.invoice_id FROM stripe_payments p
-    WHERE p.invoice_id IN (
-      SELECT a.stripe_invoice_id FROM allowance_periods a
-      WHERE a.organization_id = ${organizationId}::uuid AND a.stripe_subscription_id = ${stripeSubscriptionId} AND a.next_slice_at IS NOT NULL)
-    GROUP BY p.invoice_id HAVING sum(least(p.refunded + p.lost, p.amount)) >= sum(p.amount) AND sum(p.amount) > 0`;
-  return rows.map((row) => row.invoice_id);
-}
-
-/** Ends what is still to come of a subscription. */
+/** Ends what is still to come of a subscription; what of it was refunded already is not asked of what has come. */
 export async function stopAllowances(
   tx: Transaction,
   organizationId: string,
@@ -373,6 +380,7 @@ export async function stopAllowances(
     where: { organizationId, stripeSubscriptionId, stoppedAt: null, nextSliceAt: { not: null } },
     data: { stoppedAt: now },
   });
+  await settleStopped(tx, organizationId, stripeSubscriptionId, now);
 }
 
 /** Grants the monthly slices whose time has come, all that were missed included. @returns how many periods were looked at */

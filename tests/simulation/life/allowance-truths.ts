@@ -31,6 +31,8 @@ interface PeriodRow {
   cuts: number;
   stopped: Date | null;
   next: Date | null;
+  /** Until when what was paid late lasts. */
+  late: Date | null;
   plan: string;
   trialCredits: number;
 }
@@ -45,6 +47,7 @@ interface Lots {
 const PERIODS = `
 SELECT a.id, stripe_item_id AS item, stripe_subscription_id AS subscription, period_start AS start, period_end AS "end", cause, trial,
   a.credits::float8 AS credits, slices, slices_granted AS granted, total::float8 AS total, stopped_at AS stopped, next_slice_at AS next,
+  late_until AS late,
   plan_name AS plan, s.trial_credits::float8 AS "trialCredits",
   (SELECT coalesce(sum(coalesce(amounts[i], a.credits) - coalesce(cuts[i], 0)), 0)::float8 FROM generate_series(1, slices_granted) i) AS due,
   (SELECT coalesce(sum(coalesce(amounts[i], a.credits)), 0)::float8 FROM generate_series(1, slices) i) AS amounts,
@@ -168,7 +171,8 @@ function slices(
     const begun = starts.filter((start) => start <= now).length;
     if (!gone && period.stopped === null && period.granted < begun)
       breach("no slice is late", `${named(period)}: ${period.granted} of ${begun}`);
-    const wanted = new Set([...starts.slice(1), period.end].map((end) => end.getTime()));
+    const months = [...starts.slice(1), period.end].map((end) => end.getTime());
+    const wanted = new Set(months.map((end) => Math.max(end, period.late?.getTime() ?? end)));
     const odd = ends.find((end) => !wanted.has(end.getTime()));
     if (odd) breach("a slice ends with its month", `${named(period)}: ${odd.toISOString()}`);
   }
