@@ -29,7 +29,7 @@ import { saveRefunds } from "./sync/history";
 import { saveInvoice, settleInvoice } from "./sync/invoices";
 import { describeOpen, findOverdueSince, type KnownDebt, listOpenInvoices, type OpenInvoice } from "./sync/overdue";
 import { findPurpose, findSessionOfInvoice, isPaid, savePayments } from "./sync/payments";
-import { savePurchase } from "./sync/purchases";
+import { savePurchase, settleInvoicedPacks } from "./sync/purchases";
 import { enqueueClosing, findRemoval, tellOfLatePayment } from "./sync/removed";
 import { byAge, findCustomer, findRival, isLiveAtStripe, listLiveAtStripe } from "./sync/rivals";
 import { refuseForeign, type SyncResult, type SyncRun, together, told } from "./sync/run";
@@ -85,9 +85,11 @@ async function lookAtSubscription(run: SyncRun, subscriptionId: string, look: Lo
       credited > 0 || id === look.withNotesOf ? listCreditNotes(stripe, id) : Promise.resolve([]),
     ),
   );
+  const sold = pricesOf(invoices);
+  const packs = await findPacksByStripePrice(sold);
   const plans = await findPlansByStripePrice([
     ...facts.items.map(({ stripePriceId }) => stripePriceId),
-    ...invoices.flatMap(({ lines }) => lines.map(({ stripePriceId }) => stripePriceId)).filter((id) => id !== null),
+    ...sold,
     ...(facts.schedule?.next ?? []).flatMap(({ stripePriceIds }) => stripePriceIds),
     ...(facts.pendingUpdate?.stripePriceIds ?? []),
   ]);
@@ -106,6 +108,7 @@ async function lookAtSubscription(run: SyncRun, subscriptionId: string, look: Lo
     for (const [index, invoice] of invoices.entries()) {
       await saveInvoice(tx, run, invoice, notes[index] ?? [], plans, facts);
       if (entitles) sentences.push(await settleInvoice(tx, run, invoice, plans, facts));
+      sentences.push(await settleInvoicedPacks(tx, run, invoice, packs));
       const { id: subject, total: amount, currency } = invoice;
       const isLate = removedAt !== null && invoice.paidAt !== null && invoice.paidAt > removedAt && amount > 0;
       if (isLate) await tellOfLatePayment(tx, run, { subject, amount, currency });
@@ -120,6 +123,10 @@ async function lookAtSubscription(run: SyncRun, subscriptionId: string, look: Lo
   });
   if (!saved.hasEnded) return saved.result;
   return together([saved.result, ...(await lookAtOthers(run, customerId, look))]);
+}
+
+function pricesOf(invoices: readonly InvoiceFacts[]): string[] {
+  return invoices.flatMap(({ lines }) => lines.map(({ stripePriceId }) => stripePriceId)).filter((id) => id !== null);
 }
 
 interface Known extends KnownDebt {
@@ -234,8 +241,12 @@ async function lookAtInvoice(run: SyncRun, invoiceId: string, withNotes: boolean
   const refused = await refuseForeign(run, invoiceId, belonging);
   if (refused) return refused;
   const notes = withNotes || facts.credited > 0 ? await listCreditNotes(run.stripe, invoiceId) : [];
-  await run.lock.save((tx) => saveInvoice(tx, run, facts, notes, new Map(), null));
-  return told(facts.status === "draft" ? "draft, kept out of history" : `invoice is ${facts.status}`);
+  const packs = await findPacksByStripePrice(pricesOf([facts]));
+  const granted = await run.lock.save(async (tx) => {
+    await saveInvoice(tx, run, facts, notes, new Map(), null);
+    return settleInvoicedPacks(tx, run, facts, packs);
+  });
+  return told(granted ?? (facts.status === "draft" ? "draft, kept out of history" : `invoice is ${facts.status}`));
 }
 
 /** A credit note: its invoice, and the refunds that belong to it. */

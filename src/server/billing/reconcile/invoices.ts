@@ -1,6 +1,7 @@
 // Invoices: each has its line of history, and each paid one what it pays for.
 import { asPlatform } from "../../db";
 import { idOf, type Stripe } from "../../stripe";
+import { findPacksByStripePrice } from "../catalogue";
 import { syncInvoice } from "../sync";
 import type { Context, Stage } from "./context";
 import { pagesOf } from "./pace";
@@ -22,6 +23,9 @@ interface Ours {
   granted: Set<string>;
   /** Numbers of invoices of packs: their line is the purchase's. */
   purchases: Set<string>;
+  /** Prices of packs, and the invoices that sold some without a checkout. */
+  packs: ReadonlySet<string>;
+  sold: Set<string>;
 }
 
 export async function compareInvoices(context: Context, invoices: readonly Stripe.Invoice[]): Promise<void> {
@@ -44,6 +48,7 @@ export async function compareInvoices(context: Context, invoices: readonly Strip
 async function loadOurs(invoices: readonly Stripe.Invoice[]): Promise<Ours> {
   const ids = invoices.map(({ id }) => id);
   const numbers = invoices.map(({ number }) => number).filter((number) => number !== null);
+  const packs = await findPacksByStripePrice(invoices.flatMap(pricesOf));
   return asPlatform(async (tx) => {
     const lines = await tx.billingHistory.findMany({ where: { kind: "invoice", stripeId: { in: ids } } });
     const periods = await tx.allowancePeriod.findMany({
@@ -54,12 +59,23 @@ async function loadOurs(invoices: readonly Stripe.Invoice[]): Promise<Ours> {
       where: { kind: "credit_purchase", number: { in: numbers } },
       select: { number: true },
     });
+    const lots = await tx.creditGrant.findMany({
+      where: { stripeInvoiceId: { in: ids }, source: "purchase" },
+      select: { stripeInvoiceId: true },
+    });
     return {
+      packs: new Set(packs.keys()),
+      sold: new Set(lots.map(({ stripeInvoiceId }) => stripeInvoiceId ?? "")),
       lines: new Map(lines.map(({ stripeId, status, amount }) => [stripeId, { status, amount: Number(amount) }])),
       granted: new Set(periods.map(({ stripeInvoiceId }) => stripeInvoiceId ?? "")),
       purchases: new Set(purchases.map(({ number }) => number ?? "")),
     };
   });
+}
+
+/** Of the lines that come with an invoice; whoever sells packs behind ten others is told by events. */
+function pricesOf({ lines }: Stripe.Invoice): string[] {
+  return lines.data.map(({ pricing }) => idOf(pricing?.price_details?.price)).filter((id) => id !== null);
 }
 
 // What a line may say of an invoice that stands so.
@@ -69,12 +85,14 @@ const SHOWN: Record<string, readonly string[]> = {
 };
 
 /** A doubt is enough: what looks different is looked at more closely. */
-function isSame(invoice: Stripe.Invoice, { lines, granted, purchases }: Ours): boolean {
+function isSame(invoice: Stripe.Invoice, { lines, granted, purchases, packs, sold }: Ours): boolean {
   if (invoice.number !== null && purchases.has(invoice.number)) return true;
   const line = lines.get(invoice.id);
   const status = invoice.status ?? "draft";
   const isOfSubscription = invoice.parent?.subscription_details != null;
-  const isSettled = status !== "paid" || !isOfSubscription || granted.has(invoice.id);
+  const hasPacks = pricesOf(invoice).some((price) => packs.has(price));
+  const isSettled =
+    status !== "paid" || ((!isOfSubscription || granted.has(invoice.id)) && (!hasPacks || sold.has(invoice.id)));
   return (
     line !== undefined &&
     line.amount === invoice.total &&

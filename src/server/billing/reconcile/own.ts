@@ -50,7 +50,7 @@ async function findUnknownLots(context: Context): Promise<void> {
     (tx) => tx.$queryRaw<{ id: string; organization_id: string; amount: number; source: string }[]>`
       SELECT g.id, g.organization_id, g.amount::float8 AS amount, g.source::text AS source FROM credit_grants g
       WHERE g.created_at >= ${context.since}::timestamptz AND (
-        (g.source = 'purchase' AND g.stripe_session_id IS NULL)
+        (g.source = 'purchase' AND g.stripe_session_id IS NULL AND g.stripe_invoice_id IS NULL)
         OR (g.source = 'subscription' AND g.stripe_invoice_id IS NULL AND g.transferable AND g.rolled_over = 0 AND g.plan_id IS NULL))
       ORDER BY g.id LIMIT ${MOST_TOLD}`,
   );

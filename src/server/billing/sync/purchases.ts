@@ -1,8 +1,8 @@
-// What a checkout of packs paid for: its line of history, and the credits.
+// What a checkout of packs paid for: its line of history, and the credits; and packs that an invoice sold without one.
 import { toCredits } from "~/domain/credits";
 import type { Transaction } from "../../db";
 import type { SessionFacts, SessionLineFacts } from "../../stripe/facts";
-import type { CreditNoteFacts } from "../../stripe/invoice-facts";
+import type { CreditNoteFacts, InvoiceFacts } from "../../stripe/invoice-facts";
 import { raiseAlert, resolveAlert } from "../alerts";
 import type { CataloguePack } from "../catalogue";
 import { grantOnce } from "../credits";
@@ -77,12 +77,30 @@ export async function savePurchase(
   return quarantined(`${sentence}; a part of it is of a price that we do not know, and an alert is open`);
 }
 
+function grant(tx: Transaction, run: SyncRun, facts: SessionFacts, { line, pack, credits }: Bought): Promise<number> {
+  const businessKey = facts.lines.length === 1 ? `checkout:${facts.id}` : `checkout:${facts.id}:${line.id}`;
+  const paidBy = { stripePaymentId: facts.paymentIntentId, stripeSessionId: facts.id };
+  return grantPack(tx, run, { businessKey, pack, credits, paidBy });
+}
+
+/** What was bought of a pack, and what says that it was paid. */
+interface PaidPack {
+  businessKey: string;
+  pack: CataloguePack;
+  credits: number;
+  paidBy: { stripePaymentId: string | null; stripeSessionId: string } | { stripeInvoiceId: string };
+}
+
 /** @returns credits granted now */
-async function grant(tx: Transaction, run: SyncRun, facts: SessionFacts, { line, pack, credits }: Bought) {
+async function grantPack(
+  tx: Transaction,
+  run: SyncRun,
+  { businessKey, pack, credits, paidBy }: PaidPack,
+): Promise<number> {
   const label = `Pack of ${NUMBER.format(credits)}`;
   const fresh = await grantOnce(tx, {
     organizationId: run.lock.organizationId,
-    businessKey: facts.lines.length === 1 ? `checkout:${facts.id}` : `checkout:${facts.id}:${line.id}`,
+    businessKey,
     type: "purchase",
     lot: {
       source: "purchase",
@@ -91,13 +109,45 @@ async function grant(tx: Transaction, run: SyncRun, facts: SessionFacts, { line,
       label,
       productId: pack.productId,
       priceId: pack.priceId,
-      stripePaymentId: facts.paymentIntentId,
-      stripeSessionId: facts.id,
+      ...paidBy,
     },
     reason: label,
     now: run.now,
   });
   return fresh ? credits : 0;
+}
+
+/**
+ * Grants the packs that a paid invoice has sold without a checkout: one that somebody made, or a renewal that had them beside its
+ * plan. Each line once, whatever the catalogue says by then.
+ * @returns a sentence; null where there are none
+ */
+export async function settleInvoicedPacks(
+  tx: Transaction,
+  run: SyncRun,
+  invoice: InvoiceFacts,
+  packs: ReadonlyMap<string, CataloguePack>,
+): Promise<string | null> {
+  if (invoice.status !== "paid") return null;
+  const sold = invoice.lines.flatMap((line) => {
+    const pack = packs.get(line.stripePriceId ?? "");
+    return pack && line.quantity > 0 && !line.givesBack ? [{ line, pack }] : [];
+  });
+  if (sold.length === 0) return null;
+  const removedAt = await findRemoval(tx, run.lock.organizationId);
+  if (removedAt !== null) {
+    const { id: subject, total: amount, currency, paidAt } = invoice;
+    if (paidAt !== null && paidAt > removedAt && amount > 0)
+      await tellOfLatePayment(tx, run, { subject, amount, currency });
+    return "the organization was deleted: nothing is granted";
+  }
+  let granted = 0;
+  for (const { line, pack } of sold) {
+    const businessKey = `invoice:${invoice.id}:${line.id}`;
+    const credits = pack.credits * line.quantity;
+    granted += await grantPack(tx, run, { businessKey, pack, credits, paidBy: { stripeInvoiceId: invoice.id } });
+  }
+  return granted > 0 ? `granted ${granted} purchased credits` : "its packs were granted before";
 }
 
 function describe(bought: readonly Bought[], unknown: readonly SessionLineFacts[]): string {
