@@ -16,16 +16,19 @@ import { newId } from "../db/keys";
 import { log } from "../log";
 import type { SubscriptionFacts } from "../stripe/facts";
 import type { InvoiceFacts } from "../stripe/invoice-facts";
-import { grantDue } from "./allowance-grants";
+import { grantDue, writeOffLots } from "./allowance-grants";
 import { listReturnables, settleReturns, settleStopped, sumReturned } from "./allowance-returns";
-import { type AllowanceRow, WHOLE } from "./allowance-rows";
+import { type AllowanceRow, slicesOfRow, WHOLE } from "./allowance-rows";
 import type { CataloguePlan } from "./catalogue";
 import { lockAccount, saveAccounts } from "./ledger/accounts";
 import { listInvoicesTakenBack } from "./payments";
 import { giveTrial } from "./trials";
 
 /** What an allowance depends on of a subscription. */
-export type AllowanceSubscription = Pick<SubscriptionFacts, "id" | "status" | "trialStart" | "trialEnd" | "items">;
+export type AllowanceSubscription = Pick<
+  SubscriptionFacts,
+  "id" | "status" | "trialStart" | "trialEnd" | "endedAt" | "items"
+>;
 
 /** What it depends on of an invoice. */
 export type AllowanceInvoice = Pick<InvoiceFacts, "id" | "status" | "paidAt" | "lines">;
@@ -106,7 +109,7 @@ async function entitle(
     row.periodEnd.getTime() === periodEnd.getTime() &&
     (row.stripeInvoiceId === invoice.id || (row.priceId === plan.priceId && !isNew));
   const before = known.find(isSame);
-  if (before) return grantDue(tx, before, now);
+  if (before) return grantDue(tx, before, now, subscription.endedAt);
   // Periods that begin in the same second: one was changed for the other, and its money given back.
   const other = known.some((row) => row.cause === "");
   const slices = slicesOf(periodStart, periodEnd, plan.creditInterval);
@@ -132,7 +135,7 @@ async function entitle(
       createdAt: now,
     },
   });
-  return grantDue(tx, row, now);
+  return grantDue(tx, row, now, subscription.endedAt);
 }
 
 /** The slices of the period that the subscription is in, where another period than it was paid for. */
@@ -244,7 +247,7 @@ async function giveUpgrade(
     skipDuplicates: true,
   });
   const where = { organizationId_stripeItemId_periodStart_cause: key };
-  return grantDue(tx, await tx.allowancePeriod.findUniqueOrThrow({ where }), now);
+  return grantDue(tx, await tx.allowancePeriod.findUniqueOrThrow({ where }), now, subscription.endedAt);
 }
 
 /** Until when credits last whose own time is over when they are paid for: to the end of what is paid with them, or runs now. */
@@ -315,8 +318,8 @@ export function previewCredits(
 
 export interface AllowanceState {
   stripeSubscriptionId: string;
-  /** The subscription has ended: nothing more comes of any of its periods. */
-  ended: boolean;
+  /** When the subscription ended, where it has: nothing more comes of any of its periods. */
+  endedAt: Date | null;
   /** The item that is the plan, with its period. */
   current: { stripeItemId: string; periodStart: Date };
 }
@@ -333,7 +336,7 @@ export async function settleAllowances(
   now: Date,
 ): Promise<void> {
   const { stripeSubscriptionId, current } = state;
-  if (state.ended) await stopAllowances(tx, organizationId, stripeSubscriptionId, now);
+  if (state.endedAt) await stopAllowances(tx, organizationId, stripeSubscriptionId, state.endedAt, now);
   else await followPeriod(tx, organizationId, stripeSubscriptionId, current, now);
   const returns = await tx.allowanceReturn.findMany({
     where: { organizationId, stripeSubscriptionId },
@@ -369,18 +372,43 @@ async function followPeriod(
   });
 }
 
-/** Ends what is still to come of a subscription; what of it was refunded already is not asked of what has come. */
+/**
+ * Ends what is still to come of a subscription: what had begun by its end is given, and of what was given that began only then,
+ * because nobody had told us of the end, nothing is left. What was refunded of what never comes is not asked of what has come.
+ */
 export async function stopAllowances(
   tx: Transaction,
   organizationId: string,
   stripeSubscriptionId: string,
+  endedAt: Date,
   now: Date,
 ): Promise<void> {
-  await tx.allowancePeriod.updateMany({
-    where: { organizationId, stripeSubscriptionId, stoppedAt: null, nextSliceAt: { not: null } },
-    data: { stoppedAt: now },
+  const where = { organizationId, stripeSubscriptionId };
+  const open = { ...where, stoppedAt: null, nextSliceAt: { not: null } };
+  const rows = await tx.allowancePeriod.findMany({ where: open });
+  if (rows.length > 0) await lockFirst(tx, organizationId, now);
+  for (const row of rows) await grantDue(tx, row, now, endedAt);
+  await tx.allowancePeriod.updateMany({ where: open, data: { stoppedAt: endedAt } });
+  const late = await tx.allowancePeriod.findMany({
+    where: { ...where, slicesGranted: { gt: 1 }, periodEnd: { gt: endedAt } },
   });
+  for (const row of late) await writeOffAfter(tx, row, endedAt, now);
   await settleStopped(tx, organizationId, stripeSubscriptionId, now);
+}
+
+/** Ends what is left of a row's slices that began when its subscription had ended, or of what had gone on into them. */
+async function writeOffAfter(tx: Transaction, row: AllowanceRow, endedAt: Date, now: Date): Promise<void> {
+  const { organizationId } = row;
+  const over = slicesOfRow(row).filter(({ index, start }) => index > 0 && start >= endedAt);
+  const lots = await tx.creditGrant.findMany({
+    where: {
+      ...{ organizationId, allowanceId: row.id, source: "subscription", remaining: { gt: 0 } },
+      expiresAt: { in: over.map(({ end }) => end) },
+    },
+    select: { id: true },
+  });
+  const ids = lots.map(({ id }) => id);
+  await writeOffLots(tx, organizationId, ids, "the subscription had ended before", now);
 }
 
 /** Grants the monthly slices whose time has come, all that were missed included. @returns how many periods were looked at */

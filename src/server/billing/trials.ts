@@ -1,13 +1,12 @@
 // Trials: an organization has one, and its credits are good while it lasts, or for good once it was converted.
 
-import { writeOff } from "~/domain/spending";
 import type { Transaction } from "../db";
 import { newId } from "../db/keys";
 import type { SubscriptionFacts } from "../stripe/facts";
-import { grantDue } from "./allowance-grants";
+import { grantDue, writeOffLots } from "./allowance-grants";
 import { type AllowanceRow, labelOf, slicesOfRow } from "./allowance-rows";
 import type { CataloguePlan } from "./catalogue";
-import { loadLots, lockAccount, saveAccounts } from "./ledger/accounts";
+import { lockAccount, saveAccounts } from "./ledger/accounts";
 import { carry } from "./rollover";
 
 /** A subscription's trial, and the plan that it is of. */
@@ -123,15 +122,7 @@ async function extend(tx: Transaction, row: AllowanceRow, end: Date, now: Date):
 }
 
 async function endTrial(tx: Transaction, row: AllowanceRow, now: Date): Promise<string | null> {
-  const lots = await listLots(tx, row);
-  if (lots.length === 0) return null;
-  const { organizationId } = row;
-  const account = await lockAccount(tx, organizationId, now);
-  await loadLots(tx, account, lots);
-  const before = account.state.balance;
-  for (const id of lots) writeOff(account, account.requireLot(id), "the trial is over", now);
-  await saveAccounts(tx, [account]);
-  const ended = before - account.state.balance;
+  const ended = await writeOffLots(tx, row.organizationId, await listLots(tx, row), "the trial is over", now);
   return ended > 0 ? `the trial is over: ${ended} unspent credits of it are gone` : null;
 }
 

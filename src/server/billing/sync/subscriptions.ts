@@ -112,18 +112,21 @@ export async function saveSubscription(
   await settleDunning(tx, organizationId, run.now);
   const hasEnded = before !== null && isLive(before.status) && isEnded(status);
   const sentence = plan ? `${plan.planName} is ${status}` : `it is ${status}, at a price that we do not know`;
-  if (!plan && isEnded(status)) await stopAllowances(tx, organizationId, facts.id, run.now);
+  if (!plan && isEnded(status)) await stopAllowances(tx, organizationId, facts.id, endOf(facts, run), run.now);
   return {
     result: { sentence, quarantined: !plan },
     entitles: !unused,
     hasEnded,
     allowances: plan && {
       stripeSubscriptionId: facts.id,
-      ended: isEnded(status),
+      endedAt: isEnded(status) ? endOf(facts, run) : null,
       current: { stripeItemId: shown.id, periodStart: shown.periodStart },
     },
   };
 }
+
+/** When one that has ended did so; Stripe does not say it where it could be paid still. */
+const endOf = (facts: SubscriptionFacts, run: SyncRun): Date => facts.endedAt ?? run.now;
 
 /** What of the row is Stripe's own word. */
 function rowOf(
@@ -272,7 +275,7 @@ export function endHere(run: SyncRun, subscriptionId: string): Promise<{ wasLive
       },
     });
     await recordChange(tx, run, row.id, row, { status: "cancelled", priceId: row.priceId });
-    await stopAllowances(tx, organizationId, subscriptionId, run.now);
+    await stopAllowances(tx, organizationId, subscriptionId, run.now, run.now);
     for (const kind of ["second_subscription", "unknown_price"] as const) {
       await resolveAlert(tx, organizationId, kind, subscriptionId, run.now);
     }

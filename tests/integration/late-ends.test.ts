@@ -1,0 +1,56 @@
+// A subscription's end that is told late: it leaves what it would have left, had it been told at once.
+import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { grantDueSlices } from "~/server/billing/allowances";
+import { daysLater, expectLawfulLedger, makeEvent } from "../setup/billing";
+import { type Life, openLife, type Tenant } from "../setup/stripe-life";
+
+let life: Life;
+beforeAll(async () => {
+  life = await openLife();
+});
+afterAll(() => life.billing.close());
+afterEach(() => life.tidy());
+
+const DAYS_UNTIL_END = 33;
+
+/** A year, paid, that is ended within its second month. @returns what tells of the end */
+async function endYear(isTold: boolean) {
+  const tenant = await life.subscribe("pro", { interval: "year" });
+  const { id } = await life.rowOf(tenant);
+  await life.liveUntil(daysLater(DAYS_UNTIL_END, life.now()));
+  await life.stripe.subscriptions.cancel(id);
+  if (isTold) await life.billing.settle();
+  const object = { id, object: "subscription", customer: await life.customerOf(tenant) };
+  return { tenant, end: makeEvent("customer.subscription.deleted", object) };
+}
+
+async function standing(tenant: Tenant) {
+  await expectLawfulLedger(life.sql, tenant.id);
+  return [await life.grantsOf(tenant), await life.availableOf(tenant), await life.debtOf(tenant)];
+}
+
+it.each([
+  ["two days later, at once", 2, true, [[6000, 6000], 6000, 0]],
+  ["two days later", 2, false, [[6000, 6000], 6000, 0]],
+  ["in the third month, at once", 37, true, [[6000, 6000], 0, 0]],
+  ["in the third month", 37, false, [[6000, 6000], 0, 0]],
+])("a year that ended on its day 33 has given two months: looked at %s", async (_, days, isTold, wanted) => {
+  const { tenant, end } = await endYear(isTold);
+  await life.passUntil(daysLater(days, life.now()));
+  await life.billing.settle([end], life.now());
+  await grantDueSlices(life.now(), 1000);
+  expect(await standing(tenant)).toEqual(wanted);
+});
+
+it("what was granted by the clock of a month that began after the end is gone once the end is told, but for what was spent", async () => {
+  const { tenant, end } = await endYear(false);
+  await life.passUntil(daysLater(37, life.now()));
+  await grantDueSlices(life.now(), 1000);
+  expect(await standing(tenant)).toEqual([[6000, 6000, 6000], 6000, 0]);
+  await life.spend(tenant, 1000);
+  await life.billing.settle([end], life.now());
+  expect(await standing(tenant)).toEqual([[6000, 6000, 6000], 0, 0]);
+  await life.billing.settle([{ ...end, id: `${end.id}_again` }], life.now());
+  await grantDueSlices(life.now(), 1000);
+  expect(await standing(tenant)).toEqual([[6000, 6000, 6000], 0, 0]);
+});
