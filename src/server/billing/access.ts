@@ -2,7 +2,7 @@
 import type { ActingRole } from "~/domain/capabilities";
 import { BillingError } from "~/domain/errors";
 import type { Actor } from "../auth/actor";
-import { asOrganization, asPlatform } from "../db";
+import { asOrganization, asPlatform, inOneExchange, Prisma } from "../db";
 
 /**
  * The caller's role in an organization.
@@ -60,10 +60,10 @@ export async function spendingRoleIn(actor: Actor, organizationId: string): Prom
 
 /** The platform may act for any organization, but not for one that does not exist: "no subscription" would be a wrong answer. */
 async function platformRole(organizationId: string): Promise<ActingRole> {
-  const known = await asOrganization(organizationId, (tx) =>
-    tx.organization.count({ where: { id: organizationId, deletedAt: null } }),
+  const [known] = await inOneExchange<[object]>(
+    Prisma.sql`SELECT FROM organizations WHERE id = ${organizationId}::uuid AND deleted_at IS NULL`,
   );
-  if (known === 0) throw noSuchOrganization(organizationId);
+  if (known.length === 0) throw noSuchOrganization(organizationId);
   return "platform";
 }
 

@@ -1,7 +1,7 @@
 // What Stripe's prices are to us: the plan or pack behind an id.
 import { type Credits, toCredits } from "~/domain/credits";
 import type { PlanTerms } from "~/domain/prorations";
-import { asPlatform } from "../db";
+import { inOneExchange, Prisma } from "../db";
 
 export interface CataloguePlan extends PlanTerms {
   priceId: string;
@@ -16,25 +16,22 @@ export interface CataloguePlan extends PlanTerms {
 
 /** The plans behind Stripe prices, archived ones included: their subscribers keep them. */
 export async function findPlansByStripePrice(stripePriceIds: readonly string[]): Promise<Map<string, CataloguePlan>> {
-  const rows = await asPlatform((tx) =>
-    tx.planPrice.findMany({ where: { stripePriceId: { in: [...stripePriceIds] } }, include: { plan: true } }),
-  );
+  type Row = Omit<CataloguePlan, "credits" | "trialCredits" | "unitAmount"> & Record<Amounts, string>;
+  type Amounts = "credits" | "trialCredits" | "unitAmount";
+  const [rows] = await inOneExchange<[Row]>(Prisma.sql`
+    SELECT price.id AS "priceId", stripe_price_id AS "stripePriceId", price.interval, unit_amount AS "unitAmount", currency,
+      plan.id AS "planId", key AS "planKey", name AS "planName", version AS "planVersion", credits, credit_interval AS "creditInterval",
+      trial_credits AS "trialCredits"
+    FROM plan_prices price JOIN subscription_plans plan ON plan.id = price.plan_id
+    WHERE stripe_price_id = ANY(${[...new Set(stripePriceIds)]})`);
   return new Map(
     rows.map((row) => [
-      row.stripePriceId ?? "",
+      row.stripePriceId,
       {
-        priceId: row.id,
-        stripePriceId: row.stripePriceId ?? "",
-        interval: row.interval,
+        ...row,
         unitAmount: Number(row.unitAmount),
-        currency: row.currency,
-        planId: row.planId,
-        planKey: row.plan.key,
-        planName: row.plan.name,
-        planVersion: row.plan.version,
-        credits: toCredits(row.plan.credits),
-        creditInterval: row.plan.creditInterval,
-        trialCredits: toCredits(row.plan.trialCredits),
+        credits: toCredits(BigInt(row.credits)),
+        trialCredits: toCredits(BigInt(row.trialCredits)),
       },
     ]),
   );
@@ -49,21 +46,12 @@ export interface CataloguePack {
 
 /** The packs behind Stripe prices; prices that are none of ours have none. */
 export async function findPacksByStripePrice(stripePriceIds: readonly string[]): Promise<Map<string, CataloguePack>> {
-  const rows = await asPlatform((tx) =>
-    tx.creditProductPrice.findMany({
-      where: { stripePriceId: { in: [...stripePriceIds] } },
-      include: { product: true },
-    }),
-  );
+  type Row = Omit<CataloguePack, "credits"> & { stripePriceId: string; credits: string };
+  const [rows] = await inOneExchange<[Row]>(Prisma.sql`
+    SELECT stripe_price_id AS "stripePriceId", price.id AS "priceId", product_id AS "productId", name, credits
+    FROM credit_product_prices price JOIN credit_products product ON product.id = price.product_id
+    WHERE stripe_price_id = ANY(${[...new Set(stripePriceIds)]})`);
   return new Map(
-    rows.map((row) => [
-      row.stripePriceId ?? "",
-      {
-        priceId: row.id,
-        productId: row.productId,
-        name: row.product.name,
-        credits: toCredits(row.product.credits),
-      },
-    ]),
+    rows.map(({ stripePriceId, credits, ...row }) => [stripePriceId, { ...row, credits: toCredits(BigInt(credits)) }]),
   );
 }

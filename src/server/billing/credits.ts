@@ -6,7 +6,7 @@ import { grant } from "~/domain/granting";
 import { endLeases } from "~/domain/holds";
 import { costOf, rateAt, requireEvent } from "~/domain/rate-card";
 import { consume, expire } from "~/domain/spending";
-import { ask, asPlatform, type Transaction } from "../db";
+import { ask, asPlatform, inOneExchange, Prisma, type Transaction } from "../db";
 import { fingerprint, newId, newTransactionId } from "../db/keys";
 import { findByKey, lockAccount, saveAccounts } from "./ledger/accounts";
 import { groupCommit } from "./ledger/group-commit";
@@ -243,18 +243,16 @@ export function expireLots(organizationId: string, now: Date): Promise<number> {
 }
 
 /** Organizations that have lots or holds whose end has come but is not in the ledger yet. */
-export function listOrganizationsWithDueLots(now: Date, limit: number): Promise<string[]> {
-  return asPlatform(async (tx) => {
-    const rows = await tx.$queryRaw<{ organization_id: string }[]>`
-      SELECT due.organization_id FROM (
-        SELECT g.organization_id FROM credit_grants g
-        WHERE g.open AND g.expires_at IS NOT NULL AND g.expires_at <= ${now}::timestamptz AND g.remaining > g.held
-        UNION
-        SELECT h.organization_id FROM credit_holds h WHERE h.open AND h.lease_ends_at <= ${now}::timestamptz
-      ) due JOIN organizations o ON o.id = due.organization_id
-      WHERE o.deleted_at IS NULL LIMIT ${limit}`;
-    return rows.map((row) => row.organization_id);
-  });
+export async function listOrganizationsWithDueLots(now: Date, limit: number): Promise<string[]> {
+  const [rows] = await inOneExchange<[{ organization_id: string }]>(Prisma.sql`
+    SELECT due.organization_id FROM (
+      SELECT g.organization_id FROM credit_grants g
+      WHERE g.open AND g.expires_at IS NOT NULL AND g.expires_at <= ${now}::timestamptz AND g.remaining > g.held
+      UNION
+      SELECT h.organization_id FROM credit_holds h WHERE h.open AND h.lease_ends_at <= ${now}::timestamptz
+    ) due JOIN organizations o ON o.id = due.organization_id
+    WHERE o.deleted_at IS NULL LIMIT ${limit}`);
+  return rows.map((row) => row.organization_id);
 }
 
 /** What the organization has at this instant. @throws BillingError NOT_FOUND */

@@ -3,7 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BillingError } from "~/domain/errors";
-import { asPlatform, type Transaction } from "../db";
+import { asPlatform, inOneExchange, Prisma, type Transaction } from "../db";
 import { log } from "../log";
 
 // Renewed while the holder lives, so it only has to outlast a pause; a crashed holder blocks nobody for longer.
@@ -50,14 +50,12 @@ export async function withSyncLock<T>(
 async function acquire(organizationId: string, holder: string, waitMs: number): Promise<void> {
   const deadline = performance.now() + waitMs;
   for (;;) {
-    const taken = await asPlatform(
-      (tx) => tx.$executeRaw`
-        INSERT INTO sync_locks (organization_id, holder, expires_at)
-        VALUES (${organizationId}::uuid, ${holder}::uuid, clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}::int))
-        ON CONFLICT (organization_id) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
-        WHERE sync_locks.expires_at < clock_timestamp()`,
-    );
-    if (taken > 0) return;
+    const [taken] = await inOneExchange<[object]>(Prisma.sql`
+      INSERT INTO sync_locks (organization_id, holder, expires_at)
+      VALUES (${organizationId}::uuid, ${holder}::uuid, clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}::int))
+      ON CONFLICT (organization_id) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+      WHERE sync_locks.expires_at < clock_timestamp() RETURNING holder`);
+    if (taken.length > 0) return;
     if (performance.now() >= deadline) {
       throw new BillingError("BUSY", "This organization is being brought up to date. Please try again in a moment.", {
         retryable: true,
@@ -68,11 +66,9 @@ async function acquire(organizationId: string, holder: string, waitMs: number): 
 }
 
 async function renew(organizationId: string, holder: string): Promise<void> {
-  await asPlatform(
-    (tx) => tx.$executeRaw`
-      UPDATE sync_locks SET expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}::int)
-      WHERE organization_id = ${organizationId}::uuid AND holder = ${holder}::uuid`,
-  );
+  await inOneExchange(Prisma.sql`
+    UPDATE sync_locks SET expires_at = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}::int)
+    WHERE organization_id = ${organizationId}::uuid AND holder = ${holder}::uuid`);
 }
 
 async function assertHeld(tx: Transaction, organizationId: string, holder: string): Promise<void> {
@@ -83,8 +79,7 @@ async function assertHeld(tx: Transaction, organizationId: string, holder: strin
 }
 
 async function release(organizationId: string, holder: string): Promise<void> {
-  await asPlatform(
-    (tx) =>
-      tx.$executeRaw`DELETE FROM sync_locks WHERE organization_id = ${organizationId}::uuid AND holder = ${holder}::uuid`,
+  await inOneExchange(
+    Prisma.sql`DELETE FROM sync_locks WHERE organization_id = ${organizationId}::uuid AND holder = ${holder}::uuid`,
   );
 }

@@ -1,5 +1,5 @@
 // Work for after the commit, asked for inside the transaction that causes it.
-import type { Transaction } from "./index";
+import { Prisma, type Transaction } from "./index";
 
 /** Every kind of job, with what it is given. The handlers are in `jobs/`. */
 export interface JobPayloads {
@@ -26,5 +26,15 @@ export async function enqueue<Task extends keyof JobPayloads>(
   payload: JobPayloads[Task],
   options: { key: string; runAt?: Date },
 ): Promise<void> {
-  await tx.$executeRaw`SELECT enqueue_job(${task}, ${JSON.stringify(payload)}::json, ${options.key}, ${options.runAt ?? null}::timestamptz)`;
+  const { key, runAt = null } = options;
+  await tx.$executeRaw`SELECT ${jobCall(task, payload, { key: Prisma.sql`${key}`, runAt: Prisma.sql`${runAt}` })}`;
+}
+
+/** The call that asks for a job, as part of a statement. @param options expressions */
+export function jobCall<Task extends keyof JobPayloads>(
+  task: Task,
+  payload: JobPayloads[Task],
+  { key, runAt = Prisma.sql`NULL` }: { key: Prisma.Sql; runAt?: Prisma.Sql },
+): Prisma.Sql {
+  return Prisma.sql`enqueue_job(${task}, ${JSON.stringify(payload)}::json, ${key}, ${runAt}::timestamptz)`;
 }

@@ -85,6 +85,46 @@ export async function ask<Row extends object>(text: string, values: unknown[]): 
   }
 }
 
+// A statement that fails leaves COMMIT nothing but to roll back.
+const AS_PLATFORM = `BEGIN; SET LOCAL ROLE billfold_platform; SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}; SET LOCAL idle_in_transaction_session_timeout = ${IDLE_TIMEOUT_MS}`;
+
+/**
+ * Runs statements in a transaction as the platform, in one exchange with the database however many they are: for what is asked often,
+ * and needs nothing of one statement for the next. Values and rows are as the driver has them: `bigint` and `numeric` come as text.
+ * @returns the rows of each statement
+ * @throws BillingError BUSY
+ */
+export async function inOneExchange<Rows extends object[]>(
+  ...statements: { [Place in keyof Rows]: Prisma.Sql }
+): Promise<{ [Place in keyof Rows]: Rows[Place][] }> {
+  const client = await connection();
+  // Unheard, a connection that breaks would end the process; the statements tell of it.
+  client.on("error", ignore);
+  const sent = [
+    client.query(timed(AS_PLATFORM)),
+    ...statements.map(({ text, values }) => client.query(timed(text, values))),
+    client.query(timed("COMMIT")),
+  ];
+  const answers = await Promise.allSettled(sent);
+  const failure = answers.find((answer) => answer.status === "rejected");
+  client.removeListener("error", ignore);
+  // A connection whose transaction has not ended is not used again.
+  client.release(answers.at(-1)?.status === "rejected");
+  if (failure) throw asBusy(failure.reason);
+  const rows = answers.slice(1, -1).map((answer) => (answer as PromiseFulfilledResult<pg.QueryResult>).value.rows);
+  return rows as { [Place in keyof Rows]: Rows[Place][] };
+}
+
+const ignore = () => {};
+
+async function connection(): Promise<pg.PoolClient> {
+  try {
+    return await database().connect();
+  } catch (error) {
+    throw asBusy(error);
+  }
+}
+
 /** Ends the process's connections; for commands and tests that must end by themselves. */
 export async function disconnect(): Promise<void> {
   await shared.billfoldPrisma?.$disconnect();

@@ -24,7 +24,7 @@ const settings = () => ({
 export function database(): pg.Pool {
   requireNoneHeld();
   if (!shared.billfoldPool) {
-    shared.billfoldPool = new pg.Pool({ ...settings(), max: env().DATABASE_POOL });
+    shared.billfoldPool = new pg.Pool({ ...settings(), max: env().DATABASE_POOL, pipeline: true });
     // A connection that breaks while nobody uses it is replaced; unheard, the event would end the process.
     shared.billfoldPool.on("error", (error) => log.warn("an idle database connection broke", { error }));
   }

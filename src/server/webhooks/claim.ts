@@ -1,6 +1,6 @@
 // Who works on which events: claims, their leases, and what waits. Events of one customer are done one after the other, and those
 // of one object, or of one subscription, in one go. Where the body names no customer, an object has its own turn.
-import { asPlatform, Prisma } from "../db";
+import { inOneExchange, Prisma } from "../db";
 
 // A claim is renewed while its worker lives; after it the events are another worker's.
 const LEASE_SECONDS = 30;
@@ -42,32 +42,37 @@ export interface Claim {
  * @param except events that wait for somebody else
  * @returns null where it is done, not due, or where it is another worker's turn for its customer; that worker takes it next
  */
-export function claimEvents(eventId: string, now: Date, except: readonly string[] = []): Promise<Claim | null> {
-  return asPlatform(async (tx) => {
-    const [asked] = await tx.$queryRaw<{ turn: string; subject: string }[]>`
-      SELECT ${TURN} AS turn, ${SUBJECT} AS subject FROM stripe_events e WHERE e.id = ${eventId} AND ${isWaiting(now)}`;
-    if (!asked) return null;
+export async function claimEvents(eventId: string, now: Date, except: readonly string[] = []): Promise<Claim | null> {
+  const [[asked], claimed] = await inOneExchange<[{ turn: string }, ClaimedEvent]>(
     // One claim at a time for each turn: two workers that both see nobody at work would both begin.
-    await tx.$queryRaw`SELECT 1 FROM (SELECT pg_advisory_xact_lock(hashtextextended(${`stripe_events:${asked.turn}`}, 0))) locked`;
-    const claimed = await tx.$queryRaw<ClaimedEvent[]>`
-      WITH wanted AS (
+    Prisma.sql`
+      SELECT asked.turn FROM (SELECT ${TURN} AS turn FROM stripe_events e WHERE e.id = ${eventId} AND ${isWaiting(now)} OFFSET 0) asked,
+        LATERAL (SELECT pg_advisory_xact_lock(hashtextextended('stripe_events:' || asked.turn, 0))) locked`,
+    // A statement of its own, which sees what whoever held the lock has written. Where the event is not waiting (any more), there is
+    // nothing to claim.
+    Prisma.sql`
+      WITH asked AS (
+        SELECT ${TURN} AS turn, ${SUBJECT} AS subject FROM stripe_events e WHERE e.id = ${eventId} AND ${isWaiting(now)}
+      ), wanted AS (
         SELECT e.id FROM stripe_events e
-        WHERE ${isWaiting(now)} AND ${TURN} = ${asked.turn} AND ${SUBJECT} = ${asked.subject} AND e.id <> ALL(${[...except]})
+        WHERE ${isWaiting(now)} AND ${TURN} = (SELECT turn FROM asked) AND ${SUBJECT} = (SELECT subject FROM asked)
+          AND e.id <> ALL(${[...except]}::text[])
           AND NOT EXISTS (
-            SELECT FROM stripe_events e WHERE ${IS_OPEN} AND ${TURN} = ${asked.turn} AND e.status = 'processing' AND e.lease_until >= clock_timestamp())
+            SELECT FROM stripe_events e
+            WHERE ${IS_OPEN} AND ${TURN} = (SELECT turn FROM asked) AND e.status = 'processing' AND e.lease_until >= clock_timestamp())
         ORDER BY (e.id = ${eventId}) DESC, e.received_at LIMIT ${MOST_TOGETHER}
         -- A copy that is being counted asks for its processing itself.
         FOR UPDATE SKIP LOCKED)
       UPDATE stripe_events e SET status = 'processing', attempts = e.attempts + 1,
         lease_until = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}::int)
       FROM wanted WHERE e.id = wanted.id
-      RETURNING e.id, e.body, e.attempts, e.faults, e.received_at AS "receivedAt", e.replayed_at AS "replayedAt"`;
-    claimed.sort(
-      (a, b) => Number(b.id === eventId) - Number(a.id === eventId) || a.receivedAt.getTime() - b.receivedAt.getTime(),
-    );
-    const [first, ...others] = claimed;
-    return first ? { turn: asked.turn, events: [first, ...others] } : null;
-  });
+      RETURNING e.id, e.body, e.attempts, e.faults, e.received_at AS "receivedAt", e.replayed_at AS "replayedAt"`,
+  );
+  claimed.sort(
+    (a, b) => Number(b.id === eventId) - Number(a.id === eventId) || a.receivedAt.getTime() - b.receivedAt.getTime(),
+  );
+  const [first, ...others] = claimed;
+  return asked && first ? { turn: asked.turn, events: [first, ...others] } : null;
 }
 
 /** Keeps a claim while `work` goes on. */
@@ -86,30 +91,24 @@ export async function holdingClaim<T>(
 }
 
 async function renew(eventIds: string[]): Promise<void> {
-  await asPlatform(
-    (tx) => tx.$executeRaw`
-      UPDATE stripe_events SET lease_until = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}::int)
-      WHERE id = ANY(${eventIds}) AND status = 'processing'`,
-  );
+  await inOneExchange(Prisma.sql`
+    UPDATE stripe_events SET lease_until = clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}::int)
+    WHERE id = ANY(${eventIds}) AND status = 'processing'`);
 }
 
 /** The oldest event that waits for a turn, if there is one, other than those that were tried just now. */
 export async function findNextInTurn(turn: string, tried: readonly string[], now: Date): Promise<string | null> {
-  const [row] = await asPlatform(
-    (tx) => tx.$queryRaw<{ id: string }[]>`
-      SELECT e.id FROM stripe_events e WHERE ${isWaiting(now)} AND ${TURN} = ${turn} AND e.id <> ALL(${[...tried]})
-      ORDER BY e.received_at LIMIT 1`,
-  );
-  return row?.id ?? null;
+  const [[next]] = await inOneExchange<[{ id: string }]>(Prisma.sql`
+    SELECT e.id FROM stripe_events e WHERE ${isWaiting(now)} AND ${TURN} = ${turn} AND e.id <> ALL(${[...tried]}::text[])
+    ORDER BY e.received_at LIMIT 1`);
+  return next?.id ?? null;
 }
 
 /** Lets everything that waits for a turn wait until an instant, with a sentence that says why. */
 export async function postponeTurn(turn: string, until: Date, sentence: string, now: Date): Promise<void> {
-  await asPlatform(
-    (tx) => tx.$executeRaw`
-      UPDATE stripe_events e SET status = 'failed', next_attempt_at = ${until}::timestamptz, outcome = ${sentence}
-      WHERE ${TURN} = ${turn} AND ${isWaiting(now)} AND e.status <> 'processing'`,
-  );
+  await inOneExchange(Prisma.sql`
+    UPDATE stripe_events e SET status = 'failed', next_attempt_at = ${until}::timestamptz, outcome = ${sentence}
+    WHERE ${TURN} = ${turn} AND ${isWaiting(now)} AND e.status <> 'processing'`);
 }
 
 // How many waiting events are looked at for the oldest of each customer.
@@ -120,14 +119,12 @@ const LOOKED_AT = 5000;
  * it goes on with the others.
  * @returns ids, oldest first
  */
-export function listEventsToProcess(now: Date, limit: number): Promise<string[]> {
-  return asPlatform(async (tx) => {
-    const rows = await tx.$queryRaw<{ id: string }[]>`
-      SELECT id FROM (
-        SELECT DISTINCT ON (turn) id, received_at FROM (
-          SELECT e.id, ${TURN} AS turn, e.received_at FROM stripe_events e WHERE ${isWaiting(now)} ORDER BY e.received_at LIMIT ${LOOKED_AT}
-        ) waiting ORDER BY turn, received_at
-      ) heads ORDER BY received_at LIMIT ${limit}`;
-    return rows.map(({ id }) => id);
-  });
+export async function listEventsToProcess(now: Date, limit: number): Promise<string[]> {
+  const [waiting] = await inOneExchange<[{ id: string }]>(Prisma.sql`
+    SELECT id FROM (
+      SELECT DISTINCT ON (turn) id, received_at FROM (
+        SELECT e.id, ${TURN} AS turn, e.received_at FROM stripe_events e WHERE ${isWaiting(now)} ORDER BY e.received_at LIMIT ${LOOKED_AT}
+      ) waiting ORDER BY turn, received_at
+    ) heads ORDER BY received_at LIMIT ${limit}`);
+  return waiting.map(({ id }) => id);
 }

@@ -1,7 +1,7 @@
 // Writes down what became of events, and closes the alerts that this settles.
 import type { Alert } from "../billing/alerts";
 import { raiseAlert } from "../billing/alerts";
-import { asPlatform, Prisma, type Transaction } from "../db";
+import { asPlatform, inOneExchange, Prisma, type Transaction } from "../db";
 import type { ClaimedEvent } from "./claim";
 import { enqueueRetry } from "./queue";
 
@@ -32,15 +32,14 @@ export async function markEvents(
   const { status, organizationId, objectIds } = outcome;
   const ids = events.map(({ id }) => id);
   const told = cut(`done with ${leader.id}: ${outcome.sentence}`);
-  await asPlatform(async (tx) => {
-    await tx.$executeRaw`
-      UPDATE stripe_events SET status = ${status}::stripe_event_status, organization_id = ${organizationId}::uuid, processed_at = ${now}::timestamptz,
-        outcome = CASE WHEN id = ${leader.id} THEN ${cut(outcome.sentence)} ELSE ${told} END, lease_until = NULL, next_attempt_at = NULL
-      WHERE id = ANY(${ids})`;
-    // Only what was asked for again can have alerts: they were raised when it was dead or in quarantine.
-    const again = events.filter(({ replayedAt }) => replayedAt !== null).map(({ id }) => id);
-    if (status !== "quarantined" && again.length > 0) await resolveEventAlerts(tx, again, objectIds, now);
-  });
+  const marking = Prisma.sql`
+    UPDATE stripe_events SET status = ${status}::stripe_event_status, organization_id = ${organizationId}::uuid, processed_at = ${now}::timestamptz,
+      outcome = CASE WHEN id = ${leader.id} THEN ${cut(outcome.sentence)} ELSE ${told} END, lease_until = NULL, next_attempt_at = NULL
+    WHERE id = ANY(${ids})`;
+  // Only what was asked for again can have alerts: they were raised when it was dead or in quarantine.
+  const again = events.filter(({ replayedAt }) => replayedAt !== null).map(({ id }) => id);
+  const settles = status !== "quarantined" && again.length > 0;
+  await inOneExchange(marking, ...(settles ? [resolvingEventAlerts(again, objectIds, now)] : []));
 }
 
 /** Closes what was told of events, and of the objects that they are about, unless other events of these are still in quarantine. */
@@ -50,12 +49,14 @@ export async function resolveEventAlerts(
   objectIds: readonly string[],
   now: Date,
 ): Promise<void> {
-  await tx.$executeRaw`
-    UPDATE billing_alerts a SET resolved_at = ${now}::timestamptz WHERE a.organization_id IS NULL AND a.resolved_at IS NULL AND (
-      (a.kind = 'event_dead' AND a.subject = ANY(${[...eventIds]}))
-      OR (a.kind IN ('unknown_customer', 'customer_mismatch') AND a.subject = ANY(${[...objectIds]}) AND NOT EXISTS (
-        SELECT FROM stripe_events e WHERE e.status = 'quarantined' AND a.subject IN (e.object_id, e.subscription_id))))`;
+  await tx.$executeRaw(resolvingEventAlerts(eventIds, objectIds, now));
 }
+
+const resolvingEventAlerts = (eventIds: readonly string[], objectIds: readonly string[], now: Date) => Prisma.sql`
+  UPDATE billing_alerts a SET resolved_at = ${now}::timestamptz WHERE a.organization_id IS NULL AND a.resolved_at IS NULL AND (
+    (a.kind = 'event_dead' AND a.subject = ANY(${[...eventIds]}))
+    OR (a.kind IN ('unknown_customer', 'customer_mismatch') AND a.subject = ANY(${[...objectIds]}) AND NOT EXISTS (
+      SELECT FROM stripe_events e WHERE e.status = 'quarantined' AND a.subject IN (e.object_id, e.subscription_id))))`;
 
 /** When an event is tried again; null where it is not. */
 export interface Retry {

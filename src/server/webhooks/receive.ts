@@ -1,14 +1,14 @@
 // The door for Stripe's events: verify, store, answer. Nothing else happens before the answer.
 import { z } from "zod";
 import { isReadable } from "~/domain/text";
-import { asPlatform, Prisma } from "../db";
+import { inOneExchange, Prisma } from "../db";
 import { webhookSecrets } from "../env";
 import { readBody } from "../http";
 import { log } from "../log";
 import { type Stripe, verifySignature } from "../stripe";
 import { TURN } from "./claim";
 import { firstStatusOf, storedHintOf } from "./hints";
-import { enqueueRetry, enqueueTurn } from "./queue";
+import { retryJob, turnJob } from "./queue";
 
 // Stripe's largest events are invoices with hundreds of lines, a few hundred kilobytes.
 const MAX_BODY_BYTES = 2 * 1024 * 1024;
@@ -86,17 +86,18 @@ export async function storeEvent({ event, body, source = "webhook" }: IncomingEv
     target === "payment_intent" && customerId === null && objectId !== null
       ? Prisma.sql`(SELECT o.stripe_customer_id FROM stripe_payments p JOIN organizations o ON o.id = p.organization_id WHERE p.id = ${objectId})`
       : Prisma.sql`${customerId}`;
-  return asPlatform(async (tx) => {
-    const [row] = await tx.$queryRaw<{ status: string; deliveries: number; turn: string; next: Date | null }[]>`
+  const [[stored]] = await inOneExchange<[{ deliveries: number }]>(Prisma.sql`
+    WITH stored AS (
       INSERT INTO stripe_events AS e (id, type, api_version, livemode, source, body, target, object_id, customer_id, subscription_id, status,
         outcome, created_at, received_at, processed_at)
       VALUES (${event.id}, ${event.type}, ${event.api_version ?? null}, ${event.livemode}, ${source}::stripe_event_source, ${body}, ${target},
         ${objectId}, ${customer}, ${subscriptionId}, ${status}::stripe_event_status, ${outcome},
         ${new Date(event.created * 1000)}::timestamptz, ${now}::timestamptz, ${status === "received" ? null : now}::timestamptz)
       ON CONFLICT (id) DO UPDATE SET deliveries = e.deliveries + 1
-      RETURNING e.status::text AS status, e.deliveries, ${TURN} AS turn, e.next_attempt_at AS next`;
-    if (row?.status === "received") await enqueueTurn(tx, row.turn, event.id);
-    if (row?.status === "failed" && row.next) await enqueueRetry(tx, event.id, row.next);
-    return row?.deliveries === 1;
-  });
+      RETURNING e.status, e.deliveries, ${TURN} AS turn, e.next_attempt_at)
+    SELECT deliveries, CASE
+      WHEN status = 'received' THEN ${turnJob(Prisma.sql`turn`, event.id)}
+      WHEN status = 'failed' AND next_attempt_at IS NOT NULL THEN ${retryJob(event.id, Prisma.sql`next_attempt_at`)}
+    END FROM stored`);
+  return stored?.deliveries === 1;
 }

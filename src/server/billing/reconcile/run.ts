@@ -2,7 +2,7 @@
 // another process goes on there; and what it found is written down as it is found.
 import { randomUUID } from "node:crypto";
 import { BillingError } from "~/domain/errors";
-import { asPlatform, Prisma, type Transaction } from "../../db";
+import { asPlatform, inOneExchange, Prisma, type Transaction } from "../../db";
 import { newId } from "../../db/keys";
 import { log } from "../../log";
 import { type AlertKind, raiseAlert } from "../alerts";
@@ -193,18 +193,26 @@ export class RunLog implements Log {
     this.findings.push(finding);
   }
 
-  private update(set: Prisma.Sql): Promise<void> {
-    return asPlatform((tx) => this.updateIn(tx, set));
+  private async update(set: Prisma.Sql): Promise<void> {
+    const [updated] = await inOneExchange<[object]>(this.updating(set));
+    requireOurs(updated.length);
   }
 
-  /** Fails where another process has taken the run over: what this one still wants to say is not written. */
   private async updateIn(tx: Transaction, set: Prisma.Sql): Promise<void> {
-    const updated = await tx.$executeRaw`
-      UPDATE reconciliations SET ${set} WHERE id = ${this.id}::uuid AND status = 'running' AND cursor ->> 'holder' = ${this.holder}`;
-    if (updated === 0) {
-      throw new BillingError("BUSY", "Another process has taken this reconciliation over.", { retryable: true });
-    }
+    requireOurs(await tx.$executeRaw(this.updating(set)));
   }
+
+  private updating(set: Prisma.Sql): Prisma.Sql {
+    return Prisma.sql`
+      UPDATE reconciliations SET ${set} WHERE id = ${this.id}::uuid AND status = 'running' AND cursor ->> 'holder' = ${this.holder}
+      RETURNING id`;
+  }
+}
+
+/** Fails where another process has taken the run over: what this one still wants to say is not written. */
+function requireOurs(updated: number): void {
+  if (updated > 0) return;
+  throw new BillingError("BUSY", "Another process has taken this reconciliation over.", { retryable: true });
 }
 
 interface Taken extends Counts {
