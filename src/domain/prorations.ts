@@ -55,8 +55,8 @@ export function creditsOfLine(line: PaidLine, plan: PlanTerms, whole: Period | n
   const time = timeOf(line, plan, whole);
   const money = { part: BigInt(Math.abs(line.amount)), of: BigInt(plan.unitAmount) * BigInt(line.quantity) };
   const isListed = !line.discounted && line.currency === plan.currency && money.of > 0n;
-  // A discount may be inside the amount itself: what is given back is then less than the time costs.
-  const isShort = givesBack && whole !== null && money.of * time.part - money.part * time.of > time.of;
+  // A discount may be inside the amount itself: it is then less than the time costs.
+  const isShort = whole !== null && money.of * time.part - money.part * time.of > time.of;
   const { part, of } = isListed && !isShort ? money : time;
   const exact = BigInt(creditsOfInterval(plan)) * part;
   return givesBack ? 0 - Number((exact + of - 1n) / of) : Number(exact / of);

@@ -149,6 +149,7 @@ describe("a proration", () => {
     expect(credits("scale", 12_000, { currency: "eur" })).toBe(16_666);
     expect(credits("free", 0)).toBe(66);
     expect(credits("free", 0, { givesBack: true })).toBe(-67);
+    expect(credits("scale", 4966)).toBe(16_666);
     // A discount that is inside of the amount: half of the price is given back for two thirds of the time.
     expect(credits("pro", -1633)).toBe(-4000);
   });
