@@ -4,10 +4,13 @@ import { type Account, type AccountLot, type Cause, ownCause } from "./account";
 import { freeCredits } from "./credits";
 import { invariant } from "./errors";
 
-/** A payment as the bank has it, in the currency's minor unit. Refunds and disputes together may exceed it. */
+/**
+ * What was paid, and what went back of it, in the currency's minor unit: a payment as the bank has it, or all that an invoice sold.
+ * Refunds and disputes together may exceed it.
+ */
 export interface PaymentTruth {
   amount: number;
-  /** Refunded in all, failed refunds left out. */
+  /** Refunded in all, failed refunds left out; for an invoice with what credit notes gave back otherwise. */
   refunded: number;
   /** In disputes that are open, and in those that are lost. */
   disputed: number;
@@ -36,25 +39,76 @@ export function ownCredits(lot: ClaimedLot): number {
   return lot.amount - lot.transferred - (lot.rolledOver ?? 0);
 }
 
+/** Credits that a payment paid for and that are no lots: those of periods that are granted month by month. */
+export interface Ungranted {
+  /** Still to come, and never to come any more, because the subscription has left their period; without what was cut of them. */
+  toCome: number;
+  neverCome: number;
+  /** Given back as time before they were granted, of whatever month. */
+  cut: number;
+}
+
+export const NOTHING_UNGRANTED: Ungranted = { toCome: 0, neverCome: 0, cut: 0 };
+
 /**
- * What a payment claims of each lot that it paid for, beside what was given back as time. All of them together give its share of
- * their sum, rounded down, however they were split.
+ * What a payment claims of each lot that it paid for, beside what was given back as time. Of all that it paid for together it claims
+ * its share, rounded down, however that was split. What never comes bears it first; the rest is shared by lots and months to come,
+ * and what a lot has not left of it, because its time was given back, falls on the others.
  * @param lots everything that the payment paid for, in the order in which it came to be
  */
-export function claimsOn(lots: readonly ClaimedLot[], payment: PaymentTruth): ClaimTarget[] {
-  const whole = BigInt(payment.amount);
-  const gone = BigInt(Math.min(payment.refunded + payment.lost, payment.amount));
-  const touched = BigInt(Math.min(payment.refunded + payment.lost + payment.disputed, payment.amount));
-  let sum = 0n;
-  return lots.map((lot) => {
-    const before = sum;
+export function claimsOn(
+  lots: readonly ClaimedLot[],
+  payment: PaymentTruth,
+  ungranted: Ungranted = NOTHING_UNGRANTED,
+): ClaimTarget[] {
+  const { refunded, lost, disputed } = payment;
+  const taking = shareOut(lots, ungranted, refunded + lost, payment.amount);
+  const touching = shareOut(lots, ungranted, refunded + lost + disputed, payment.amount);
+  return lots.map((lot, index) => {
     const own = ownCredits(lot);
-    sum += BigInt(own);
-    const share = (part: bigint) => (whole <= 0n ? 0 : Number((sum * part) / whole - (before * part) / whole));
-    const taking = share(gone);
-    const toTake = Math.min(own, (lot.returned ?? 0) + taking);
-    return { toTake, toFreeze: Math.min(own - toTake, Math.max(0, share(touched) - taking)) };
+    const share = taking[index] ?? 0;
+    const toTake = Math.min(own, (lot.returned ?? 0) + share);
+    return { toTake, toFreeze: Math.min(own - toTake, Math.max(0, (touching[index] ?? 0) - share)) };
   });
+}
+
+/** How many credits refunds and lost disputes claim of all that a payment paid for. */
+export function claimedInAll(lots: readonly ClaimedLot[], payment: PaymentTruth, ungranted: Ungranted): number {
+  const { amount, refunded, lost } = payment;
+  if (amount <= 0) return 0;
+  return Number((BigInt(paidInAll(lots, ungranted)) * BigInt(Math.min(refunded + lost, amount))) / BigInt(amount));
+}
+
+/** All credits that a payment paid for, wherever they are. */
+export function paidInAll(lots: readonly ClaimedLot[], { toCome, neverCome, cut }: Ungranted): number {
+  return lots.reduce((sum, lot) => sum + ownCredits(lot), toCome + neverCome + cut);
+}
+
+/** What a part of the money claims of each lot. */
+function shareOut(lots: readonly ClaimedLot[], ungranted: Ungranted, money: number, amount: number): number[] {
+  const base = lots.reduce((sum, lot) => sum + ownCredits(lot), ungranted.toCome);
+  const whole = BigInt(Math.max(0, amount));
+  const claimed = BigInt(paidInAll(lots, ungranted)) * BigInt(Math.min(money, Math.max(0, amount)));
+  const left = claimed - BigInt(ungranted.neverCome) * whole;
+  if (left <= 0n || base <= 0) return lots.map(() => 0);
+  const room = lots.map((lot) => Math.max(0, ownCredits(lot) - (lot.returned ?? 0)));
+  const upTo = (credits: number) => (BigInt(credits) * left) / (whole * BigInt(base));
+  let before = 0;
+  const shares = lots.map((lot, index) => {
+    const after = before + ownCredits(lot);
+    const share = Number(upTo(after) - upTo(before));
+    before = after;
+    return Math.min(share, room[index] ?? 0);
+  });
+  const given = shares.reduce((sum, share) => sum + share, 0);
+  // Months to come can bear all that they are; of lots the newest are the least likely to be spent.
+  let over = Number(left / whole) - given - ungranted.toCome;
+  for (let index = lots.length - 1; index >= 0 && over > 0; index--) {
+    const more = Math.min(over, (room[index] ?? 0) - (shares[index] ?? 0));
+    shares[index] = (shares[index] ?? 0) + more;
+    over -= more;
+  }
+  return shares;
 }
 
 /** Where a claim comes from; kept with each row that it causes. */

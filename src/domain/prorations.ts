@@ -152,8 +152,6 @@ export interface Returnable {
   kind: "slice" | "lot";
   /** Its own credits. */
   amount: number;
-  /** What refunds and lost disputes take of it. */
-  claimed: number;
   /** What was taken back of it until now. */
   returned: number;
   /** What of it nobody has spent. */
@@ -162,38 +160,53 @@ export interface Returnable {
   end: number;
   /** It is over, so nothing more can be taken of it. */
   closed?: boolean;
+  /** The invoice that paid for it. */
+  invoice: string;
+  /** What refunds and lost disputes leave of all that this invoice paid for: so much of it can be taken back in all. */
+  unclaimed: number;
 }
 
 /**
  * Of which slices and lots credits are taken back, in their order: of slices to come each by the difference of the plans, then of
  * lots what is unspent, then of slices whatever is needed; last what was spent, which becomes a debt. What was taken back of one
- * before stays there, but for what refunds and disputes have claimed of it since: a refund never hides behind it.
+ * before stays there, as far as refunds and disputes have left so much of its invoice: a refund never hides behind it.
  * @param parts slices from the end, then lots newest first
  * @param credits to be taken back in all
  * @param perSlice what each whole slice becomes smaller by
  * @returns what is taken back of each, in all
  */
 export function assignReturns(parts: readonly Returnable[], credits: number, perSlice: number): number[] {
-  const room = parts.map((part) => Math.max(0, part.amount - part.claimed));
-  const result = parts.map((part, index) => Math.min(part.returned, room[index] ?? 0));
-  let left = credits - result.reduce((sum, part) => sum + part, 0);
+  const unclaimed = new Map(parts.map(({ invoice, unclaimed }) => [invoice, unclaimed]));
+  const result = parts.map(() => 0);
+  let left = credits;
+  const put = (part: Returnable, index: number, most: number): number => {
+    const before = result[index] ?? 0;
+    const room = unclaimed.get(part.invoice) ?? 0;
+    const amount = Math.max(0, Math.min(most, part.amount - before, room));
+    result[index] = before + amount;
+    unclaimed.set(part.invoice, room - amount);
+    left -= amount;
+    return amount;
+  };
+  // What was never granted stays so; it comes first, for it cannot be put elsewhere.
+  for (const closed of [true, false]) {
+    for (const [index, part] of parts.entries()) {
+      if ((part.closed ?? false) === closed) put(part, index, part.returned);
+    }
+  }
   const take = (kind: Returnable["kind"], most: (part: Returnable, index: number) => number) => {
     for (const [index, part] of parts.entries()) {
       if (left <= 0) return;
-      if (part.kind !== kind || part.closed) continue;
-      const free = (room[index] ?? 0) - (result[index] ?? 0);
-      const amount = Math.max(0, Math.min(left, free, most(part, index)));
-      result[index] = (result[index] ?? 0) + amount;
-      left -= amount;
+      if (part.kind === kind && !part.closed) put(part, index, Math.min(left, most(part, index)));
     }
   };
   const budgets = new Map<number, number>();
-  take("slice", (part, index) => {
+  for (const [index, part] of parts.entries()) {
+    if (left <= 0) break;
+    if (part.kind !== "slice" || part.closed) continue;
     const budget = budgets.get(part.end) ?? Math.max(0, perSlice);
-    const free = (room[index] ?? 0) - (result[index] ?? 0);
-    budgets.set(part.end, budget - Math.min(left, free, budget));
-    return budget;
-  });
+    budgets.set(part.end, budget - put(part, index, Math.min(left, budget)));
+  }
   take("lot", (part) => part.unspent);
   take("slice", () => Number.POSITIVE_INFINITY);
   take("lot", () => Number.POSITIVE_INFINITY);

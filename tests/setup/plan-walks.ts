@@ -2,7 +2,7 @@
 // with it: what it pays, what is given back, and which credits the rules of `src/domain` make of that.
 import type { AccountLot, SpentPolicy } from "~/domain/account";
 import { addMonths, type Interval, type PaidLine, paidPeriods, slicesOf } from "~/domain/allowance";
-import { claim, claimsOn, lapsedOf, ownCredits } from "~/domain/claims";
+import { claim, claimedInAll, claimsOn, lapsedOf, ownCredits, paidInAll, type Ungranted } from "~/domain/claims";
 import { toCredits } from "~/domain/credits";
 import { grant } from "~/domain/granting";
 import {
@@ -15,6 +15,7 @@ import {
   type Returnable,
   spreadOver,
 } from "~/domain/prorations";
+import { truthOfInvoice } from "~/domain/sold";
 import { consume, expire } from "~/domain/spending";
 import { causeOf, EVENT, emptyAccount, NOW } from "./accounts";
 
@@ -96,8 +97,9 @@ interface Row extends Period {
 
 interface Invoice {
   id: string;
-  /** What was asked for; what is given back makes it smaller, or negative. */
+  /** What was asked for; what is given back makes it smaller, or negative. And what it sold, however that was paid. */
   total: number;
+  sold: number;
   refunded: number;
   rows: Row[];
 }
@@ -118,10 +120,23 @@ const NOTHING: Fraction = { part: 0n, of: 1n };
 const plus = (a: Fraction, b: Fraction): Fraction => ({ part: a.part * b.of + b.part * a.of, of: a.of * b.of });
 
 /** What the whole credits that a refund of an invoice claims have cost. */
-function refundedOf({ rows, total, refunded }: Invoice): Fraction {
+function refundedOf({ rows, sold, refunded }: Invoice): Fraction {
   const all = rows.reduce((sum, { amounts }) => sum + amounts.reduce((a, b) => a + b, 0), 0);
   if (refunded === 0 || all === 0) return NOTHING;
-  return { part: ((BigInt(all) * BigInt(refunded)) / BigInt(total)) * BigInt(total), of: BigInt(all) };
+  return { part: ((BigInt(all) * BigInt(refunded)) / BigInt(sold)) * BigInt(sold), of: BigInt(all) };
+}
+
+/** What an invoice has sold that is no lot, as `ungrantedOf` reads it. */
+function ungrantedOf({ rows }: Invoice): Ungranted {
+  const sum = { toCome: 0, neverCome: 0, cut: 0 };
+  for (const { amounts, cuts, granted, stopped } of rows) {
+    for (const [index, amount] of amounts.entries()) {
+      const cut = cuts[index] ?? 0;
+      sum.cut += cut;
+      if (index >= granted) sum[stopped ? "neverCome" : "toCome"] += amount - cut;
+    }
+  }
+  return sum;
 }
 
 const keyOf = (price: string, quantity: number, end: Date) => `${price}×${quantity}@${end.getTime()}`;
@@ -290,7 +305,9 @@ export class Life {
 
   /** An invoice is paid at once: what `settlePaidInvoice` does, in its order. */
   private pay(lines: PaidLine[]): void {
-    const invoice: Invoice = { id: `in-${++this.made}`, total: 0, refunded: 0, rows: [] };
+    const money = { lines: lines.map((line) => ({ ...line, tax: 0 })), due: 0, creditedBefore: 0 };
+    const { sold } = truthOfInvoice(money, 0, null);
+    const invoice: Invoice = { id: `in-${++this.made}`, total: 0, sold, refunded: 0, rows: [] };
     for (const line of lines) {
       const key = keyOf(line.stripePriceId ?? "", line.quantity, line.periodEnd);
       invoice.total += line.amount;
@@ -396,6 +413,7 @@ export class Life {
   private leave(all = false): void {
     const start = this.subscription?.start ?? this.now;
     for (const row of this.rows) if (row.end > start && (all || row.start < start)) row.stopped = true;
+    for (const invoice of this.invoices) if (invoice.refunded > 0) this.claimAll(invoice);
   }
 
   private lotsOf(invoice: Invoice): AccountLot[] {
@@ -404,18 +422,20 @@ export class Life {
 
   private claimsOf(invoice: Invoice, returned: (lot: AccountLot) => number) {
     const lots = this.lotsOf(invoice);
-    const truth = { amount: Math.max(0, invoice.total), refunded: invoice.refunded, disputed: 0, lost: 0 };
-    const targets = claimsOn(
-      lots.map((lot) => ({ ...lot, returned: returned(lot) })),
-      truth,
-    );
-    return lots.map((lot, index) => ({ lot, target: targets[index] ?? { toTake: 0, toFreeze: 0 } }));
+    const wanted = lots.map((lot) => ({ ...lot, returned: returned(lot) }));
+    const truth = { amount: invoice.sold, refunded: invoice.refunded, disputed: 0, lost: 0 };
+    const ungranted = ungrantedOf(invoice);
+    const targets = claimsOn(wanted, truth, ungranted);
+    return {
+      claims: lots.map((lot, index) => ({ lot, target: targets[index] ?? { toTake: 0, toFreeze: 0 } })),
+      unclaimed: paidInAll(wanted, ungranted) - claimedInAll(wanted, truth, ungranted),
+    };
   }
 
   private claimAll(invoice: Invoice, returned: ReadonlyMap<string, number> = new Map()): void {
     const wanted = (lot: AccountLot) => returned.get(lot.id) ?? lot.returned;
     const said = { reference: invoice.id, reason: "told" };
-    const claims = this.claimsOf(invoice, wanted).map(({ lot, target }) => ({
+    const claims = this.claimsOf(invoice, wanted).claims.map(({ lot, target }) => ({
       ...{ lot, target, returned: wanted(lot), covered: 0 },
       ...{ taking: { type: "refund" as const, ...said }, freezing: { type: "dispute" as const, ...said } },
     }));
@@ -426,23 +446,16 @@ export class Life {
     const credits = this.returns.get(end) ?? 0;
     if (credits === 0) return;
     const rows = this.rows.filter((row) => row.end.getTime() === end).reverse();
+    const unclaimedOf = ({ invoice }: Row) => this.claimsOf(invoice, (lot) => lot.returned).unclaimed;
     const slices = rows.flatMap((row) =>
       row.amounts.flatMap((amount, index) => {
         const cut = row.cuts[index] ?? 0;
         const closed = index < row.granted;
         if (closed && cut === 0) return [];
-        const { total, refunded } = row.invoice;
         const whole = closed ? cut : amount;
-        const claimed = refunded === 0 ? 0 : Math.ceil((whole * refunded) / total);
-        const at = (row.ends[index] as Date).getTime();
         const part: Returnable = {
-          kind: "slice",
-          amount: whole,
-          claimed,
-          returned: cut,
-          unspent: whole,
-          end: at,
-          closed,
+          ...{ kind: "slice", amount: whole, returned: cut, unspent: whole, closed },
+          ...{ end: (row.ends[index] as Date).getTime(), invoice: row.invoice.id, unclaimed: unclaimedOf(row) },
         };
         return [{ part, row, index, lot: null }];
       }),
@@ -452,11 +465,12 @@ export class Life {
       .filter(({ row }) => rows.includes(row))
       .reverse()
       .map(({ row, lot }) => {
-        const claimed = this.claimsOf(row.invoice, () => 0).find((each) => each.lot === lot)?.target.toTake ?? 0;
-        const amount = ownCredits(lot);
-        const waiting = Math.max(0, Math.min(amount, lot.returned + claimed) - lot.taken);
-        const unspent = Math.max(0, lot.remaining + lapsedOf(lot) - waiting);
-        const part: Returnable = { kind: "lot", amount, claimed, returned: lot.returned, unspent, end: 0 };
+        const waiting = Math.max(0, lot.toTake - lot.taken);
+        const part: Returnable = {
+          ...{ kind: "lot", amount: ownCredits(lot), returned: lot.returned, end: 0 },
+          ...{ unspent: Math.max(0, lot.remaining + lapsedOf(lot) - waiting) },
+          ...{ invoice: row.invoice.id, unclaimed: unclaimedOf(row) },
+        };
         return { part, row, index: 0, lot };
       });
     const parts = [...slices, ...lots];
@@ -468,12 +482,10 @@ export class Life {
     const byInvoice = new Map<Invoice, Map<string, number>>();
     for (const [at, { row, index, lot, part }] of parts.entries()) {
       const amount = returned[at] ?? 0;
-      if (!lot) {
-        if (!part.closed) row.cuts[index] = amount;
-      } else if (amount !== part.returned) {
-        const lotsOf = byInvoice.get(row.invoice) ?? new Map<string, number>();
-        byInvoice.set(row.invoice, lotsOf.set(lot.id, amount));
-      }
+      if (amount === part.returned) continue;
+      const lotsOf = byInvoice.get(row.invoice) ?? new Map<string, number>();
+      byInvoice.set(row.invoice, lot ? lotsOf.set(lot.id, amount) : lotsOf);
+      if (!lot && !part.closed) row.cuts[index] = amount;
     }
     for (const [invoice, wanted] of byInvoice) this.claimAll(invoice, wanted);
   }

@@ -5,8 +5,9 @@ import { lapsedOf, ownCredits } from "~/domain/claims";
 import { assignReturns, type Returnable } from "~/domain/prorations";
 import type { Transaction } from "../db";
 import { type AllowanceRow, slicesOfRow } from "./allowance-rows";
+import { listClaimedInvoices, readClaims } from "./claimed-lots";
 import { lockAccounts, saveAccounts } from "./ledger/accounts";
-import { claimReturned, listPaidClaims } from "./payments";
+import { claimPaidLots, claimReturned } from "./payments";
 
 /** A period of a subscription's item, by its end: a proration lasts until then. */
 export interface ReturnedPeriod {
@@ -30,23 +31,58 @@ export async function settleReturns(
 ): Promise<string | null> {
   const credits = await sumReturned(tx, period);
   if (credits === 0) return null;
-  const { organizationId } = period;
-  const holders = (await listLots(tx, period, await listRows(tx, period))).map((lot) => lot.organizationId);
-  // All at once, in one order; and what the locks themselves have decided is written before anything is read.
-  const accounts = await lockAccounts(tx, [...new Set([organizationId, ...holders])], now);
-  await saveAccounts(tx, accounts);
-  const rows = await listRows(tx, period);
-  const lots = await listLots(tx, period, rows);
-  const parts = [...(await slicesToCome(tx, rows)), ...(await lotsAsParts(tx, lots))];
+  const accounts = await lockHolders(tx, period.organizationId, await listInvoices(tx, period), now);
+  const parts = await listParts(tx, period);
   const returned = assignReturns(
     parts.map(({ part }) => part),
     credits,
     perSlice,
   );
-  const changes = parts.map(({ of }, index) => ({ of, returned: returned[index] ?? 0 }));
+  const changes = parts.map((part, index): Change => ({ ...part, returned: returned[index] ?? 0 }));
   await cutSlices(tx, changes);
-  const organizationIds = accounts.map((account) => account.state.organizationId);
-  return claimLots(tx, period, organizationIds, changes, now);
+  return claimLots(tx, period, accounts, changes, now);
+}
+
+/** The accounts that hold lots of invoices, and the organization's own: locked at once, in one order. */
+async function lockHolders(
+  tx: Transaction,
+  organizationId: string,
+  invoices: readonly string[],
+  now: Date,
+): Promise<string[]> {
+  const holders = await tx.$queryRaw<{ id: string }[]>`
+    SELECT DISTINCT o.id FROM credit_grants g JOIN organizations o ON o.id = g.organization_id AND o.deleted_at IS NULL
+    WHERE g.stripe_invoice_id = ANY (${invoices})`;
+  const ids = [...new Set([organizationId, ...holders.map(({ id }) => id)])];
+  // What the locks themselves have decided is written before anything is read.
+  await saveAccounts(tx, await lockAccounts(tx, ids, now));
+  return ids;
+}
+
+/**
+ * Makes what refunds and disputes claim of a subscription's periods agree with what is still to come of them: what never comes any
+ * more bears it first. Copies find nothing left to do.
+ */
+export async function settleStopped(
+  tx: Transaction,
+  organizationId: string,
+  stripeSubscriptionId: string,
+  now: Date,
+): Promise<void> {
+  for (const stripeInvoiceId of await listClaimedInvoices(tx, organizationId, stripeSubscriptionId)) {
+    const reference = stripeInvoiceId;
+    const taking = {
+      type: "refund",
+      reference,
+      reason: "What never comes of the period bears what went back",
+    } as const;
+    const freezing = {
+      type: "dispute",
+      reference,
+      reason: "What never comes of the period is disputed first",
+    } as const;
+    await claimPaidLots(tx, { stripeInvoiceId }, { taking, freezing }, now);
+  }
 }
 
 /** What prorations have given back of a period in all. */
@@ -60,9 +96,7 @@ export async function sumReturned(tx: Transaction, { organizationId, stripeItemI
 
 /** What there is of a period that could be taken back: slices to come from the end, then lots, the organization's own newest first. */
 export async function listReturnables(tx: Transaction, period: ReturnedPeriod): Promise<Returnable[]> {
-  const rows = await listRows(tx, period);
-  const lots = await listLots(tx, period, rows);
-  return [...(await slicesToCome(tx, rows)), ...(await lotsAsParts(tx, lots))].map(({ part }) => part);
+  return (await listParts(tx, period)).map(({ part }) => part);
 }
 
 type Of = { kind: "slice"; row: AllowanceRow; index: number } | { kind: "lot"; lot: PeriodLot };
@@ -71,6 +105,25 @@ interface Part {
   of: Of;
   part: Returnable;
 }
+
+async function listParts(tx: Transaction, period: ReturnedPeriod): Promise<Part[]> {
+  const rows = await listRows(tx, period);
+  const lots = await listLots(tx, period, rows);
+  const claims: Claims = new Map();
+  for (const invoice of invoicesOf(rows)) claims.set(invoice, await readClaims(tx, invoice));
+  return [...slicesAsParts(rows, claims), ...lotsAsParts(lots, claims)];
+}
+
+async function listInvoices(tx: Transaction, period: ReturnedPeriod): Promise<string[]> {
+  return invoicesOf(await listRows(tx, period));
+}
+
+const invoicesOf = (rows: readonly AllowanceRow[]): string[] => [
+  ...new Set(rows.map((row) => row.stripeInvoiceId).filter((id) => id !== null)),
+];
+
+/** By invoice, what is claimed of it. */
+type Claims = Map<string, Awaited<ReturnType<typeof readClaims>>>;
 
 /** The rows of a period: the whole of it and its upgrades, the newest first. */
 function listRows(tx: Transaction, { organizationId, stripeItemId, until }: ReturnedPeriod): Promise<AllowanceRow[]> {
@@ -96,7 +149,7 @@ interface PeriodLot {
 
 /** The lots of a period, those that went on into the next one or to other organizations included; of none that is deleted. */
 async function listLots(tx: Transaction, period: ReturnedPeriod, rows: readonly AllowanceRow[]): Promise<PeriodLot[]> {
-  const invoices = [...new Set(rows.map((row) => row.stripeInvoiceId).filter((id) => id !== null))];
+  const invoices = invoicesOf(rows);
   const allowances = rows.map((row) => row.id);
   if (invoices.length === 0) return [];
   const { organizationId } = period;
@@ -111,62 +164,39 @@ async function listLots(tx: Transaction, period: ReturnedPeriod, rows: readonly 
     ORDER BY g.organization_id <> ${organizationId}::uuid, g.created_at DESC, g.id DESC`;
 }
 
-async function slicesToCome(tx: Transaction, rows: readonly AllowanceRow[]): Promise<Part[]> {
+/** Slices that are not granted yet, and what was cut of others: that is over. */
+function slicesAsParts(rows: readonly AllowanceRow[], claims: Claims): Part[] {
   const parts: Part[] = [];
   for (const row of rows) {
-    const slices = slicesOfRow(row);
-    // Of one that was granted the rest is a lot; what was cut is over, but a refund has its share in it.
-    const left = slices.filter(({ index, cut }) => index >= row.slicesGranted || cut > 0);
-    if (left.length === 0) continue;
-    const claimed = await claimedShare(tx, row.stripeInvoiceId);
-    for (const { index, amount: whole, cut, end } of left) {
+    const invoice = row.stripeInvoiceId ?? "";
+    const unclaimed = claims.get(invoice)?.unclaimed ?? 0;
+    for (const { index, amount: whole, cut, end } of slicesOfRow(row)) {
       const closed = index < row.slicesGranted;
       const amount = closed ? cut : whole;
-      const part: Returnable = {
-        ...{
-          kind: "slice",
-          amount,
-          claimed: claimed(amount),
-          returned: cut,
-          unspent: amount,
-          end: end.getTime(),
-          closed,
-        },
-      };
-      parts.push({ of: { kind: "slice", row, index }, part });
+      if (closed && cut === 0) continue;
+      const part = { amount, returned: cut, unspent: amount, end: end.getTime(), closed, invoice, unclaimed };
+      parts.push({ of: { kind: "slice", row, index }, part: { kind: "slice", ...part } });
     }
   }
   return parts.sort((a, b) => b.part.end - a.part.end);
 }
 
-/** What refunds and lost disputes of an invoice will take of an amount that is not granted yet. */
-async function claimedShare(tx: Transaction, stripeInvoiceId: string | null): Promise<(amount: number) => number> {
-  const [paid] = await tx.$queryRaw<{ amount: bigint; gone: bigint }[]>`
-    SELECT coalesce(sum(amount), 0)::bigint AS amount, least(coalesce(sum(refunded + lost), 0), coalesce(sum(amount), 0))::bigint AS gone
-    FROM stripe_payments WHERE invoice_id = ${stripeInvoiceId}`;
-  const { amount: whole, gone } = paid ?? { amount: 0n, gone: 0n };
-  return (amount) => (whole === 0n ? 0 : Number((BigInt(amount) * gone + whole - 1n) / whole));
-}
-
-async function lotsAsParts(tx: Transaction, lots: readonly PeriodLot[]): Promise<Part[]> {
-  const claims = new Map<string, number>();
-  for (const invoice of new Set(lots.map((lot) => lot.stripeInvoiceId))) {
-    for (const [id, claimed] of await listPaidClaims(tx, invoice)) claims.set(id, claimed);
-  }
+function lotsAsParts(lots: readonly PeriodLot[], claims: Claims): Part[] {
   return lots.map((lot) => {
-    const claimed = claims.get(lot.id) ?? 0;
+    const { stripeInvoiceId: invoice, returned } = lot;
     const amount = ownCredits(lot);
-    const waiting = Math.max(0, Math.min(amount, lot.returned + claimed) - lot.taken);
+    const waiting = Math.max(0, (claims.get(invoice)?.toTake.get(lot.id) ?? returned) - lot.taken);
     const unspent = Math.max(0, lot.remaining + lapsedOf(lot) - waiting);
-    return {
-      of: { kind: "lot", lot },
-      part: { kind: "lot", amount, claimed, returned: lot.returned, unspent, end: 0 },
-    };
+    const unclaimed = claims.get(invoice)?.unclaimed ?? 0;
+    const part: Returnable = { kind: "lot", amount, returned, unspent, end: 0, invoice, unclaimed };
+    return { of: { kind: "lot", lot }, part };
   });
 }
 
 interface Change {
+  part: Returnable;
   of: Of;
+  /** What is taken back of it now, in all. */
   returned: number;
 }
 
@@ -195,10 +225,10 @@ async function claimLots(
   now: Date,
 ): Promise<string | null> {
   const byInvoice = new Map<string, Map<string, number>>();
-  for (const { of, returned } of changes) {
-    if (of.kind !== "lot" || of.lot.returned === returned) continue;
-    const lots = byInvoice.get(of.lot.stripeInvoiceId) ?? new Map<string, number>();
-    byInvoice.set(of.lot.stripeInvoiceId, lots.set(of.lot.id, returned));
+  for (const { of, part, returned } of changes) {
+    if (part.returned === returned) continue;
+    const lots = byInvoice.get(part.invoice) ?? new Map<string, number>();
+    byInvoice.set(part.invoice, of.kind === "lot" ? lots.set(of.lot.id, returned) : lots);
   }
   if (byInvoice.size === 0) return null;
   const cause = await causeOf(tx, period);

@@ -1,5 +1,6 @@
 // An allowance's row: what it is, its slices, and the words for them.
 import { type Slice, slicesOf } from "~/domain/allowance";
+import type { Ungranted } from "~/domain/claims";
 import type { Transaction } from "../db";
 
 export type AllowanceRow = NonNullable<Awaited<ReturnType<Transaction["allowancePeriod"]["findUnique"]>>>;
@@ -27,6 +28,20 @@ export function slicesOfRow(row: AllowanceRow): AllowanceSlice[] {
     amount: Number(row.amounts[index] ?? row.credits),
     cut: Number(row.cuts[index] ?? 0n),
   }));
+}
+
+/** What rows have sold that is no lot. */
+export function ungrantedOf(rows: readonly AllowanceRow[]): Ungranted {
+  const sum = { toCome: 0, neverCome: 0, cut: 0 };
+  for (const row of rows) {
+    for (const { index, amount, cut } of slicesOfRow(row)) {
+      sum.cut += cut;
+      if (index < row.slicesGranted) continue;
+      if (row.stoppedAt === null) sum.toCome += amount - cut;
+      else sum.neverCome += amount - cut;
+    }
+  }
+  return sum;
 }
 
 /** Whether a row is a whole period that was paid, not an upgrade within one, or a trial. */

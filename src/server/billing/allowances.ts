@@ -20,8 +20,8 @@ import { grantDue, writeOffLots } from "./allowance-grants";
 import { listReturnables, settleReturns, settleStopped, sumReturned } from "./allowance-returns";
 import { type AllowanceRow, slicesOfRow, WHOLE } from "./allowance-rows";
 import type { CataloguePlan } from "./catalogue";
+import { listInvoicesTakenBack } from "./claimed-lots";
 import { lockAccount, saveAccounts } from "./ledger/accounts";
-import { listInvoicesTakenBack } from "./payments";
 import { giveTrial } from "./trials";
 
 /** What an allowance depends on of a subscription. */

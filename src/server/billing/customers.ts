@@ -61,7 +61,8 @@ async function findOwnersOfRows(tx: Transaction, objectIds: readonly string[]): 
   const rows = await tx.$queryRaw<{ id: string }[]>`
     SELECT organization_id AS id FROM organization_subscriptions WHERE stripe_subscription_id = ANY(${ids})
     UNION SELECT organization_id FROM checkout_sessions WHERE stripe_session_id = ANY(${ids})
-    UNION SELECT organization_id FROM stripe_payments WHERE id = ANY(${ids}) OR invoice_id = ANY(${ids})`;
+    UNION SELECT organization_id FROM stripe_payments WHERE id = ANY(${ids}) OR invoice_id = ANY(${ids})
+    UNION SELECT organization_id FROM stripe_invoices WHERE id = ANY(${ids})`;
   return rows.map(({ id }) => id);
 }
 

@@ -1,26 +1,23 @@
 // What payments that were taken back, and time that was given back, claim of the credits they paid for, wherever those credits
 // are by now. The truth of a payment is written by `sync`; how much is claimed, and how, is decided in `domain/claims.ts`.
 import type { Account } from "~/domain/account";
-import {
-  type Claim,
-  type ClaimCause,
-  type ClaimTarget,
-  claim,
-  claimsOn,
-  type DebtPayer,
-  shortOf,
-} from "~/domain/claims";
+import { type Claim, type ClaimCause, claim, type DebtPayer, shortOf } from "~/domain/claims";
 import { BillingError, invariant } from "~/domain/errors";
 import type { Transaction } from "../db";
 import { raiseAlert, resolveAlert, resolveAlerts } from "./alerts";
+import {
+  asItWas,
+  findPaid,
+  isLive,
+  isStale,
+  type Paid,
+  type PaidBy,
+  type PlannedLot,
+  planClaims,
+  type Returned,
+} from "./claimed-lots";
 import { loadLots, lockAccounts, saveAccounts } from "./ledger/accounts";
 import { sumMoved } from "./ledger/movements";
-
-/** What paid for lots: a payment, or an invoice with all payments of it. */
-export interface PaidBy {
-  stripePaymentId?: string | null | undefined;
-  stripeInvoiceId?: string | null | undefined;
-}
 
 /** Why something is taken or given back, and why something is frozen or no longer. */
 export interface ClaimCauses {
@@ -42,9 +39,9 @@ export async function claimPaidLots(
 ): Promise<string | null> {
   const paid = await findPaid(tx, paidBy);
   if (!paid) return null;
-  const planned = await planClaims(tx, paid);
-  if (!planned.some(isStale)) return null;
-  const accounts = await lockSettled(tx, [...new Set(planned.filter(isLive).map((lot) => lot.organizationId))], now);
+  const { lots } = await planClaims(tx, paid);
+  if (!lots.some(isStale)) return null;
+  const accounts = await lockSettled(tx, [...new Set(lots.filter(isLive).map((lot) => lot.organizationId))], now);
   return changeClaims(tx, paid, accounts, causes, now);
 }
 
@@ -62,7 +59,7 @@ export async function claimNewLots(
   const paid = await findPaid(tx, paidBy);
   if (!paid || paid.refunded + paid.disputed + paid.lost === 0) return;
   const mine = (lot: PlannedLot) => organizationIds.includes(lot.organizationId);
-  if (!(await planClaims(tx, paid)).some((lot) => mine(lot) && isStale(lot))) return;
+  if (!(await planClaims(tx, paid)).lots.some((lot) => mine(lot) && isStale(lot))) return;
   const reference = paid.ids[0] ?? "";
   const causes: ClaimCauses = {
     taking: {
@@ -79,7 +76,7 @@ export async function claimNewLots(
 /**
  * Makes what is taken of an invoice's lots as time that was given back equal to what was decided, beside what is claimed of its
  * payments. The accounts of all these lots are locked by the caller, and saved.
- * @param returned by lot, what is taken of it in all
+ * @param returned by lot, what is taken of it in all; as it was for others
  * @returns what it did, in words; null where there was nothing to do
  */
 export async function claimReturned(
@@ -94,103 +91,8 @@ export async function claimReturned(
   const paid = (await findPaid(tx, { stripeInvoiceId })) ?? nothing;
   const accounts = await lockSettled(tx, organizationIds, now);
   const causes: ClaimCauses = { taking: cause, freezing: { ...cause, type: "dispute" } };
-  const isAsked = (lot: PlannedLot) => isLive(lot) && returned.has(lot.id);
-  return changeClaims(tx, paid, accounts, causes, now, isAsked, (lot) => returned.get(lot.id) ?? lot.returned);
+  return changeClaims(tx, paid, accounts, causes, now, isLive, (lot) => returned.get(lot.id) ?? lot.returned);
 }
-
-/** By lot, what refunds and lost disputes of an invoice's payments take of it, beside all else. */
-export async function listPaidClaims(tx: Transaction, stripeInvoiceId: string): Promise<Map<string, number>> {
-  const paid = await findPaid(tx, { stripeInvoiceId });
-  if (!paid) return new Map();
-  const lots = await planClaims(tx, paid, () => 0);
-  return new Map(lots.map((lot) => [lot.id, lot.target.toTake]));
-}
-
-// ── What is known ──────────────────────────────────────────────────────────────────────────────────────────
-
-interface Paid {
-  ids: string[];
-  invoiceId: string | null;
-  amount: number;
-  refunded: number;
-  disputed: number;
-  lost: number;
-}
-
-/** All payments that belong together, as one. */
-async function findPaid(tx: Transaction, paidBy: PaidBy): Promise<Paid | null> {
-  const paymentId = paidBy.stripePaymentId ?? null;
-  const [paid] = await tx.$queryRaw<(Omit<Paid, "ids"> & { ids: string[] | null })[]>`
-    SELECT array_agg(p.id ORDER BY p.id) AS ids, max(p.invoice_id) AS "invoiceId", coalesce(sum(p.amount), 0)::float8 AS amount,
-      coalesce(sum(p.refunded), 0)::float8 AS refunded, coalesce(sum(p.disputed), 0)::float8 AS disputed,
-      coalesce(sum(p.lost), 0)::float8 AS lost
-    FROM stripe_payments p
-    WHERE p.id = ${paymentId} OR p.invoice_id = coalesce(${paidBy.stripeInvoiceId ?? null},
-      (SELECT known.invoice_id FROM stripe_payments known WHERE known.id = ${paymentId}))`;
-  return paid?.ids ? { ...paid, ids: paid.ids } : null;
-}
-
-interface PlannedLot {
-  organizationId: string;
-  id: string;
-  deleted: boolean;
-  known: ClaimTarget & { returned: number };
-  target: ClaimTarget & { returned: number };
-}
-
-/** What is to be taken of a lot as time given back. */
-type Returned = (lot: { id: string; returned: number }) => number;
-
-const asItWas: Returned = (lot) => lot.returned;
-
-/** Everything that payments paid for, with what is claimed of each lot. */
-async function planClaims(tx: Transaction, paid: Paid, returned: Returned = asItWas): Promise<PlannedLot[]> {
-  const lots = await tx.$queryRaw<
-    {
-      organization_id: string;
-      id: string;
-      deleted: boolean;
-      amount: number;
-      transferred: number;
-      rolled_over: number;
-      returned: number;
-      to_take: number;
-      to_freeze: number;
-    }[]
-  >`
-    SELECT g.organization_id, g.id, o.deleted_at IS NOT NULL AS deleted, g.amount::float8 AS amount, g.transferred::float8 AS transferred,
-      g.rolled_over::float8 AS rolled_over, g.returned::float8 AS returned, g.to_take::float8 AS to_take, g.to_freeze::float8 AS to_freeze
-    FROM credit_grants g JOIN organizations o ON o.id = g.organization_id
-    WHERE g.stripe_payment_id = ANY (${paid.ids}) OR g.stripe_invoice_id = ${paid.invoiceId}
-    ORDER BY g.created_at, g.id`;
-  const wanted = lots.map((lot) => ({
-    amount: lot.amount,
-    transferred: lot.transferred,
-    rolledOver: lot.rolled_over,
-    returned: returned(lot),
-  }));
-  const targets = claimsOn(wanted, paid);
-  return lots.map((lot, index) => {
-    const target = targets[index];
-    invariant(target, "each lot has its claim");
-    return {
-      organizationId: lot.organization_id,
-      id: lot.id,
-      deleted: lot.deleted,
-      known: { toTake: lot.to_take, toFreeze: lot.to_freeze, returned: lot.returned },
-      target: { ...target, returned: wanted[index]?.returned ?? lot.returned },
-    };
-  });
-}
-
-// A deleted organization spends nothing any more, and its account cannot be changed.
-const isLive = (lot: PlannedLot) => !lot.deleted;
-
-const isStale = (lot: PlannedLot) =>
-  isLive(lot) &&
-  (lot.known.toTake !== lot.target.toTake ||
-    lot.known.toFreeze !== lot.target.toFreeze ||
-    lot.known.returned !== lot.target.returned);
 
 // ── What is done ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -213,7 +115,7 @@ async function changeClaims(
 ): Promise<string | null> {
   const byId = new Map(accounts.map((account) => [account.state.organizationId, account]));
   // Again, now that they stand still: what was read before the lock may have moved on.
-  const lots = (await planClaims(tx, paid, returned)).filter(isAsked);
+  const lots = (await planClaims(tx, paid, returned)).lots.filter(isAsked);
   const changed: Account[] = [];
   const stale = lots.filter(isStale);
   for (const organizationId of new Set(stale.map((lot) => lot.organizationId))) {

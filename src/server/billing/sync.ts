@@ -34,6 +34,7 @@ import { enqueueClosing, findRemoval, tellOfLatePayment } from "./sync/removed";
 import { byAge, findCustomer, findRival, isLiveAtStripe, listLiveAtStripe } from "./sync/rivals";
 import { refuseForeign, type SyncResult, type SyncRun, together, told } from "./sync/run";
 import { saveSession, sessionOutcome } from "./sync/sessions";
+import { claimSold, saveSold, saveSoldAtCheckout } from "./sync/sold";
 import { endHere, planItemOf, saveSubscription, saveTrial } from "./sync/subscriptions";
 import { enqueueRelease, previewNextInvoice } from "./sync/upcoming";
 
@@ -100,12 +101,15 @@ async function lookAtSubscription(run: SyncRun, subscriptionId: string, look: Lo
   };
   await lookAtElders(run, facts, known?.isLive ?? false, look);
 
+  const planItem = planItemOf(facts.items, plans)?.id ?? null;
   const saved = await run.lock.save(async (tx) => {
     const state = await saveSubscription(tx, run, facts, plans, circumstances);
     const removedAt = await findRemoval(tx, organizationId);
     const entitles = state.entitles && removedAt === null;
     const sentences: (string | null)[] = [];
+    const resold: number[] = [];
     for (const [index, invoice] of invoices.entries()) {
+      if (await saveSold(tx, run, invoice, notes[index] ?? [], planItem)) resold.push(index);
       await saveInvoice(tx, run, invoice, notes[index] ?? [], plans, facts);
       if (entitles) sentences.push(await settleInvoice(tx, run, invoice, plans, facts));
       sentences.push(await settleInvoicedPacks(tx, run, invoice, packs));
@@ -116,6 +120,9 @@ async function lookAtSubscription(run: SyncRun, subscriptionId: string, look: Lo
     if (entitles) sentences.push(await saveTrial(tx, run, facts, plans));
     // After the invoices: one that comes only now must not bring slices that the end has stopped.
     if (entitles && state.allowances) await settleAllowances(tx, organizationId, state.allowances, run.now);
+    for (const index of resold) {
+      sentences.push(await claimSold(tx, run, { stripeInvoiceId: invoices[index]?.id }, notes[index] ?? []));
+    }
     if (removedAt !== null && isLiveAtStripe(facts.status)) await enqueueClosing(tx, organizationId);
     if (isReplaced(facts)) await enqueueRelease(tx, organizationId);
     const rest = sentences.filter((sentence) => sentence !== null).map(told);
@@ -243,8 +250,11 @@ async function lookAtInvoice(run: SyncRun, invoiceId: string, withNotes: boolean
   const notes = withNotes || facts.credited > 0 ? await listCreditNotes(run.stripe, invoiceId) : [];
   const packs = await findPacksByStripePrice(pricesOf([facts]));
   const granted = await run.lock.save(async (tx) => {
+    const isResold = await saveSold(tx, run, facts, notes, null);
     await saveInvoice(tx, run, facts, notes, new Map(), null);
-    return settleInvoicedPacks(tx, run, facts, packs);
+    const said = await settleInvoicedPacks(tx, run, facts, packs);
+    if (isResold) await claimSold(tx, run, { stripeInvoiceId: facts.id }, notes);
+    return said;
   });
   return told(granted ?? (facts.status === "draft" ? "draft, kept out of history" : `invoice is ${facts.status}`));
 }
@@ -253,9 +263,9 @@ async function lookAtInvoice(run: SyncRun, invoiceId: string, withNotes: boolean
 export async function syncCreditNote(run: SyncRun, creditNoteId: string): Promise<SyncResult> {
   const answer = await findAtStripe("credit_note", () => run.stripe.creditNotes.retrieve(creditNoteId));
   if (!answer) return told(`credit note ${creditNoteId} is gone at Stripe`);
-  const { invoiceId, refunds } = readCreditNote(answer);
+  const { invoiceId, refunds, givenBack } = readCreditNote(answer);
   const result = await lookAtInvoice(run, invoiceId, true);
-  if (result.quarantined || refunds.length === 0) return result;
+  if (result.quarantined || (refunds.length === 0 && givenBack === 0)) return result;
   const invoice = await fetchInvoice(run, invoiceId);
   const results = [result];
   for (const id of invoice?.paymentIntentIds ?? []) results.push(await syncPaymentIntent(run, id));
@@ -289,11 +299,7 @@ export async function syncPaymentIntent(run: SyncRun, paymentIntentId: string): 
   const claimed = await run.lock.save(async (tx) => {
     const kind = purpose.kind === "session" ? "credit_purchase" : "invoice";
     await saveRefunds(tx, run, paid, notes, { kind, stripeId: purpose.id });
-    const paidBy = {
-      stripePaymentId: paymentIntentId,
-      stripeInvoiceId: purpose.kind === "invoice" ? purpose.id : null,
-    };
-    return claimPaidLots(tx, paidBy, causes, run.now);
+    return claimPaidLots(tx, { stripePaymentId: paymentIntentId, stripeInvoiceId: invoiceId }, causes, run.now);
   });
   return together([result, claimed ? told(claimed) : null]);
 }
@@ -324,7 +330,15 @@ async function lookAtSession(run: SyncRun, sessionId: string, withNotes: boolean
     facts.lines.map(({ stripePriceId }) => stripePriceId).filter((id) => id !== null),
   );
   const notes = invoice && (withNotes || invoice.credited > 0) ? await listCreditNotes(run.stripe, invoice.id) : [];
-  return run.lock.save((tx) => savePurchase(tx, run, facts, outcome, packs, notes));
+  return run.lock.save(async (tx) => {
+    const result = await savePurchase(tx, run, facts, outcome, packs, notes);
+    if (!invoice) return result;
+    const sold = { id: invoice.id, currency: facts.currency };
+    if (!(await saveSoldAtCheckout(tx, run, sold, facts.total, notes))) return result;
+    const paidBy = { stripePaymentId: paymentIntentId, stripeInvoiceId: invoice.id };
+    const claimed = await claimSold(tx, run, paidBy, notes);
+    return together([result, claimed ? told(claimed) : null]);
+  });
 }
 
 /** A customer: the card that its live subscription shows, or, where it was deleted, the end of what it had. */

@@ -1,6 +1,8 @@
 // Credits that were granted for a payment: each has its payment at Stripe. One without is a matter for a person.
 import { asPlatform } from "../../db";
 import { findAtStripe } from "../../stripe";
+import { INVOICE_EXPAND, readInvoice } from "../../stripe/invoice-facts";
+import { isNothingSold } from "../sync/sold";
 import type { Context } from "./context";
 
 const BATCH = 200;
@@ -14,7 +16,7 @@ interface PaidLot {
   session: string | null;
 }
 
-/** Lots of the window that say what paid for them. */
+/** Lots of the window that say what paid for them; those that were taken back whole need nothing. */
 export async function* recentGrants(context: Context, from: string | null): AsyncGenerator<string | null> {
   for (let after = from ?? "00000000-0000-0000-0000-000000000000"; ; ) {
     const lots = await listLots(context, after);
@@ -33,7 +35,7 @@ function listLots({ since }: Context, after: string): Promise<PaidLot[]> {
       SELECT id, organization_id, amount::float8 AS amount, source::text AS source, stripe_invoice_id AS invoice, stripe_session_id AS session
       FROM credit_grants
       WHERE id > ${after}::uuid AND created_at >= ${since}::timestamptz AND source IN ('purchase', 'subscription')
-        AND (stripe_invoice_id IS NOT NULL OR stripe_session_id IS NOT NULL)
+        AND (stripe_invoice_id IS NOT NULL OR stripe_session_id IS NOT NULL) AND to_take < amount
       ORDER BY id LIMIT ${BATCH}`,
   );
 }
@@ -53,8 +55,12 @@ async function requirePayment(context: Context, lot: PaidLot): Promise<void> {
 }
 
 async function isInvoicePaid(context: Context, id: string): Promise<boolean> {
-  const invoice = await context.ask(() => findAtStripe("invoice", () => context.stripe.invoices.retrieve(id)));
-  return invoice?.status === "paid";
+  const { stripe } = context;
+  const invoice = await context.ask(() =>
+    findAtStripe("invoice", () => stripe.invoices.retrieve(id, { expand: INVOICE_EXPAND })),
+  );
+  if (invoice?.status !== "paid") return false;
+  return !isNothingSold(await context.ask(() => readInvoice(stripe, invoice)), null);
 }
 
 async function isCheckoutPaid(context: Context, id: string): Promise<boolean> {

@@ -33,7 +33,8 @@ export async function compareInvoices(context: Context, invoices: readonly Strip
   const ours = await loadOurs(issued);
   for (const invoice of issued) {
     const { id, customer, metadata, parent } = invoice;
-    if (invoice.status === "paid") context.paid.add(id);
+    // What a credit note has taken off may have left nothing that somebody paid.
+    if (invoice.status === "paid" && invoice.pre_payment_credit_notes_amount === 0) context.paid.add(id);
     if (isSame(invoice, ours)) {
       context.count(1);
       continue;

@@ -106,28 +106,39 @@ export const recentCreditNotes: Stage = async function* (context, from) {
 
 const BATCH = 200;
 
-/** Payments whose lots do not look like what is known of the payment. */
+/** Payments and invoices whose lots do not look like what is known of them. */
 export async function* staleClaims(context: Context, from: string | null): AsyncGenerator<string | null> {
   for (let after = from ?? ""; ; ) {
     const cursor = after;
+    // What was given back as time is taken whatever becomes of the payment.
     const rows = await asPlatform(
-      (tx) => tx.$queryRaw<{ id: string; organization_id: string; invoice_id: string | null }[]>`
-        SELECT p.id, p.organization_id, p.invoice_id FROM stripe_payments p
+      (tx) => tx.$queryRaw<
+        { id: string; organization_id: string; payment_id: string | null; invoice_id: string | null }[]
+      >`
+        SELECT paid.id, paid.organization_id, paid.payment_id, paid.invoice_id
+        FROM (
+          SELECT p.id, p.organization_id, p.id AS payment_id, p.invoice_id, p.disputed, p.refunded + p.lost + coalesce(i.given_back, 0) AS gone
+          FROM stripe_payments p LEFT JOIN stripe_invoices i ON i.id = p.invoice_id
+          UNION ALL
+          SELECT i.id, i.organization_id, NULL, i.id, 0, i.given_back FROM stripe_invoices i
+          WHERE i.given_back > 0 AND NOT EXISTS (SELECT FROM stripe_payments p WHERE p.invoice_id = i.id)
+        ) paid
         CROSS JOIN LATERAL (
-          SELECT count(*) AS lots, coalesce(sum(g.to_take), 0) AS to_take, coalesce(sum(g.to_freeze), 0) AS to_freeze FROM credit_grants g
-          WHERE g.amount > 0 AND (g.stripe_payment_id = p.id OR g.stripe_invoice_id = p.invoice_id)) claimed
-        WHERE p.id > ${cursor} AND claimed.lots > 0
-          AND ((p.refunded + p.lost > 0) <> (claimed.to_take > 0) OR (p.disputed > 0) <> (claimed.to_freeze > 0))
-        ORDER BY p.id LIMIT ${BATCH}`,
+          SELECT count(*) AS lots, coalesce(sum(g.to_take - least(g.returned, g.to_take)), 0) AS to_take, coalesce(sum(g.to_freeze), 0) AS to_freeze
+          FROM credit_grants g
+          WHERE g.amount > 0 AND (g.stripe_payment_id = paid.payment_id OR g.stripe_invoice_id = paid.invoice_id)) claimed
+        WHERE paid.id > ${cursor} AND claimed.lots > 0
+          AND ((paid.gone > 0) <> (claimed.to_take > 0) OR (paid.disputed > 0) <> (claimed.to_freeze > 0))
+        ORDER BY paid.id LIMIT ${BATCH}`,
     );
-    for (const { id, organization_id: organizationId, invoice_id } of rows) {
+    for (const { id, organization_id: organizationId, payment_id, invoice_id } of rows) {
       const causes = {
         taking: { type: "refund", reference: id, reason: "Its payment was taken back" },
         freezing: { type: "dispute", reference: id, reason: "Its payment is disputed" },
       } as const;
       await context.look({ organizationId, kind: "claim", subject: id }, (run) =>
         run.lock.save((tx) =>
-          claimPaidLots(tx, { stripePaymentId: id, stripeInvoiceId: invoice_id }, causes, context.now),
+          claimPaidLots(tx, { stripePaymentId: payment_id, stripeInvoiceId: invoice_id }, causes, context.now),
         ),
       );
     }

@@ -8,6 +8,8 @@ import type { CataloguePlan } from "../catalogue";
 import { saveCreditNotes, saveHistory, shownStatus } from "./history";
 import { describeInvoice } from "./invoice-words";
 import type { SyncRun } from "./run";
+import { isNothingSold } from "./sold";
+import { planItemOf } from "./subscriptions";
 
 type Plans = Map<string, CataloguePlan>;
 
@@ -63,6 +65,9 @@ export async function settleInvoice(
   plans: Plans,
   subscription: SubscriptionFacts,
 ): Promise<string> {
+  if (isNothingSold(invoice, planItemOf(subscription.items, plans)?.id ?? null)) {
+    return "a credit note has taken the invoice away: nothing is granted";
+  }
   const paid = { organizationId: run.lock.organizationId, subscription, invoice, plans };
   return (await settlePaidInvoice(tx, paid, run.now)) ?? `invoice is ${invoice.status}`;
 }

@@ -86,7 +86,7 @@ export async function savePayments(
     const known = await tx.stripePayment.findUnique({ where: { id } });
     const row = {
       organizationId,
-      invoiceId: purpose.kind === "invoice" ? purpose.id : null,
+      invoiceId: purpose.invoiceId,
       amount: BigInt(truth.amount),
       currency,
       refunded: BigInt(truth.refunded),

@@ -10,6 +10,7 @@ import { saveCreditNotes, saveHistory, shownStatus } from "./history";
 import { findRemoval, tellOfLatePayment } from "./removed";
 import { quarantined, type SyncResult, type SyncRun, told } from "./run";
 import { type SessionOutcome, saveSession } from "./sessions";
+import { isNothingSold } from "./sold";
 
 const NUMBER = new Intl.NumberFormat("en");
 
@@ -128,7 +129,7 @@ export async function settleInvoicedPacks(
   invoice: InvoiceFacts,
   packs: ReadonlyMap<string, CataloguePack>,
 ): Promise<string | null> {
-  if (invoice.status !== "paid") return null;
+  if (invoice.status !== "paid" || isNothingSold(invoice, null)) return null;
   const sold = invoice.lines.flatMap((line) => {
     const pack = packs.get(line.stripePriceId ?? "");
     return pack && line.quantity > 0 && !line.givesBack ? [{ line, pack }] : [];
