@@ -1,6 +1,6 @@
 // Which organization a Stripe customer is, and the customer of an organization.
 import { BillingError } from "~/domain/errors";
-import { asPlatform, isUniqueViolation, type Transaction } from "../db";
+import { asPlatform, inOneExchange, isUniqueViolation, Prisma, type Transaction } from "../db";
 import { enqueue } from "../db/enqueue";
 import { callStripe, expectObject, expectPage, findAtStripe, type Stripe, stripeForPages } from "../stripe";
 import { isGone } from "../stripe/lists";
@@ -28,42 +28,34 @@ export interface OwnerReference {
  * Whose a Stripe object is. The customer decides; for a customer that no organization has (any more) the rows that we keep of
  * the object; metadata only where there are none and the organization that is named has no customer.
  */
-export function findOwner({ customerId, organizationId, objectIds = [] }: OwnerReference): Promise<Owner> {
+export async function findOwner({ customerId, organizationId, objectIds = [] }: OwnerReference): Promise<Owner> {
   const named = organizationId !== null && UUID.test(organizationId) ? organizationId.toLowerCase() : null;
-  return asPlatform(async (tx) => {
-    const byCustomer = customerId
-      ? await tx.organization.findUnique({ where: { stripeCustomerId: customerId }, select: { id: true } })
-      : null;
-    if (byCustomer) {
-      if (named !== null && named !== byCustomer.id) return { kind: "mismatch", customerOwner: byCustomer.id, named };
-      return { kind: "organization", organizationId: byCustomer.id, isCustomerKnown: true };
-    }
-    const [byRow, another] = await findOwnersOfRows(tx, objectIds);
-    if (byRow) {
-      if (another || (named !== null && named !== byRow)) {
-        return { kind: "mismatch", customerOwner: byRow, named: named ?? another ?? byRow };
-      }
-      return { kind: "organization", organizationId: byRow, isCustomerKnown: false };
-    }
-    if (named === null) return { kind: "unknown" };
-    const byName = await tx.organization.findUnique({ where: { id: named }, select: { stripeCustomerId: true } });
-    if (!byName) return { kind: "unknown" };
-    if (byName.stripeCustomerId !== null && customerId !== null)
-      return { kind: "mismatch", customerOwner: null, named };
-    return { kind: "organization", organizationId: named, isCustomerKnown: false };
-  });
-}
-
-/** The organizations that have rows of these objects: subscriptions, checkouts, payments and invoices that were paid. */
-async function findOwnersOfRows(tx: Transaction, objectIds: readonly string[]): Promise<string[]> {
-  if (objectIds.length === 0) return [];
   const ids = [...objectIds];
-  const rows = await tx.$queryRaw<{ id: string }[]>`
-    SELECT organization_id AS id FROM organization_subscriptions WHERE stripe_subscription_id = ANY(${ids})
-    UNION SELECT organization_id FROM checkout_sessions WHERE stripe_session_id = ANY(${ids})
-    UNION SELECT organization_id FROM stripe_payments WHERE id = ANY(${ids}) OR invoice_id = ANY(${ids})
-    UNION SELECT organization_id FROM stripe_invoices WHERE id = ANY(${ids})`;
-  return rows.map(({ id }) => id);
+  const [[byCustomer], [byRow, another], [byName]] = await inOneExchange<
+    [{ id: string }, { id: string }, { customer: string | null }]
+  >(
+    Prisma.sql`SELECT id FROM organizations WHERE stripe_customer_id = ${customerId}`,
+    // The organizations that have rows of these objects: subscriptions, checkouts, payments and invoices.
+    Prisma.sql`
+      SELECT organization_id AS id FROM organization_subscriptions WHERE stripe_subscription_id = ANY(${ids})
+      UNION SELECT organization_id FROM checkout_sessions WHERE stripe_session_id = ANY(${ids})
+      UNION SELECT organization_id FROM stripe_payments WHERE id = ANY(${ids}) OR invoice_id = ANY(${ids})
+      UNION SELECT organization_id FROM stripe_invoices WHERE id = ANY(${ids})`,
+    Prisma.sql`SELECT stripe_customer_id AS customer FROM organizations WHERE id = ${named}::uuid`,
+  );
+  if (byCustomer) {
+    if (named !== null && named !== byCustomer.id) return { kind: "mismatch", customerOwner: byCustomer.id, named };
+    return { kind: "organization", organizationId: byCustomer.id, isCustomerKnown: true };
+  }
+  if (byRow) {
+    if (another || (named !== null && named !== byRow.id)) {
+      return { kind: "mismatch", customerOwner: byRow.id, named: named ?? another?.id ?? byRow.id };
+    }
+    return { kind: "organization", organizationId: byRow.id, isCustomerKnown: false };
+  }
+  if (named === null || !byName) return { kind: "unknown" };
+  if (byName.customer !== null && customerId !== null) return { kind: "mismatch", customerOwner: null, named };
+  return { kind: "organization", organizationId: named, isCustomerKnown: false };
 }
 
 /** Remembers the customer of an organization that had none: our own call that made it may not have come that far. */

@@ -60,7 +60,7 @@ export async function claimEvents(eventId: string, now: Date, except: readonly s
           AND NOT EXISTS (
             SELECT FROM stripe_events e
             WHERE ${IS_OPEN} AND ${TURN} = (SELECT turn FROM asked) AND e.status = 'processing' AND e.lease_until >= clock_timestamp())
-        ORDER BY (e.id = ${eventId}) DESC, e.received_at LIMIT ${MOST_TOGETHER}
+        ORDER BY (e.id = ${eventId}) DESC, e.received_at, e.id LIMIT ${MOST_TOGETHER}
         -- A copy that is being counted asks for its processing itself.
         FOR UPDATE SKIP LOCKED)
       UPDATE stripe_events e SET status = 'processing', attempts = e.attempts + 1,
@@ -69,7 +69,10 @@ export async function claimEvents(eventId: string, now: Date, except: readonly s
       RETURNING e.id, e.body, e.attempts, e.faults, e.received_at AS "receivedAt", e.replayed_at AS "replayedAt"`,
   );
   claimed.sort(
-    (a, b) => Number(b.id === eventId) - Number(a.id === eventId) || a.receivedAt.getTime() - b.receivedAt.getTime(),
+    (a, b) =>
+      Number(b.id === eventId) - Number(a.id === eventId) ||
+      a.receivedAt.getTime() - b.receivedAt.getTime() ||
+      (a.id < b.id ? -1 : 1),
   );
   const [first, ...others] = claimed;
   return asked && first ? { turn: asked.turn, events: [first, ...others] } : null;
@@ -100,7 +103,7 @@ async function renew(eventIds: string[]): Promise<void> {
 export async function findNextInTurn(turn: string, tried: readonly string[], now: Date): Promise<string | null> {
   const [[next]] = await inOneExchange<[{ id: string }]>(Prisma.sql`
     SELECT e.id FROM stripe_events e WHERE ${isWaiting(now)} AND ${TURN} = ${turn} AND e.id <> ALL(${[...tried]}::text[])
-    ORDER BY e.received_at LIMIT 1`);
+    ORDER BY e.received_at, e.id LIMIT 1`);
   return next?.id ?? null;
 }
 
@@ -124,7 +127,7 @@ export async function listEventsToProcess(now: Date, limit: number): Promise<str
     SELECT id FROM (
       SELECT DISTINCT ON (turn) id, received_at FROM (
         SELECT e.id, ${TURN} AS turn, e.received_at FROM stripe_events e WHERE ${isWaiting(now)} ORDER BY e.received_at LIMIT ${LOOKED_AT}
-      ) waiting ORDER BY turn, received_at
-    ) heads ORDER BY received_at LIMIT ${limit}`);
+      ) waiting ORDER BY turn, received_at, id
+    ) heads ORDER BY received_at, id LIMIT ${limit}`);
   return waiting.map(({ id }) => id);
 }

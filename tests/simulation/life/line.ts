@@ -1,8 +1,9 @@
 // The line between the app and Stripe. It breaks calls as networks and Stripe do: before the work is done, or after it, when
-// only the answer is lost. What it does follows from a seed and the order of calls.
+// only the answer is lost. What it does to a call follows from a seed, and from which call of its kind it is: calls that are made
+// at the same time arrive in any order.
 import { request as ask, createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { Chance } from "./chance";
+import { Chance } from "./chance";
 
 export type CallFault =
   | "reset"
@@ -80,7 +81,7 @@ function refusal(fault: CallFault): Answer | null {
 }
 
 /** Opens a line to the sandbox at `target`. */
-export async function openLine(target: string, chance: Chance): Promise<Line> {
+export async function openLine(target: string, seed: string): Promise<Line> {
   const { hostname, port } = new URL(target);
 
   function forward(incoming: IncomingMessage, body: Buffer): Promise<Answer> {
@@ -110,6 +111,19 @@ export async function openLine(target: string, chance: Chance): Promise<Line> {
     response.writeHead(status, { ...headers, "content-length": body.length }).end(body);
   }
 
+  const made = new Map<string, number>();
+
+  /** What happens to a call, if anything does. */
+  function drawFault({ method, url = "" }: IncomingMessage): CallFault | null {
+    // Queries name organizations and instants.
+    const kind = `${method} ${url.split("?")[0]}`;
+    const turn = (made.get(kind) ?? 0) + 1;
+    made.set(kind, turn);
+    if (line.share === 0) return null;
+    const chance = new Chance(`${seed} ${kind} ${turn}`);
+    return chance.happens(line.share) ? chance.pick(CALL_FAULTS) : null;
+  }
+
   const server = createServer(async (incoming, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of incoming) chunks.push(chunk as Buffer);
@@ -122,7 +136,7 @@ export async function openLine(target: string, chance: Chance): Promise<Line> {
       send(response, json(200, { object: "list", url: "/v1/events", data: [], has_more: false }));
       return;
     }
-    const fault = line.share > 0 && chance.happens(line.share) ? chance.pick(CALL_FAULTS) : null;
+    const fault = drawFault(incoming);
     if (fault) line.faults[fault] = (line.faults[fault] ?? 0) + 1;
     if (fault === "reset") {
       response.destroy();

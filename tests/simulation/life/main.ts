@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { startTestPostgres } from "~/cli/test-postgres";
 import { plantAll } from "./bugs";
+import { hurry } from "./chance-of-the-app";
 import { type Report, textOf, together } from "./report";
 import { liveThrough, type Settings } from "./year";
 
@@ -35,18 +36,6 @@ const { values, positionals } = parseArgs({
     part: { type: "string" },
   },
 });
-
-/** Pauses between two tries are shorter than this; what is longer is a limit, and stays one. */
-const LONGEST_PAUSE_MS = 3_000;
-const HURRIED_MS = 2;
-
-/** Nobody waits between two tries: how long that takes is not what is simulated. */
-function hurry(): void {
-  const later = globalThis.setTimeout;
-  const hurried = (work: (...given: unknown[]) => void, ms = 0, ...given: unknown[]) =>
-    later(work, ms <= LONGEST_PAUSE_MS ? Math.min(ms, HURRIED_MS) : ms, ...given);
-  globalThis.setTimeout = Object.assign(hurried, later) as typeof globalThis.setTimeout;
-}
 
 function readSettings(): Settings | null {
   const { days, seed, organizations, faults, short } = values;

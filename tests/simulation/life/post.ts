@@ -16,7 +16,7 @@ export type PostCounts = {
   late: number;
 };
 
-const LONGEST_DELAY_STEPS = 16;
+const LONGEST_DELAY_STEPS = 8;
 
 export class Post {
   readonly counts: PostCounts = { told: 0, lost: 0, copies: 0, late: 0 };
