@@ -1,6 +1,14 @@
 // Which changes of plan happen at once and which at the end of the period, and what one means in credits. No IO, no clock.
 import { type Interval, type PaidLine, paidPeriods, slicesOf } from "./allowance";
-import { assignReturns, type Period, type PlanTerms, prorationsOf, type Returnable, spreadOver } from "./prorations";
+import {
+  assignReturns,
+  type LineContext,
+  type Period,
+  type PlanTerms,
+  prorationsOf,
+  type Returnable,
+  spreadOver,
+} from "./prorations";
 
 /** What is subscribed, or chosen: a plan at one of its prices, both in one currency. */
 export interface PlanChoice {
@@ -59,6 +67,8 @@ export interface ChangeOfCredits {
   lines: readonly PaidLine[];
   /** The plans of the lines, by Stripe price. */
   plans: ReadonlyMap<string, PlanTerms>;
+  /** The plan of a proration, as it was when it was paid; as it is in `plans` where it is left out. */
+  planOf?: LineContext["planOf"];
   /** The item's period that the change falls in. */
   current: Period & { stripeItemId: string };
   trial: Period | null;
@@ -85,7 +95,7 @@ export function creditsOfChange(change: ChangeOfCredits): CreditsOfChange {
   const isCurrent = (stripeItemId: string | null, until: Date) =>
     stripeItemId === current.stripeItemId && until.getTime() === current.end.getTime();
   const prorations = prorationsOf(lines, {
-    planOf: (line) => plans.get(line.stripePriceId ?? ""),
+    planOf: change.planOf ?? ((line) => plans.get(line.stripePriceId ?? "")),
     periodOf: (line) => (isCurrent(line.stripeItemId, line.periodEnd) ? current : null),
   });
   for (const { stripeItemId, stripePriceId, from, until, credits, perSlice } of prorations) {

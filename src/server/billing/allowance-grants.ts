@@ -8,6 +8,11 @@ import { grantOnce } from "./credits";
 import { loadLots, lockAccount, saveAccounts } from "./ledger/accounts";
 import { carryInto } from "./rollover";
 
+/** The account first, here and in jobs: whoever takes two locks takes them in one order. What the lock itself decides is written. */
+export async function lockFirst(tx: Transaction, organizationId: string, now: Date): Promise<void> {
+  await saveAccounts(tx, [await lockAccount(tx, organizationId, now)]);
+}
+
 /**
  * Grants the slices of a row whose time has come. The account is locked.
  * @param endedAt when its subscription ended, where it has: slices that begin then or later are not given

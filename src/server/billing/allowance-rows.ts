@@ -2,6 +2,7 @@
 import { type Slice, slicesOf } from "~/domain/allowance";
 import type { Ungranted } from "~/domain/claims";
 import type { Transaction } from "../db";
+import type { CataloguePlan } from "./catalogue";
 
 export type AllowanceRow = NonNullable<Awaited<ReturnType<Transaction["allowancePeriod"]["findUnique"]>>>;
 
@@ -48,6 +49,19 @@ export function ungrantedOf(rows: readonly AllowanceRow[]): Ungranted {
 export function isWhole(row: Pick<AllowanceRow, "trial" | "cause">): boolean {
   return !row.trial && (row.cause === "" || row.cause.startsWith(WHOLE));
 }
+
+/** Whether a row is an upgrade within a period. */
+export const isUpgrade = (row: Pick<AllowanceRow, "trial" | "cause">): boolean => !row.trial && !isWhole(row);
+
+/** What a row keeps of its plan, as it is when it is paid for. */
+export const rowOf = (plan: CataloguePlan) => ({
+  trial: false,
+  planId: plan.planId,
+  planName: plan.planName,
+  planVersion: plan.planVersion,
+  priceId: plan.priceId,
+  credits: BigInt(plan.credits),
+});
 
 /** What the cause of a whole period begins with where another one began at the same instant. */
 export const WHOLE = "whole:";

@@ -1,64 +1,43 @@
 // Allowances: what a paid invoice of a subscription gives and takes back, exactly once, and what is still to come of it. The rule is
-// `domain/allowance.ts` for whole periods and `domain/prorations.ts` for changes within them.
-import {
-  addMonths,
-  lateUntil,
-  type PaidLine,
-  type PaidPeriod,
-  paidPeriods,
-  type Slice,
-  slicesOf,
-} from "~/domain/allowance";
-import { type CreditsOfChange, creditsOfChange } from "~/domain/plan-change";
-import { type Period, type Proration, prorationsOf, spreadOver } from "~/domain/prorations";
+// `domain/allowance.ts`; of changes within a period see `allowance-changes.ts`.
+import { lateUntil, type PaidPeriod, paidPeriods, type Slice, slicesOf } from "~/domain/allowance";
 import { asPlatform, type Transaction } from "../db";
 import { newId } from "../db/keys";
 import { log } from "../log";
-import type { SubscriptionFacts } from "../stripe/facts";
-import type { InvoiceFacts } from "../stripe/invoice-facts";
-import { grantDue, writeOffLots } from "./allowance-grants";
-import { listReturnables, settleReturns, settleStopped, sumReturned } from "./allowance-returns";
-import { type AllowanceRow, slicesOfRow, WHOLE } from "./allowance-rows";
+import { keepChange, type PaidInvoice, readChanges, trialOf } from "./allowance-changes";
+import { grantDue, lockFirst, writeOffLots } from "./allowance-grants";
+import { settleReturns, settleStopped } from "./allowance-returns";
+import { type AllowanceRow, rowOf, slicesOfRow, WHOLE } from "./allowance-rows";
 import type { CataloguePlan } from "./catalogue";
 import { listInvoicesTakenBack } from "./claimed-lots";
-import { lockAccount, saveAccounts } from "./ledger/accounts";
+import { lockAccount } from "./ledger/accounts";
 import { giveTrial } from "./trials";
 
-/** What an allowance depends on of a subscription. */
-export type AllowanceSubscription = Pick<
-  SubscriptionFacts,
-  "id" | "status" | "trialStart" | "trialEnd" | "endedAt" | "items"
->;
-
-/** What it depends on of an invoice. */
-export type AllowanceInvoice = Pick<InvoiceFacts, "id" | "status" | "paidAt" | "lines">;
-
-export interface PaidInvoice {
-  organizationId: string;
-  subscription: AllowanceSubscription;
-  invoice: AllowanceInvoice;
-  /** By Stripe price: those of the invoice's lines that are plans. */
-  plans: ReadonlyMap<string, CataloguePlan>;
+export interface Settled {
+  /** What was done, for the event log. */
+  sentence: string;
+  /** Stripe prices without which nothing could be said of changes: these wait until the catalogue has them. */
+  unknownPrices: string[];
 }
 
 /**
  * Grants and takes back what a paid invoice of a subscription says: whole periods give their allowance, prorations give or take
  * back by their money. Each once, in any order of invoices, whatever the catalogue says by then.
- * @returns a sentence; null for an invoice that is not paid
+ * @returns null for an invoice that is not paid
  * @throws BillingError BUSY where credits that are to be taken back are being moved at this moment
  */
-export async function settlePaidInvoice(tx: Transaction, paid: PaidInvoice, now: Date): Promise<string | null> {
+export async function settlePaidInvoice(tx: Transaction, paid: PaidInvoice, now: Date): Promise<Settled | null> {
   const { organizationId, subscription, invoice, plans } = paid;
   if (invoice.status !== "paid") return null;
   const periods = paidPeriods(invoice.lines, plans, trialOf(subscription));
-  const prorations = await readProrations(tx, paid);
+  const { changes, unknownPrices } = await readChanges(tx, paid);
   const sentences: string[] = [];
   let granted = 0;
   // Before the next period: what is taken back of this one is not carried over into it.
-  for (const proration of prorations) {
-    if (proration.credits > 0) granted += await giveUpgrade(tx, paid, proration, periods, now);
-    if (proration.credits < 0) await keepReturn(tx, paid, proration, now);
-    const said = await settleReturns(tx, periodOf(organizationId, proration), -proration.perSlice, now);
+  for (const change of changes) {
+    granted += await keepChange(tx, paid, change, periods, now);
+    const { stripeItemId, until } = change;
+    const said = await settleReturns(tx, { organizationId, stripeItemId, until }, -change.perSlice, now);
     if (said) sentences.push(said);
   }
   for (const period of periods) {
@@ -69,25 +48,16 @@ export async function settlePaidInvoice(tx: Transaction, paid: PaidInvoice, now:
       granted += await giveTrial(tx, { organizationId, subscription, item, plan }, now);
       continue;
     }
-    const isNew = prorations.some(({ stripeItemId, credits }) => stripeItemId === period.stripeItemId && credits < 0);
+    const { stripeItemId, periodEnd: until } = period;
+    const isNew = changes.some((change) => change.stripeItemId === stripeItemId && change.credits < 0);
     granted += await entitle(tx, paid, plan, period, isNew, now);
     // Its proration may have been told before it.
-    const until = { stripeItemId: period.stripeItemId, until: period.periodEnd };
-    const said = await settleReturns(tx, periodOf(organizationId, until), 0, now);
+    const said = await settleReturns(tx, { organizationId, stripeItemId, until }, 0, now);
     if (said) sentences.push(said);
   }
   const first = granted > 0 ? `granted ${granted} credits for the paid period` : "its allowance was granted before";
-  return [first, ...sentences].join("; ");
+  return { sentence: [first, ...sentences].join("; "), unknownPrices };
 }
-
-const periodOf = (organizationId: string, { stripeItemId, until }: Pick<Proration, "stripeItemId" | "until">) => ({
-  organizationId,
-  stripeItemId,
-  until,
-});
-
-const trialOf = ({ trialStart, trialEnd }: Pick<AllowanceSubscription, "trialStart" | "trialEnd">): Period | null =>
-  trialStart && trialEnd ? { start: trialStart, end: trialEnd } : null;
 
 /** Records that a whole period is paid and grants what of it is due. @returns credits granted now */
 async function entitle(
@@ -143,175 +113,6 @@ function runningAfter({ subscription, plans }: PaidInvoice, end: Date): Slice[] 
   const item = subscription.items.find(({ stripePriceId }) => plans.has(stripePriceId));
   if (!item || item.periodStart < end) return [];
   return slicesOf(item.periodStart, item.periodEnd, plans.get(item.stripePriceId)?.creditInterval ?? "year");
-}
-
-const rowOf = (plan: CataloguePlan) => ({
-  trial: false,
-  planId: plan.planId,
-  planName: plan.planName,
-  planVersion: plan.planVersion,
-  priceId: plan.priceId,
-  credits: BigInt(plan.credits),
-});
-
-// The account first, here and in the job: whoever takes two locks takes them in one order. What the lock itself decides is written.
-async function lockFirst(tx: Transaction, organizationId: string, now: Date): Promise<void> {
-  await saveAccounts(tx, [await lockAccount(tx, organizationId, now)]);
-}
-
-// ── Changes within a period ──────────────────────────────────────────────────────────────────────────────────
-
-/** What the prorations of an invoice come to, by the terms under which the periods that they change were paid. */
-async function readProrations(
-  tx: Transaction,
-  { organizationId, subscription, invoice, plans }: PaidInvoice,
-): Promise<Proration[]> {
-  const planItem = subscription.items.find(({ stripePriceId }) => plans.has(stripePriceId))?.id ?? null;
-  const lines = invoice.lines
-    .filter((line) => line.proration && plans.has(line.stripePriceId ?? ""))
-    // One that waited as an invoice item may not say which item it was for; it was the plan's.
-    .map((line) => ({ ...line, stripeItemId: line.stripeItemId ?? planItem }));
-  if (lines.length === 0) return [];
-  const items = [...new Set(lines.map((line) => line.stripeItemId).filter((id) => id !== null))];
-  const rows = await tx.allowancePeriod.findMany({
-    where: { organizationId, stripeItemId: { in: items }, trial: false },
-    orderBy: { createdAt: "desc" },
-  });
-  const around = (line: PaidLine) =>
-    rows.filter(
-      (row) => row.stripeItemId === line.stripeItemId && row.periodEnd.getTime() === line.periodEnd.getTime(),
-    );
-  return prorationsOf(lines, {
-    planOf(line) {
-      const plan = plans.get(line.stripePriceId ?? "");
-      const paidUnder = around(line).find((row) => row.priceId === plan?.priceId);
-      return plan && paidUnder ? { ...plan, credits: Number(paidUnder.credits) } : plan;
-    },
-    periodOf(line) {
-      const whole = around(line).find((row) => row.cause === "" && row.periodStart <= line.periodStart);
-      return whole ? { start: whole.periodStart, end: whole.periodEnd } : currentPeriodOf(subscription, line);
-    },
-  });
-}
-
-/** The period that a line's item has now, where the line falls in it. */
-function currentPeriodOf(
-  subscription: Pick<AllowanceSubscription, "items">,
-  line: Pick<PaidLine, "stripeItemId" | "periodStart" | "periodEnd">,
-): Period | null {
-  const item = subscription.items.find(({ id }) => id === line.stripeItemId);
-  const isIn = item && item.periodEnd.getTime() === line.periodEnd.getTime() && item.periodStart <= line.periodStart;
-  return isIn ? { start: item.periodStart, end: item.periodEnd } : null;
-}
-
-/** Records that an upgrade is paid and grants what of it is due. @returns credits granted now */
-async function giveUpgrade(
-  tx: Transaction,
-  paid: PaidInvoice,
-  proration: Proration,
-  periods: readonly PaidPeriod[],
-  now: Date,
-): Promise<number> {
-  const { organizationId, subscription, invoice, plans } = paid;
-  const { stripeItemId, from, credits, perSlice } = proration;
-  const plan = plans.get(proration.stripePriceId);
-  if (!plan) return 0;
-  await lockFirst(tx, organizationId, now);
-  const later = laterEnd(paid, proration, periods, now);
-  const until = later ?? proration.until;
-  const anchor = later ? from : await anchorOf(tx, paid, proration, plan);
-  const slices = later
-    ? [{ end: later }]
-    : slicesOf(anchor, until, plan.creditInterval).filter(({ end }) => end > from);
-  const key = { organizationId, stripeItemId, periodStart: from, cause: invoice.id };
-  await tx.allowancePeriod.createMany({
-    data: [
-      {
-        ...rowOf(plan),
-        ...key,
-        id: newId(now),
-        stripeSubscriptionId: subscription.id,
-        periodEnd: until,
-        anchor,
-        total: BigInt(credits),
-        amounts: spreadOver(credits, perSlice, slices.length).map(BigInt),
-        cuts: [],
-        creditInterval: plan.creditInterval,
-        slices: slices.length,
-        nextSliceAt: from,
-        lateUntil: lateUntil(slices, [], invoice.paidAt ?? now),
-        stripeInvoiceId: invoice.id,
-        createdAt: now,
-      },
-    ],
-    skipDuplicates: true,
-  });
-  const where = { organizationId_stripeItemId_periodStart_cause: key };
-  return grantDue(tx, await tx.allowancePeriod.findUniqueOrThrow({ where }), now, subscription.endedAt);
-}
-
-/** Until when credits last whose own time is over when they are paid for: to the end of what is paid with them, or runs now. */
-function laterEnd(paid: PaidInvoice, proration: Proration, periods: readonly PaidPeriod[], now: Date): Date | null {
-  const { until, stripeItemId } = proration;
-  const renewed = periods.find((period) => !period.trial && period.periodStart >= until);
-  if (renewed) return renewed.periodEnd;
-  if ((paid.invoice.paidAt ?? now) < until) return null;
-  const item = paid.subscription.items.find(({ id }) => id === stripeItemId);
-  return item && item.periodStart >= until ? item.periodEnd : null;
-}
-
-/** The start of the item's period that a proration falls in. */
-async function anchorOf(
-  tx: Transaction,
-  { organizationId, subscription }: PaidInvoice,
-  { stripeItemId, from, until }: Proration,
-  plan: CataloguePlan,
-): Promise<Date> {
-  const whole = await tx.allowancePeriod.findFirst({
-    where: { organizationId, stripeItemId, periodEnd: until, periodStart: { lte: from }, cause: "", trial: false },
-  });
-  if (whole) return whole.periodStart;
-  const line = { stripeItemId, periodStart: from, periodEnd: until };
-  const current = currentPeriodOf(subscription, line);
-  if (current) return current.start;
-  const start = addMonths(until, plan.interval === "year" ? -12 : -1);
-  return start < from ? start : from;
-}
-
-async function keepReturn(tx: Transaction, paid: PaidInvoice, proration: Proration, now: Date): Promise<void> {
-  await tx.allowanceReturn.createMany({
-    data: [
-      {
-        organizationId: paid.organizationId,
-        stripeInvoiceId: paid.invoice.id,
-        stripeItemId: proration.stripeItemId,
-        stripeSubscriptionId: paid.subscription.id,
-        fromAt: proration.from,
-        untilAt: proration.until,
-        credits: BigInt(-proration.credits),
-        createdAt: now,
-      },
-    ],
-    skipDuplicates: true,
-  });
-}
-
-/** What the lines of an invoice that Stripe has previewed would give and take back; the rule is that of `settlePaidInvoice`. */
-export function previewCredits(
-  organizationId: string,
-  subscription: AllowanceSubscription,
-  stripeItemId: string,
-  lines: readonly PaidLine[],
-  plans: ReadonlyMap<string, CataloguePlan>,
-): Promise<CreditsOfChange> {
-  return asPlatform(async (tx) => {
-    const item = subscription.items.find(({ id }) => id === stripeItemId);
-    const current = { stripeItemId, start: item?.periodStart ?? new Date(0), end: item?.periodEnd ?? new Date(1) };
-    const period = { organizationId, stripeItemId, until: current.end };
-    const parts = await listReturnables(tx, period);
-    const returned = await sumReturned(tx, period);
-    return creditsOfChange({ lines, plans, current, trial: trialOf(subscription), parts, returned });
-  });
 }
 
 // ── What is still to come ────────────────────────────────────────────────────────────────────────────────────

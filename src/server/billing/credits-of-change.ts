@@ -4,7 +4,7 @@ import type { Stripe } from "../stripe";
 import { readSubscription } from "../stripe/facts";
 import { readInvoice } from "../stripe/invoice-facts";
 import type { Action } from "./actions";
-import { previewCredits } from "./allowances";
+import { previewCredits } from "./allowance-changes";
 import { findPlansByStripePrice } from "./catalogue";
 import type { LiveSubscription } from "./live-subscription";
 

@@ -106,12 +106,13 @@ async function lookAtSubscription(run: SyncRun, subscriptionId: string, look: Lo
     const state = await saveSubscription(tx, run, facts, plans, circumstances);
     const removedAt = await findRemoval(tx, organizationId);
     const entitles = state.entitles && removedAt === null;
+    const results: (SyncResult | null)[] = [];
     const sentences: (string | null)[] = [];
     const resold: number[] = [];
     for (const [index, invoice] of invoices.entries()) {
       if (await saveSold(tx, run, invoice, notes[index] ?? [], planItem)) resold.push(index);
       await saveInvoice(tx, run, invoice, notes[index] ?? [], plans, facts);
-      if (entitles) sentences.push(await settleInvoice(tx, run, invoice, plans, facts));
+      if (entitles) results.push(await settleInvoice(tx, run, invoice, plans, facts));
       sentences.push(await settleInvoicedPacks(tx, run, invoice, packs));
       const { id: subject, total: amount, currency } = invoice;
       const isLate = removedAt !== null && invoice.paidAt !== null && invoice.paidAt > removedAt && amount > 0;
@@ -126,7 +127,7 @@ async function lookAtSubscription(run: SyncRun, subscriptionId: string, look: Lo
     if (removedAt !== null && isLiveAtStripe(facts.status)) await enqueueClosing(tx, organizationId);
     if (isReplaced(facts)) await enqueueRelease(tx, organizationId);
     const rest = sentences.filter((sentence) => sentence !== null).map(told);
-    return { ...state, result: together([state.result, ...rest]) };
+    return { ...state, result: together([state.result, ...results, ...rest]) };
   });
   if (!saved.hasEnded) return saved.result;
   return together([saved.result, ...(await lookAtOthers(run, customerId, look))]);

@@ -3,10 +3,9 @@
 import type { Transaction } from "../db";
 import { newId } from "../db/keys";
 import type { SubscriptionFacts } from "../stripe/facts";
-import { grantDue, writeOffLots } from "./allowance-grants";
+import { grantDue, lockFirst, writeOffLots } from "./allowance-grants";
 import { type AllowanceRow, labelOf, slicesOfRow } from "./allowance-rows";
 import type { CataloguePlan } from "./catalogue";
-import { lockAccount, saveAccounts } from "./ledger/accounts";
 import { carry } from "./rollover";
 
 /** A subscription's trial, and the plan that it is of. */
@@ -27,7 +26,7 @@ export async function giveTrial(tx: Transaction, trial: TrialOf, now: Date): Pro
   const { trialStart, trialEnd } = subscription;
   if (!trialStart || !trialEnd || trialEnd <= item.periodStart) return 0;
   // The account first: of two that look at once, the second finds what the first has given.
-  await lockAndSave(tx, organizationId, now);
+  await lockFirst(tx, organizationId, now);
   if (await findTrial(tx, organizationId)) return 0;
   const { trialUsedAt } = await tx.organization.findUniqueOrThrow({
     where: { id: organizationId },
@@ -134,9 +133,4 @@ async function listLots(tx: Transaction, { organizationId, id }: AllowanceRow): 
     select: { id: true },
   });
   return lots.map((lot) => lot.id);
-}
-
-async function lockAndSave(tx: Transaction, organizationId: string, now: Date): Promise<void> {
-  const account = await lockAccount(tx, organizationId, now);
-  await saveAccounts(tx, [account]);
 }

@@ -20,6 +20,9 @@ interface PeriodRow {
   start: Date;
   end: Date;
   cause: string;
+  invoice: string | null;
+  /** Of an upgrade: until when its proration lasts. */
+  until: Date | null;
   trial: boolean;
   credits: number;
   slices: number;
@@ -46,6 +49,7 @@ interface Lots {
 
 const PERIODS = `
 SELECT a.id, stripe_item_id AS item, stripe_subscription_id AS subscription, period_start AS start, period_end AS "end", cause, trial,
+  stripe_invoice_id AS invoice, prorated_until AS until,
   a.credits::float8 AS credits, slices, slices_granted AS granted, total::float8 AS total, stopped_at AS stopped, next_slice_at AS next,
   late_until AS late,
   plan_name AS plan, s.trial_credits::float8 AS "trialCredits",
@@ -182,7 +186,6 @@ interface Group {
   invoice: string;
   subscription: string;
   item: string;
-  from: number;
   until: number;
   credits: number;
   /** All of its lines are at their list price. */
@@ -202,14 +205,13 @@ function groupsOf({ invoices, subscriptions }: Theirs, terms: ReadonlyMap<string
       const plan = terms.get(priceOf(line));
       const item = line.parent?.subscription_item_details?.subscription_item ?? planItem;
       if (!details?.proration || !plan || !item || line.period.end <= line.period.start) continue;
-      const { start, end } = line.period;
+      const { end } = line.period;
       const place = `${item}@${end}`;
       const group = mine.get(place) ?? {
         invoice: invoice.id ?? "",
-        ...{ subscription, item, from: at(start), until: at(end), credits: 0, exact: true },
+        ...{ subscription, item, until: at(end), credits: 0, exact: true },
       };
       mine.set(place, group);
-      group.from = Math.min(group.from, at(start));
       if (line.amount === 0) group.exact = false;
       const money = BigInt(Math.abs(line.amount)) * BigInt(plan.perInterval);
       const whole = BigInt(plan.unitAmount) * BigInt(line.quantity ?? 1);
@@ -230,30 +232,34 @@ async function prorations(
   terms: ReadonlyMap<string, Terms>,
   breach: Tell,
 ): Promise<void> {
-  const returned = await sql<{ invoice: string; subscription: string; item: string; from: Date; credits: number }>(
-    `SELECT stripe_invoice_id AS invoice, stripe_subscription_id AS subscription, stripe_item_id AS item, from_at AS "from",
+  const returned = await sql<{ invoice: string; subscription: string; item: string; until: Date; credits: number }>(
+    `SELECT stripe_invoice_id AS invoice, stripe_subscription_id AS subscription, stripe_item_id AS item, until_at AS until,
        credits::float8 AS credits FROM allowance_returns WHERE organization_id = $1`,
     [id],
   );
   const upgrades = periods.filter(({ cause }) => cause !== "" && !cause.startsWith("whole:"));
   const heard = new Set(periods.map((period) => period.subscription));
-  const placed = (invoice: string, item: string, from: number) =>
-    `${invoice} ${item} from ${new Date(from).toISOString()}`;
+  const placed = (invoice: string | null, item: string, until: number | undefined) =>
+    `${invoice} ${item} until ${new Date(until ?? 0).toISOString()}`;
   const ours = new Map<string, number>();
-  for (const row of upgrades) ours.set(placed(row.cause, row.item, row.start.getTime()), row.total ?? 0);
-  for (const row of returned) ours.set(placed(row.invoice, row.item, row.from.getTime()), -row.credits);
+  for (const row of upgrades) ours.set(placed(row.invoice, row.item, row.until?.getTime()), row.total ?? 0);
+  for (const row of returned) {
+    const place = placed(row.invoice, row.item, row.until.getTime());
+    if (ours.has(place)) breach("a proration is kept once", place);
+    ours.set(place, -row.credits);
+  }
   const groups = groupsOf(theirs, terms);
   const told = new Set<string>();
-  for (const { invoice, subscription, item, from, credits, exact } of groups) {
-    const place = placed(invoice, item, from);
+  for (const { invoice, subscription, item, until, credits, exact } of groups) {
+    const place = placed(invoice, item, until);
     told.add(place);
     const have = ours.get(place) ?? 0;
     if (exact && !gone && heard.has(subscription) && have !== credits)
       breach("a proration gives and takes what its money buys", `${place}: ${have} of ${credits}`);
   }
   const known = new Set(theirs.subscriptions.map((subscription) => subscription.id));
-  for (const row of [...upgrades.map((each) => ({ ...each, invoice: each.cause, from: each.start })), ...returned]) {
-    const place = placed(row.invoice, row.item, row.from.getTime());
+  for (const row of [...upgrades, ...returned]) {
+    const place = placed(row.invoice, row.item, row.until?.getTime());
     if (known.has(row.subscription) && !told.has(place)) breach("each allowance was paid for", place);
   }
 }

@@ -92,7 +92,7 @@ async function snapshot(tx: Transaction, organizationId: string): Promise<Rows> 
       FROM checkout_sessions WHERE organization_id = ${organizationId}::uuid
     UNION ALL SELECT 'allowance', stripe_item_id || ' ' || period_start || ' ' || cause, to_jsonb(p) - '{id,organization_id,created_at}'::text[]
       FROM allowance_periods p WHERE organization_id = ${organizationId}::uuid
-    UNION ALL SELECT 'allowance given back', stripe_invoice_id || ' ' || stripe_item_id || ' ' || from_at, jsonb_build_object('credits', credits)
+    UNION ALL SELECT 'allowance given back', stripe_invoice_id || ' ' || stripe_item_id || ' ' || until_at, jsonb_build_object('credits', credits)
       FROM allowance_returns WHERE organization_id = ${organizationId}::uuid
     UNION ALL SELECT kind::text, stripe_id, to_jsonb(h) - '{id,organization_id,synced_at}'::text[]
       FROM billing_history h WHERE organization_id = ${organizationId}::uuid

@@ -3,11 +3,12 @@ import { beginsInTrial, isTrialLine, type Trial } from "~/domain/allowance";
 import type { Transaction } from "../../db";
 import type { SubscriptionFacts } from "../../stripe/facts";
 import type { CreditNoteFacts, InvoiceFacts } from "../../stripe/invoice-facts";
+import { raiseAlert, resolveAlert } from "../alerts";
 import { settlePaidInvoice } from "../allowances";
 import type { CataloguePlan } from "../catalogue";
 import { saveCreditNotes, saveHistory, shownStatus } from "./history";
 import { describeInvoice } from "./invoice-words";
-import type { SyncRun } from "./run";
+import { quarantined, type SyncResult, type SyncRun, told } from "./run";
 import { isNothingSold } from "./sold";
 import { planItemOf } from "./subscriptions";
 
@@ -57,17 +58,44 @@ function opensTrial(invoice: InvoiceFacts, plans: Plans, trial: Trial | null): b
   });
 }
 
-/** Grants and takes back what a paid invoice of a subscription says. @returns a sentence */
+/** Grants and takes back what a paid invoice of a subscription says. */
 export async function settleInvoice(
   tx: Transaction,
   run: SyncRun,
   invoice: InvoiceFacts,
   plans: Plans,
   subscription: SubscriptionFacts,
-): Promise<string> {
+): Promise<SyncResult> {
   if (isNothingSold(invoice, planItemOf(subscription.items, plans)?.id ?? null)) {
-    return "a credit note has taken the invoice away: nothing is granted";
+    return told("a credit note has taken the invoice away: nothing is granted");
   }
   const paid = { organizationId: run.lock.organizationId, subscription, invoice, plans };
-  return (await settlePaidInvoice(tx, paid, run.now)) ?? `invoice is ${invoice.status}`;
+  const settled = await settlePaidInvoice(tx, paid, run.now);
+  if (!settled) return told(`invoice is ${invoice.status}`);
+  const { sentence, unknownPrices } = settled;
+  if (unknownPrices.length > 0) {
+    await tellOfUnknownPrices(tx, run, invoice, unknownPrices);
+    return quarantined(`${sentence}; a change is at a price that we do not know; an alert is open`);
+  }
+  if (invoice.lines.some(({ proration }) => proration)) {
+    await resolveAlert(tx, run.lock.organizationId, "unknown_price", invoice.id, run.now);
+  }
+  return told(sentence);
+}
+
+async function tellOfUnknownPrices(
+  tx: Transaction,
+  run: SyncRun,
+  invoice: InvoiceFacts,
+  prices: readonly string[],
+): Promise<void> {
+  const alert = {
+    organizationId: run.lock.organizationId,
+    kind: "unknown_price" as const,
+    subject: invoice.id,
+    message:
+      "A paid invoice changes a plan to or from a price that is not in the catalogue. The change gives and takes no credits until its price is there.",
+    details: { invoice: invoice.id, subscription: invoice.subscriptionId, prices, cause: run.cause },
+  };
+  await raiseAlert(tx, alert, run.now);
 }
