@@ -379,6 +379,8 @@ export async function openBilling(extra: Record<string, string> = {}) {
     freshEvents,
     /** Hands over events, signed, and processes each at once. @returns what each did; null where nothing was left to do */
     settle,
+    /** What banks do, and what is done by hand in the sandbox. */
+    control,
     /** Moves Stripe's clock; what falls due on the way happens there. */
     setClock: (at: Date) => control("clock", { now: seconds(at) }),
     /** Submits a checkout's page with a card. */

@@ -67,7 +67,11 @@ export async function carry(tx: Transaction, carrying: Carrying): Promise<void> 
   await loadLots(tx, account, grantIds);
   const lots = grantIds.map((id): AccountLot => account.requireLot(id));
   const parts = carryOver(account, lots, carrying.cap, carrying.why, now);
-  const groups = await groupByPeriod(tx, organizationId, parts);
+  const stored = await tx.creditGrant.findMany({
+    where: { organizationId, id: { in: [...grantIds] } },
+    select: { id: true, allowanceId: true, stripeInvoiceId: true },
+  });
+  const groups = groupByPeriod(stored, parts);
   const { label } = carrying.lot;
   const made = groups.map(({ amount, allowanceId, stripeInvoiceId }) => ({
     allowanceId,
@@ -89,20 +93,23 @@ export async function carry(tx: Transaction, carrying: Carrying): Promise<void> 
     });
   }
   await resolvePaidDebts(tx, account, now);
-  for (const lot of newLots) await claimNewLots(tx, [organizationId], lot, now);
+  // Also where nothing went on: what is claimed of what has ended is another.
+  for (const stripeInvoiceId of new Set(stored.map((row) => row.stripeInvoiceId))) {
+    await claimNewLots(tx, [organizationId], { stripeInvoiceId }, now);
+  }
+}
+
+interface Origin {
+  allowanceId: string | null;
+  stripeInvoiceId: string | null;
 }
 
 /** What goes on of each period, with the invoice that paid for it. */
-async function groupByPeriod(
-  tx: Transaction,
-  organizationId: string,
+function groupByPeriod(
+  stored: readonly (Origin & { id: string })[],
   parts: readonly CarriedPart[],
-): Promise<{ amount: number; allowanceId: string | null; stripeInvoiceId: string | null }[]> {
-  const stored = await tx.creditGrant.findMany({
-    where: { organizationId, id: { in: parts.map(({ lot }) => lot.id) } },
-    select: { id: true, allowanceId: true, stripeInvoiceId: true },
-  });
-  const groups = new Map<string, { amount: number; allowanceId: string | null; stripeInvoiceId: string | null }>();
+): (Origin & { amount: number })[] {
+  const groups = new Map<string, Origin & { amount: number }>();
   for (const { lot, amount } of parts) {
     const from = stored.find((row) => row.id === lot.id);
     invariant(from, "a lot that goes on is stored");
@@ -110,9 +117,5 @@ async function groupByPeriod(
     const group = groups.get(key) ?? { ...from, amount: 0 };
     groups.set(key, { ...group, amount: group.amount + amount });
   }
-  return [...groups.values()].map(({ amount, allowanceId, stripeInvoiceId }) => ({
-    amount,
-    allowanceId,
-    stripeInvoiceId,
-  }));
+  return [...groups.values()];
 }

@@ -1,0 +1,120 @@
+// What goes on into the next period of credits whose payment was refunded or is disputed.
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { expectLawfulLedger, makeEvent } from "../setup/billing";
+import { type Life, openLife, type Tenant } from "../setup/stripe-life";
+import { minutesLater } from "../setup/tenancy";
+
+let life: Life;
+beforeAll(async () => {
+  life = await openLife();
+});
+afterAll(() => life.billing.close());
+afterEach(() => life.tidy());
+
+const capAt = (credits: number) =>
+  life.sql("UPDATE subscription_plans SET rollover_cap = $1 WHERE key = 'pro'", [credits]);
+
+const renew = async (tenant: Tenant) =>
+  void (await life.liveUntil(minutesLater(120, (await life.rowOf(tenant)).currentPeriodEnd)));
+
+async function refund(tenant: Tenant, amount: number): Promise<string> {
+  const { id: invoice } = await life.newestInvoice(tenant);
+  const [payment] = (await life.stripe.invoicePayments.list({ invoice })).data;
+  const { id } = await life.stripe.refunds.create({
+    payment_intent: payment?.payment.payment_intent as string,
+    amount,
+  });
+  await life.billing.settle();
+  return id;
+}
+
+describe("what is left of a period of which a part was refunded", () => {
+  it("goes on but for that part", async () => {
+    await capAt(100_000);
+    const tenant = await life.subscribe("pro");
+    await refund(tenant, 49);
+    expect(await life.availableOf(tenant)).toBe(5940);
+    await renew(tenant);
+    expect(await life.availableOf(tenant)).toBe(6000 + 5940);
+    await life.touch(tenant);
+    expect(await life.availableOf(tenant)).toBe(6000 + 5940);
+    await expectLawfulLedger(life.sql, tenant.id);
+  });
+
+  it("goes on up to the cap, whatever the refund has taken", async () => {
+    await capAt(2000);
+    const tenant = await life.subscribe("pro");
+    await refund(tenant, 2450);
+    await life.spend(tenant, 500);
+    await renew(tenant);
+    expect(await life.availableOf(tenant)).toBe(6000 + 2000);
+    await expectLawfulLedger(life.sql, tenant.id);
+  });
+
+  it("goes on as far as it was not spent; of a refund that comes later what was spent bears its part", async () => {
+    await capAt(100_000);
+    const [before, after] = [await life.subscribe("pro"), await life.subscribe("pro")];
+    for (const tenant of [before, after]) await life.spend(tenant, 1000);
+    const { id: invoice } = await life.newestInvoice(after);
+    await refund(before, 490);
+    await renew(before);
+    await life.billing.settle();
+    const [payment] = (await life.stripe.invoicePayments.list({ invoice })).data;
+    await life.stripe.refunds.create({ payment_intent: payment?.payment.payment_intent as string, amount: 490 });
+    await life.billing.settle();
+    // A tenth of 6,000 is taken of 5,000 that were left; told later, what was spent bears its part of it.
+    expect(await life.availableOf(before)).toBe(6000 + 4400);
+    expect(await life.availableOf(after)).toBe(6000 + 4500);
+    for (const tenant of [before, after]) await expectLawfulLedger(life.sql, tenant.id);
+  });
+
+  it("has it back where the refund fails", async () => {
+    await capAt(100_000);
+    const tenant = await life.subscribe("pro");
+    const id = await refund(tenant, 2450);
+    await renew(tenant);
+    expect(await life.availableOf(tenant)).toBe(6000 + 3000);
+    await life.billing.control(`refunds/${id}/fail`, {});
+    await life.billing.settle();
+    expect(await life.availableOf(tenant)).toBe(12_000);
+    await expectLawfulLedger(life.sql, tenant.id);
+  });
+});
+
+describe("what a dispute freezes over a renewal", () => {
+  it.each([
+    ["is there once it is won", "won", 12_000],
+    ["is gone once it is lost", "lost", 6000],
+  ] as const)("%s", async (_, end, available) => {
+    await capAt(100_000);
+    const tenant = await life.subscribe("pro");
+    const { id, currentPeriodEnd } = await life.rowOf(tenant);
+    const customer = (await life.customerOf(tenant)) ?? "";
+    const pays = async (card: string) => {
+      const method = await life.stripe.paymentMethods.attach(card, { customer });
+      await life.stripe.subscriptions.update(id, { default_payment_method: method.id });
+    };
+    // A bank takes up to 75 days to decide; the sandbox's is quicker.
+    let isDecided = false;
+    life.billing.line.bend = (path, answer) => {
+      if (isDecided || !path.startsWith("/v1/disputes")) return answer;
+      const data = (answer.data as object[]).map((dispute) => ({ ...dispute, status: "under_review" }));
+      return { ...answer, data };
+    };
+    await life.spend(tenant, 6000);
+    await pays("pm_card_createDispute");
+    await life.liveUntil(minutesLater(120, currentPeriodEnd));
+    await pays("pm_card_visa");
+    const [dispute] = (await life.stripe.disputes.list({ limit: 1 })).data;
+    const evidence = { uncategorized_text: end === "won" ? "winning_evidence" : "losing_evidence" };
+    await life.stripe.disputes.update(dispute?.id ?? "", { evidence, submit: true });
+    await renew(tenant);
+    expect(await life.availableOf(tenant)).toBe(6000);
+    isDecided = true;
+    const decided = await life.stripe.disputes.retrieve(dispute?.id ?? "");
+    expect(decided.status).toBe(end);
+    await life.billing.settle([makeEvent("charge.dispute.closed", { ...decided })], life.now());
+    expect(await life.availableOf(tenant)).toBe(available);
+    await expectLawfulLedger(life.sql, tenant.id);
+  });
+});
