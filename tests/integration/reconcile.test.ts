@@ -305,6 +305,21 @@ describe("a run", () => {
     await expectReconciled();
   });
 
+  it("says how long it took", async () => {
+    billing.line.delayMs = 20;
+    const begun = performance.now();
+    const { id } = await run();
+    const took = performance.now() - begun;
+    billing.line.delayMs = 0;
+    const [row] = await billing.sql<{ begins: Date; ms: number }>(
+      "SELECT started_at AS begins, extract(epoch FROM finished_at - started_at)::float8 * 1000 AS ms FROM reconciliations WHERE id = $1",
+      [id],
+    );
+    expect(row?.begins).toEqual(minutesLater(10, clock));
+    expect(row?.ms).toBeGreaterThan(20);
+    expect(row?.ms).toBeLessThanOrEqual(Math.ceil(took));
+  });
+
   it("that is cut off is gone on with by the next one, from where it was", async () => {
     const tenants = [await subscribe("pro"), await subscribe("pro")];
     for (const tenant of tenants) await buy(tenant);

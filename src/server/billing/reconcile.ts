@@ -74,6 +74,9 @@ export interface ReconciliationReport {
  */
 export async function reconcile(options: ReconcileOptions, door: EventDoor): Promise<ReconciliationReport> {
   const { now } = options;
+  const begun = performance.now();
+  // A run takes minutes, and `now` is its beginning.
+  const atLast = () => new Date(now.getTime() + performance.now() - begun);
   if (options.dryRun) {
     const dry = new DryLog(await windowOf(options));
     await walk(options, door, dry);
@@ -82,9 +85,11 @@ export async function reconcile(options: ReconcileOptions, door: EventDoor): Pro
   const run = await RunLog.open(options);
   try {
     await walk(options, door, run);
-    await run.finish(now);
+    await run.finish(atLast());
   } catch (error) {
-    await run.leave(error, !passes(error), now).catch((lost) => log.warn("a reconciliation was lost", { error: lost }));
+    await run
+      .leave(error, !passes(error), atLast())
+      .catch((lost) => log.warn("a reconciliation was lost", { error: lost }));
     throw error;
   }
   log.info("reconciled with Stripe", { id: run.id, ...run.counts });
