@@ -305,21 +305,6 @@ describe("a run", () => {
     await expectReconciled();
   });
 
-  it("says how long it took", async () => {
-    billing.line.delayMs = 20;
-    const begun = performance.now();
-    const { id } = await run();
-    const took = performance.now() - begun;
-    billing.line.delayMs = 0;
-    const [row] = await billing.sql<{ begins: Date; ms: number }>(
-      "SELECT started_at AS begins, extract(epoch FROM finished_at - started_at)::float8 * 1000 AS ms FROM reconciliations WHERE id = $1",
-      [id],
-    );
-    expect(row?.begins).toEqual(minutesLater(10, clock));
-    expect(row?.ms).toBeGreaterThan(20);
-    expect(row?.ms).toBeLessThanOrEqual(Math.ceil(took));
-  });
-
   it("that is cut off is gone on with by the next one, from where it was", async () => {
     const tenants = [await subscribe("pro"), await subscribe("pro")];
     for (const tenant of tenants) await buy(tenant);
@@ -387,6 +372,38 @@ describe("a run", () => {
     await expect(frozen).rejects.toMatchObject({ code: "BUSY" });
     const [row] = await billing.sql("SELECT status::text FROM reconciliations WHERE id = $1", [report.id]);
     expect(row).toEqual({ status: "done" });
+    await expectReconciled();
+  });
+
+  it("says how long it took", async () => {
+    billing.line.delayMs = 20;
+    const begun = performance.now();
+    const { id } = await run();
+    const took = performance.now() - begun;
+    billing.line.delayMs = 0;
+    const [row] = await billing.sql<{ begins: Date; ms: number }>(
+      "SELECT started_at AS begins, extract(epoch FROM finished_at - started_at)::float8 * 1000 AS ms FROM reconciliations WHERE id = $1",
+      [id],
+    );
+    expect(row?.begins).toEqual(minutesLater(10, clock));
+    expect(row?.ms).toBeGreaterThan(20);
+    expect(row?.ms).toBeLessThanOrEqual(Math.ceil(took));
+  });
+
+  it("finds nothing in an upgrade of the second in which its period began", async () => {
+    const tenant = await subscribe("pro");
+    const { id, items } = await subscriptionOf(tenant);
+    const { data } = await billing.stripe.prices.list({ lookup_keys: ["billfold_plan_scale_month_usd"] });
+    await billing.stripe.subscriptions.update(id, {
+      items: [{ id: items.data[0]?.id ?? "", price: data[0]?.id ?? "" }],
+      proration_behavior: "always_invoice",
+    });
+    await billing.settle();
+    const lots = await billing.sql<{ lots: number }>(
+      "SELECT count(*)::int AS lots FROM credit_grants WHERE organization_id = $1",
+      [tenant.id],
+    );
+    expect(lots).toEqual([{ lots: 2 }]);
     await expectReconciled();
   });
 });

@@ -225,8 +225,10 @@ class Truth {
       );
       this.same(`periods that invoice ${invoice} paid for`, rows.length, 1);
       const [lots] = await this.sql<{ slices: number }>(
-        `SELECT count(*)::int AS slices FROM credit_transactions WHERE idempotency_key LIKE 'allowance:' || $1 || ':' || $2 || ':%'`,
-        [details.subscription_item, instant(line.period.start)],
+        // An upgrade within the second has its invoice behind the slice's number.
+        `SELECT count(*)::int AS slices FROM credit_transactions
+         WHERE starts_with(idempotency_key, $1) AND substr(idempotency_key, length($1) + 1) ~ '^[0-9]+$'`,
+        [`allowance:${details.subscription_item}:${instant(line.period.start)}:`],
       );
       this.same(`slices that invoice ${invoice} paid for`, lots?.slices, rows[0]?.granted);
       if ((rows[0]?.granted ?? 0) < 1) this.found.push(`invoice ${invoice} is paid and nothing was granted for it`);
