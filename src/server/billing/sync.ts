@@ -155,13 +155,14 @@ async function findKnown(stripeSubscriptionId: string): Promise<Known | null> {
 
 /**
  * The start of the current period of the plan's item (of the item whose period began first where none is a plan), or of the period
- * that we know of where that is older: what happened between the two was not told.
+ * that we know of where that is older: what happened between the two was not told. Of one that we do not know, nothing was.
  */
 async function periodStartOf(facts: SubscriptionFacts, known: Known | null): Promise<Date> {
+  if (known === null) return facts.createdAt;
   const plans = await findPlansByStripePrice(facts.items.map(({ stripePriceId }) => stripePriceId));
   const starts = facts.items.map(({ periodStart }) => periodStart).sort((a, b) => a.getTime() - b.getTime());
   const start = planItemOf(facts.items, plans)?.periodStart ?? starts[0] ?? facts.startedAt;
-  return known && known.currentPeriodStart < start ? known.currentPeriodStart : start;
+  return new Date(Math.min(known.currentPeriodStart.getTime(), start.getTime()));
 }
 
 /** The invoices and those that are the reason to look, each once, oldest first. */

@@ -169,6 +169,22 @@ describe("order, by somebody who means harm", () => {
     expect(await company.ledger()).toEqual(expect.arrayContaining(Array(4).fill("grant 6000")));
   });
 
+  it("nothing told of a subscription for months, then only its last change", async () => {
+    const company = await world.found();
+    await company.subscribeByHand("pro");
+    await company.pass(daysLater(70));
+    await world.stripe.subscriptions.update(
+      (await world.stripe.subscriptions.list({ customer: company.customer })).data[0]?.id ?? "",
+      { metadata: { note: "moved to another desk" } },
+    );
+    await world.settle();
+    expect(await company.grants()).toEqual([6000, 6000, 6000]);
+    expect(await company.history()).toEqual(Array(3).fill("invoice paid 4900"));
+    // What was paid for the months that are over can be spent no more.
+    expect(await company.available()).toBe(6000);
+    await company.ledger();
+  });
+
   it("a failed payment told after it was made good, of a period before", async () => {
     const company = await world.found();
     await company.subscribe("pro");
