@@ -92,11 +92,16 @@ export function blockedMail(given: DunningFacts, to: string): Mail {
   });
 }
 
-export function paymentRecoveredMail({ organizationName, planName, url }: DunningFacts, to: string): Mail {
+export function paymentRecoveredMail({ organizationName, planName, openInvoice, url }: DunningFacts, to: string): Mail {
+  const sum = openInvoice && moneyInWords(openInvoice.amount, openInvoice.currency);
   return composeMail({
     to,
     subject: `${organizationName}: the payment has arrived`,
-    paragraphs: [`The overdue payment for ${planName} has been settled. Credits can be spent as before.`],
+    paragraphs: [
+      `The overdue payment for ${planName} has been settled. Credits can be spent as before.`,
+      // Stripe goes by the newest invoice alone.
+      ...(sum ? [`An older invoice of ${sum} is still open. Its credits are there once it is paid.`] : []),
+    ],
     action: { label: "See billing", url },
   });
 }

@@ -97,7 +97,7 @@ async function lookAtSubscription(run: SyncRun, subscriptionId: string, look: Lo
   const circumstances = {
     nextInvoice: await previewNextInvoice(stripe, facts),
     openInvoice: describeOpen(open),
-    pastDueSince: await findOverdueSince(stripe, facts, open, known),
+    pastDueSince: await findOverdueSince(stripe, facts, open, known, run.now),
   };
   await lookAtElders(run, facts, known?.isLive ?? false, look);
 

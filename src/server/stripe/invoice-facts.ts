@@ -31,6 +31,8 @@ export interface InvoiceFacts {
   pdfUrl: string | null;
   createdAt: Date;
   finalizedAt: Date | null;
+  /** Until when it is to be paid, where it is sent and not charged. */
+  dueAt: Date | null;
   paidAt: Date | null;
   nextAttemptAt: Date | null;
   lines: InvoiceLineFacts[];
@@ -66,6 +68,7 @@ export async function readInvoice(stripe: Stripe, invoice: Stripe.Invoice): Prom
     pdfUrl: invoice.invoice_pdf ?? null,
     createdAt: toDate(invoice.created),
     finalizedAt: toDateOrNull(invoice.status_transitions.finalized_at),
+    dueAt: toDateOrNull(invoice.due_date),
     paidAt: toDateOrNull(invoice.status_transitions.paid_at),
     nextAttemptAt: toDateOrNull(invoice.next_payment_attempt),
     lines: lines.map(readLine),

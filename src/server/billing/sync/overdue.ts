@@ -40,30 +40,51 @@ export async function listOpenInvoices(
   return mayOwe ? listInvoices(stripe, facts.id, { status: "open" }) : [];
 }
 
+/** The one of several that is overdue first: what a bank is still deciding about, or is not due yet, comes after it. */
+function firstOverdue(open: readonly InvoiceFacts[]): InvoiceFacts | null {
+  return open.find(({ attempted }) => attempted) ?? open[0] ?? null;
+}
+
 export function describeOpen(open: readonly InvoiceFacts[]): OpenInvoice | null {
-  const [oldest] = open;
-  if (!oldest) return null;
-  const { id, remaining, currency, hostedUrl, nextAttemptAt } = oldest;
+  const first = firstOverdue(open);
+  if (!first) return null;
+  const { id, remaining, currency, hostedUrl, nextAttemptAt } = first;
   return { id, amount: remaining, currency, url: hostedUrl, nextAttemptAt: nextAttemptAt?.toISOString() ?? null };
 }
 
-/** When the first payment failed of what is overdue, by Stripe's data; null where nothing is. */
+// A bank says no days after it was asked, and Stripe's charge says only when that was.
+const DEBITS = new Set([
+  "acss_debit",
+  "au_becs_debit",
+  "bacs_debit",
+  "nz_bank_account",
+  "sepa_debit",
+  "us_bank_account",
+]);
+
+/**
+ * When the first payment failed of what is overdue, by Stripe's data; null where nothing is. Of a debit it is when we heard of it.
+ */
 export async function findOverdueSince(
   stripe: Stripe,
   facts: SubscriptionFacts,
   open: readonly InvoiceFacts[],
   known: KnownDebt | null,
+  now: Date,
 ): Promise<Date | null> {
   if (statusFromStripe(facts) !== "past_due") return null;
-  const overdue = open.find(({ attempted }) => attempted) ?? open[0];
-  if (known?.pastDueSince && (!overdue || known.openInvoice?.id === open[0]?.id)) return known.pastDueSince;
+  const overdue = firstOverdue(open);
   // Its invoice was voided or given up, and nothing else is open.
-  if (!overdue) return facts.items[0]?.periodStart ?? facts.startedAt;
+  if (!overdue) return known?.pastDueSince ?? facts.items[0]?.periodStart ?? facts.startedAt;
+  const heard = (known?.openInvoice?.id === overdue.id ? known.pastDueSince : null) ?? now;
   const failures: Date[] = [];
   for (const id of overdue.paymentIntentIds) {
     const charges = await listAll((page) => stripe.charges.list({ payment_intent: id, ...page }));
-    failures.push(...charges.filter(({ status }) => status === "failed").map(({ created }) => toDate(created)));
+    for (const { status, created, payment_method_details: method } of charges) {
+      if (status === "failed") failures.push(DEBITS.has(method?.type ?? "") ? heard : toDate(created));
+    }
   }
-  // Without a card nothing is charged: then it failed when it was due, at its finalization.
-  return failures.sort((a, b) => a.getTime() - b.getTime())[0] ?? overdue.finalizedAt ?? overdue.createdAt;
+  // Without a card nothing is charged: then it failed when it was due, which is at once where it is not sent.
+  const due = overdue.dueAt ?? overdue.finalizedAt ?? overdue.createdAt;
+  return failures.sort((a, b) => a.getTime() - b.getTime())[0] ?? due;
 }
