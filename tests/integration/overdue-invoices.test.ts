@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { daysLater, sessionOf } from "../setup/billing";
 import { again, type Companies, type Company, openCompanies } from "../setup/companies";
-import { minutesLater } from "../setup/tenancy";
+import { minutesLater, NOW } from "../setup/tenancy";
 
 let world: Companies;
 beforeAll(async () => {
@@ -123,5 +123,37 @@ describe("a debit", () => {
     expect(await overdue(company)).toEqual(overdueSince(daysLater(2, END)));
     await world.settle(again(told), daysLater(3, END));
     expect(await overdue(company)).toEqual(overdueSince(daysLater(2, END)));
+  });
+
+  it("that begins a subscription and fails is told, once, and gives nothing until something is paid", async () => {
+    const company = await byDebit("000111111113");
+    expect(await company.alerts()).toEqual([]);
+    const told = await company.live(daysLater(5));
+    await world.settle(again(told));
+    expect(await overdue(company)).toEqual(ok);
+    expect(await company.grants()).toEqual([]);
+    expect(await company.alerts()).toEqual(["first_payment_failed"]);
+    const sentence =
+      "The first payment for Pro failed. The plan goes on and gives no credits until its next invoice is paid on April 10, 2026; to have them now, cancel it and subscribe again with another way to pay.";
+    const { alerts } = await company.api.billing.summary(company.self);
+    expect(alerts.map(({ message }) => message)).toEqual([sentence]);
+    expect(await mails(company)).toEqual([
+      ["The first payment for Northwind failed", expect.stringContaining(sentence)],
+    ]);
+    await company.payBy("good");
+    await company.renew();
+    expect(await company.alerts()).toEqual([]);
+    expect(await company.grants()).toEqual([6000]);
+    expect(await mails(company)).toHaveLength(1);
+    await company.ledger();
+  });
+
+  it("that begins a subscription and fails is told no more once that is cancelled", async () => {
+    const company = await byDebit("000111111113");
+    await company.live(daysLater(5));
+    expect(await company.alerts()).toEqual(["first_payment_failed"]);
+    await company.api.subscription.cancel({ ...company.self, at: "now" });
+    expect(await company.alerts()).toEqual([]);
+    expect(company.now).toEqual(daysLater(5, NOW));
   });
 });

@@ -12,6 +12,7 @@ export type AlertKind =
   | "paid_after_removal"
   | "event_dead"
   | "payment_failed"
+  | "first_payment_failed"
   | "payment_disputed"
   | "dispute_lost"
   | "credits_owed"

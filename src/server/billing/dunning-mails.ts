@@ -106,6 +106,21 @@ export function paymentRecoveredMail({ organizationName, planName, openInvoice, 
   });
 }
 
+/** That nobody has paid for a subscription that runs, and what can be done; for the alert, too. */
+export function failedStartSentence({ planName, nextInvoice }: Pick<DunningFacts, "planName" | "nextInvoice">): string {
+  const next = nextInvoice ? ` on ${DAY.format(nextInvoice.at)}` : "";
+  return `The first payment for ${planName} failed. The plan goes on and gives no credits until its next invoice is paid${next}; to have them now, cancel it and subscribe again with another way to pay.`;
+}
+
+export function firstPaymentFailedMail(facts: DunningFacts, to: string): Mail {
+  return composeMail({
+    to,
+    subject: `The first payment for ${facts.organizationName} failed`,
+    paragraphs: [failedStartSentence(facts)],
+    action: { label: "See billing", url: facts.url },
+  });
+}
+
 export function trialEndsMail(facts: DunningFacts, to: string): Mail | null {
   const { organizationName, planName, trialEnd, nextInvoice, card, url } = facts;
   if (trialEnd === null) return null;

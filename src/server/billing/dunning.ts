@@ -19,6 +19,8 @@ import {
   blockedMail,
   blockTomorrowMail,
   type DunningFacts,
+  failedStartSentence,
+  firstPaymentFailedMail,
   overdueSentence,
   paymentFailedMail,
   paymentRecoveredMail,
@@ -26,7 +28,7 @@ import {
 } from "./dunning-mails";
 import { type NextInvoice, type OpenInvoice, readNextInvoice, readOpenInvoice } from "./subscription-row";
 
-type NoticeKind = PaymentNotice | "payment_recovered" | "trial_ends";
+type NoticeKind = PaymentNotice | "payment_recovered" | "trial_ends" | "first_payment_failed";
 
 /** The subscription that the organization lives by, as its row says it. */
 interface Standing {
@@ -40,12 +42,14 @@ interface Standing {
   card: CardFacts | null;
 }
 
+const LIVE = { status: { in: [...LIVE_STATUSES] } };
+
 /**
  * Makes the block of an organization's account, the alert of its overdue payment and what its people were told agree with its
  * subscription's row. For whoever has just saved that row, in the same transaction; again and again it changes nothing.
  */
 export async function settleDunning(tx: Transaction, organizationId: string, now: Date): Promise<void> {
-  const standing = await readStanding(tx, organizationId, now);
+  const standing = await readStanding(tx, organizationId, LIVE, now);
   const overdue = standing?.overdue ?? null;
   const blockedFrom = overdue?.graceUntil ?? null;
   // The ledger reads it with the account, and a process that remembers the account hears of it by its version.
@@ -56,13 +60,16 @@ export async function settleDunning(tx: Transaction, organizationId: string, now
   await tellPeople(tx, organizationId, standing, now);
 }
 
-async function readStanding(tx: Transaction, organizationId: string, now: Date): Promise<Standing | null> {
+async function readStanding(
+  tx: Transaction,
+  organizationId: string,
+  which: typeof LIVE | { stripeSubscriptionId: string },
+  now: Date,
+): Promise<Standing | null> {
   // Locked, so that what follows from it is not written after what follows from a newer one.
   await tx.$queryRaw`
     SELECT 1 FROM organization_subscriptions WHERE organization_id = ${organizationId}::uuid ORDER BY id FOR UPDATE`;
-  const row = await tx.organizationSubscription.findFirst({
-    where: { organizationId, status: { in: [...LIVE_STATUSES] } },
-  });
+  const row = await tx.organizationSubscription.findFirst({ where: { organizationId, ...which } });
   if (!row) return null;
   const plan = await tx.subscriptionPlan.findUniqueOrThrow({ where: { id: row.planId } });
   return {
@@ -178,7 +185,24 @@ const MAILS: Record<NoticeKind, (facts: DunningFacts, to: string) => Mail | null
   blocked: blockedMail,
   payment_recovered: paymentRecoveredMail,
   trial_ends: trialEndsMail,
+  first_payment_failed: firstPaymentFailedMail,
 };
+
+/** Tells that the first payment of a subscription has failed, though the subscription runs. Nothing happens where it is not used. */
+export async function tellOfFailedStart(
+  tx: Transaction,
+  organizationId: string,
+  subscription: { id: string; invoiceId: string },
+  now: Date,
+): Promise<void> {
+  const standing = await readStanding(tx, organizationId, LIVE, now);
+  if (standing?.stripeSubscriptionId !== subscription.id) return;
+  const kind = "first_payment_failed";
+  const message = failedStartSentence(standing);
+  const details = { invoiceId: subscription.invoiceId };
+  await raiseAlert(tx, { organizationId, kind, subject: subscription.id, message, details }, now);
+  await tell(tx, organizationId, standing, kind, subscription.id, now);
+}
 
 /**
  * Tells of what came about by the clock alone: a block that is a day away, or there, and trials that end soon. Nobody waits for

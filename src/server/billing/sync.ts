@@ -25,6 +25,7 @@ import { settleAllowances } from "./allowances";
 import { findPacksByStripePrice, findPlansByStripePrice } from "./catalogue";
 import { unlinkCustomer } from "./customers";
 import { claimPaidLots } from "./payments";
+import { tellOfFirstPayment } from "./sync/first-payment";
 import { saveRefunds } from "./sync/history";
 import { saveInvoice, settleInvoice } from "./sync/invoices";
 import { describeOpen, findOverdueSince, type KnownDebt, listOpenInvoices, type OpenInvoice } from "./sync/overdue";
@@ -104,6 +105,7 @@ async function lookAtSubscription(run: SyncRun, subscriptionId: string, look: Lo
   const planItem = planItemOf(facts.items, plans)?.id ?? null;
   const saved = await run.lock.save(async (tx) => {
     const state = await saveSubscription(tx, run, facts, plans, circumstances);
+    await tellOfFirstPayment(tx, run, facts, invoices);
     const removedAt = await findRemoval(tx, organizationId);
     const entitles = state.entitles && removedAt === null;
     const results: (SyncResult | null)[] = [];

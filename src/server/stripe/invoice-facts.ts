@@ -15,6 +15,8 @@ export interface InvoiceFacts {
   metadataOrganizationId: string | null;
   subscriptionId: string | null;
   status: string;
+  /** It opened the subscription. */
+  isFirst: boolean;
   attempted: boolean;
   number: string | null;
   /** Minor units, tax included. */
@@ -55,6 +57,7 @@ export async function readInvoice(stripe: Stripe, invoice: Stripe.Invoice): Prom
     metadataOrganizationId: organizationOfInvoice(invoice),
     subscriptionId: idOf(invoice.parent?.subscription_details?.subscription),
     status: invoice.status ?? "draft",
+    isFirst: invoice.billing_reason === "subscription_create",
     attempted: invoice.attempt_count > 0,
     number: invoice.number,
     total: invoice.total,
