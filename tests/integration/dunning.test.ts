@@ -213,6 +213,7 @@ describe.each(["cancel", "unpaid"] as const)("after the last retry (%s)", (after
     expect((await alertsOf(tenant)).map(({ open }) => open)).toEqual([false]);
     const told = (await mails()).filter((mail) => mail.startsWith(tenant.owner.email));
     expect(told).not.toContain(`${tenant.owner.email}: Northwind: the payment has arrived`);
+    expect(told.filter((mail) => mail === `${tenant.owner.email}: Northwind: Pro has ended`)).toHaveLength(1);
     // A new subscription may begin.
     const plans = await planIds();
     const input = { ...of(tenant), planId: plans.pro, interval: "month" as const };

@@ -121,6 +121,18 @@ export function firstPaymentFailedMail(facts: DunningFacts, to: string): Mail {
   });
 }
 
+export function unpaidEndMail({ organizationName, planName, url }: DunningFacts, to: string): Mail {
+  return composeMail({
+    to,
+    subject: `${organizationName}: ${planName} has ended`,
+    paragraphs: [
+      `${planName} has ended, because its payment failed or was taken back, or there was nothing to pay it with.`,
+      "Its credits are gone with it. Credits that were bought apart from it stay, and can be spent.",
+    ],
+    action: { label: "Choose a plan", url },
+  });
+}
+
 export function trialEndsMail(facts: DunningFacts, to: string): Mail | null {
   const { organizationName, planName, trialEnd, nextInvoice, card, url } = facts;
   if (trialEnd === null) return null;

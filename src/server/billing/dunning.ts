@@ -25,10 +25,11 @@ import {
   paymentFailedMail,
   paymentRecoveredMail,
   trialEndsMail,
+  unpaidEndMail,
 } from "./dunning-mails";
 import { type NextInvoice, type OpenInvoice, readNextInvoice, readOpenInvoice } from "./subscription-row";
 
-type NoticeKind = PaymentNotice | "payment_recovered" | "trial_ends" | "first_payment_failed";
+type NoticeKind = PaymentNotice | "payment_recovered" | "trial_ends" | "first_payment_failed" | "unpaid_end";
 
 /** The subscription that the organization lives by, as its row says it. */
 interface Standing {
@@ -186,6 +187,7 @@ const MAILS: Record<NoticeKind, (facts: DunningFacts, to: string) => Mail | null
   payment_recovered: paymentRecoveredMail,
   trial_ends: trialEndsMail,
   first_payment_failed: firstPaymentFailedMail,
+  unpaid_end: unpaidEndMail,
 };
 
 /** Tells that the first payment of a subscription has failed, though the subscription runs. Nothing happens where it is not used. */
@@ -202,6 +204,17 @@ export async function tellOfFailedStart(
   const details = { invoiceId: subscription.invoiceId };
   await raiseAlert(tx, { organizationId, kind, subject: subscription.id, message, details }, now);
   await tell(tx, organizationId, standing, kind, subscription.id, now);
+}
+
+/** Tells that a subscription has ended because it was not paid. For whoever has just saved its end. */
+export async function tellOfUnpaidEnd(
+  tx: Transaction,
+  organizationId: string,
+  stripeSubscriptionId: string,
+  now: Date,
+): Promise<void> {
+  const standing = await readStanding(tx, organizationId, { stripeSubscriptionId }, now);
+  if (standing) await tell(tx, organizationId, standing, "unpaid_end", subjectOf(stripeSubscriptionId, now), now);
 }
 
 /**

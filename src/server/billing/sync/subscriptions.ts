@@ -13,7 +13,7 @@ import type { SubscriptionFacts } from "../../stripe/facts";
 import { raiseAlert, resolveAlert } from "../alerts";
 import { type AllowanceState, stopAllowances } from "../allowances";
 import type { CataloguePlan } from "../catalogue";
-import { settleDunning } from "../dunning";
+import { settleDunning, tellOfUnpaidEnd } from "../dunning";
 import { giveTrial, settleTrial } from "../trials";
 import type { OpenInvoice } from "./overdue";
 import { findRival, wasAlwaysSecond } from "./rivals";
@@ -111,6 +111,7 @@ export async function saveSubscription(
   }
   await settleDunning(tx, organizationId, run.now);
   const hasEnded = before !== null && isLive(before.status) && isEnded(status);
+  if (hasEnded && status === "expired") await tellOfUnpaidEnd(tx, organizationId, facts.id, run.now);
   const sentence = plan ? `${plan.planName} is ${status}` : `it is ${status}, at a price that we do not know`;
   if (!plan && isEnded(status)) await stopAllowances(tx, organizationId, facts.id, endOf(facts, run), run.now);
   return {
