@@ -30,11 +30,13 @@ export interface OwnerReference {
  */
 export async function findOwner({ customerId, organizationId, objectIds = [] }: OwnerReference): Promise<Owner> {
   const named = organizationId !== null && UUID.test(organizationId) ? organizationId.toLowerCase() : null;
+  const byCustomer = customerId === null ? null : await findByCustomer(customerId);
+  if (byCustomer !== null) {
+    if (named !== null && named !== byCustomer) return { kind: "mismatch", customerOwner: byCustomer, named };
+    return { kind: "organization", organizationId: byCustomer, isCustomerKnown: true };
+  }
   const ids = [...objectIds];
-  const [[byCustomer], [byRow, another], [byName]] = await inOneExchange<
-    [{ id: string }, { id: string }, { customer: string | null }]
-  >(
-    Prisma.sql`SELECT id FROM organizations WHERE stripe_customer_id = ${customerId}`,
+  const [[byRow, another], [byName]] = await inOneExchange<[{ id: string }, { customer: string | null }]>(
     // The organizations that have rows of these objects: subscriptions, checkouts, payments and invoices.
     Prisma.sql`
       SELECT organization_id AS id FROM organization_subscriptions WHERE stripe_subscription_id = ANY(${ids})
@@ -43,10 +45,6 @@ export async function findOwner({ customerId, organizationId, objectIds = [] }: 
       UNION SELECT organization_id FROM stripe_invoices WHERE id = ANY(${ids})`,
     Prisma.sql`SELECT stripe_customer_id AS customer FROM organizations WHERE id = ${named}::uuid`,
   );
-  if (byCustomer) {
-    if (named !== null && named !== byCustomer.id) return { kind: "mismatch", customerOwner: byCustomer.id, named };
-    return { kind: "organization", organizationId: byCustomer.id, isCustomerKnown: true };
-  }
   if (byRow) {
     if (another || (named !== null && named !== byRow.id)) {
       return { kind: "mismatch", customerOwner: byRow.id, named: named ?? another?.id ?? byRow.id };
@@ -56,6 +54,13 @@ export async function findOwner({ customerId, organizationId, objectIds = [] }: 
   if (named === null || !byName) return { kind: "unknown" };
   if (byName.customer !== null && customerId !== null) return { kind: "mismatch", customerOwner: null, named };
   return { kind: "organization", organizationId: named, isCustomerKnown: false };
+}
+
+async function findByCustomer(customerId: string): Promise<string | null> {
+  const [[organization]] = await inOneExchange<[{ id: string }]>(
+    Prisma.sql`SELECT id FROM organizations WHERE stripe_customer_id = ${customerId}`,
+  );
+  return organization?.id ?? null;
 }
 
 /** Remembers the customer of an organization that had none: our own call that made it may not have come that far. */

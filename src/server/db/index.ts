@@ -1,8 +1,8 @@
 // The only doors to the database: a transaction runs either as one organization, or as the platform. Not one inside another.
-import { PrismaPg } from "@prisma/adapter-pg";
 import pg from "pg";
 import { BillingError } from "~/domain/errors";
 import { Prisma, PrismaClient } from "./generated/client";
+import { beginningWith, lateBeginning } from "./late-begin";
 import { database, endDatabase, holding, requireNoneHeld } from "./pool";
 import { timed } from "./statements";
 
@@ -16,7 +16,7 @@ const shared = globalThis as typeof globalThis & { billfoldPrisma?: PrismaClient
 
 function client(): PrismaClient {
   shared.billfoldPrisma ??= new PrismaClient({
-    adapter: new PrismaPg(database()),
+    adapter: lateBeginning(database()),
   });
   return shared.billfoldPrisma;
 }
@@ -29,7 +29,8 @@ const LIMITS = { maxWait: 15_000, timeout: 20_000 };
 // than a person would. Said in each transaction, since a pooler in between gives no sessions.
 export const LOCK_TIMEOUT_MS = "10000";
 export const IDLE_TIMEOUT_MS = "30000";
-const TIMEOUTS = Prisma.sql`set_config('lock_timeout', ${LOCK_TIMEOUT_MS}, true), set_config('idle_in_transaction_session_timeout', ${IDLE_TIMEOUT_MS}, true)`;
+const TIMEOUTS = `SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}; SET LOCAL idle_in_transaction_session_timeout = ${IDLE_TIMEOUT_MS}`;
+const AS_PLATFORM = `BEGIN; SET LOCAL ROLE billfold_platform; ${TIMEOUTS}`;
 
 const TRANSACTION_TIMED_OUT = "P2028";
 
@@ -38,24 +39,22 @@ const TRANSACTION_TIMED_OUT = "P2028";
  * @param organizationId uuid of the tenant
  */
 export function asOrganization<T>(organizationId: string, work: (tx: Transaction) => Promise<T>): Promise<T> {
-  return transaction(async (tx) => {
-    await tx.$queryRaw`SELECT set_config('role', 'billfold_app', true), set_config('app.organization_id', ${organizationId}, true), ${TIMEOUTS}`;
-    return work(tx);
-  });
+  const tenant = pg.escapeLiteral(organizationId);
+  return transaction(
+    `BEGIN; SET LOCAL ROLE billfold_app; SET LOCAL app.organization_id = ${tenant}; ${TIMEOUTS}`,
+    work,
+  );
 }
 
 /** Runs `work` in a transaction as the platform, which sees every organization: webhooks, jobs, sign-in, admin. */
 export function asPlatform<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
-  return transaction(async (tx) => {
-    await tx.$queryRaw`SELECT set_config('role', 'billfold_platform', true), ${TIMEOUTS}`;
-    return work(tx);
-  });
+  return transaction(AS_PLATFORM, work);
 }
 
-async function transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+async function transaction<T>(beginning: string, work: (tx: Transaction) => Promise<T>): Promise<T> {
   requireNoneHeld();
   try {
-    return await client().$transaction((tx) => holding(() => work(tx)), LIMITS);
+    return await beginningWith(beginning, () => client().$transaction((tx) => holding(() => work(tx)), LIMITS));
   } catch (error) {
     // It could not begin, or was rolled back, because the database is behind: nothing was written, and it may be tried again.
     const timedOut = error instanceof Prisma.PrismaClientKnownRequestError && error.code === TRANSACTION_TIMED_OUT;
@@ -85,9 +84,6 @@ export async function ask<Row extends object>(text: string, values: unknown[]): 
   }
 }
 
-// A statement that fails leaves COMMIT nothing but to roll back.
-const AS_PLATFORM = `BEGIN; SET LOCAL ROLE billfold_platform; SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}; SET LOCAL idle_in_transaction_session_timeout = ${IDLE_TIMEOUT_MS}`;
-
 /**
  * Runs statements in a transaction as the platform, in one exchange with the database however many they are: for what is asked often,
  * and needs nothing of one statement for the next. Values and rows are as the driver has them: `bigint` and `numeric` come as text.
@@ -103,6 +99,7 @@ export async function inOneExchange<Rows extends object[]>(
   const sent = [
     client.query(timed(AS_PLATFORM)),
     ...statements.map(({ text, values }) => client.query(timed(text, values))),
+    // After a failure it rolls back.
     client.query(timed("COMMIT")),
   ];
   const answers = await Promise.allSettled(sent);

@@ -44,6 +44,9 @@ const ORDINARY: Habits = {
 };
 
 const OPENING = 8;
+/** Who is new tries things out; after this, people have found what they want, and do the rest more rarely. */
+const SETTLED_DAYS = 60;
+const SETTLED = 0.35;
 
 /** Kinds of customers, in turn over the organizations. */
 const KINDS: [string, Partial<Habits>][] = [
@@ -103,21 +106,22 @@ export class Organization {
     this.chance = new Chance(`${seed} organization ${number}`);
   }
 
-  /** One day of its life. */
-  async live(now: Date, isFirstDay: boolean): Promise<void> {
+  /** One day of its life. @param day from 1 */
+  async live(now: Date, day: number): Promise<void> {
     if (this.gone) return;
     const { chance } = this;
-    // Many begin at once, on the last day of a long month.
     const { subscribe, dashboard } = this.habits;
-    const opening = isFirstDay ? { subscribe: subscribe * OPENING, dashboard: dashboard * OPENING } : {};
+    // Many begin at once, on the last day of a long month.
+    const opening = day === 1 ? { subscribe: subscribe * OPENING, dashboard: dashboard * OPENING } : {};
     const habits = { ...this.habits, ...opening };
+    const share = day > SETTLED_DAYS ? SETTLED : 1;
     // Drawn before anything is asked, so that a day's chances do not depend on what the others of the day came to.
     const drawn = Object.fromEntries(
-      Object.entries(habits).map(([habit, share]) => [habit, chance.happens(share)]),
+      Object.entries(habits).map(([habit, often]) => [habit, chance.happens(often * share)]),
     ) as Record<keyof Habits, boolean>;
     if (this.disputes.length > 0) await this.decideDisputes();
-    if (!Object.values(drawn).includes(true)) return;
-    const subscription = await this.caller(now).subscription.get(this.of({}));
+    const depends = drawn.subscribe || drawn.change || drawn.cancel || drawn.pause || drawn.mendCard;
+    const subscription = depends ? await this.caller(now).subscription.get(this.of({})) : null;
     const live = subscription && ["trial", "active", "past_due", "paused"].includes(subscription.status);
     if (!live && drawn.subscribe) await this.subscribe(now, drawn.yearly);
     if (live && drawn.change) await this.change(now, drawn.yearly);

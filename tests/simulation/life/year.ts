@@ -130,7 +130,7 @@ class Year {
     line.cut = step <= this.away.stripe;
     for (const organization of this.organizations) {
       if (organization.number % STEPS_A_DAY !== step % STEPS_A_DAY) continue;
-      await organization.live(now, step <= STEPS_A_DAY);
+      await organization.live(now, Math.ceil(step / STEPS_A_DAY));
     }
     if (this.chance.happens(SHARES.packs)) await this.editPack(now);
     // Only now, so that something waits for whoever goes away.

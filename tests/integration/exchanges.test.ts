@@ -1,6 +1,9 @@
+import pg from "pg";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { raiseAlert } from "~/server/billing/alerts";
 import { asPlatform, inOneExchange, Prisma } from "~/server/db";
+import { PrismaClient } from "~/server/db/generated/client";
+import { beginningWith, lateBeginning } from "~/server/db/late-begin";
 import { type Billing, openBilling } from "../setup/billing";
 
 let billing: Billing;
@@ -57,4 +60,22 @@ it("says BUSY where the connection was cut", async () => {
   await expect.poll(() => billing.sql<{ ended: boolean }>(nap)).toMatchObject([{ ended: true }]);
   await cut;
   expect(await alertsOf("nothing")).toEqual([]);
+});
+
+it("a transaction that cannot begin tells so with its first statement, which is not carried out", async () => {
+  const pool = new pg.Pool({ connectionString: billing.database.superuserUrl, pipeline: true, max: 1 });
+  const prisma = new PrismaClient({ adapter: lateBeginning(pool) });
+  const told = (subject: string) =>
+    prisma.$transaction((tx) => tx.$executeRaw(insert("00000000-0000-7000-8000-00000000000c", subject)));
+  try {
+    await expect(beginningWith("BEGIN; SET LOCAL ROLE nobody_there", () => told("outside"))).rejects.toThrow(
+      'role "nobody_there" does not exist',
+    );
+    expect(await alertsOf("outside")).toEqual([]);
+    expect(await beginningWith("BEGIN", () => told("inside"))).toBe(1);
+    expect(await alertsOf("inside")).toEqual([{ kind: "event_dead" }]);
+  } finally {
+    await prisma.$disconnect();
+    await pool.end();
+  }
 });
