@@ -55,21 +55,26 @@ export function creditsOfLine(line: PaidLine, plan: PlanTerms, whole: Period | n
   const time = timeOf(line, plan, whole);
   const money = { part: BigInt(Math.abs(line.amount)), of: BigInt(plan.unitAmount) * BigInt(line.quantity) };
   const isListed = !line.discounted && line.currency === plan.currency && money.of > 0n;
-  // A discount may be inside the amount itself: it is then less than the time costs.
-  const isShort = whole !== null && money.of * time.part - money.part * time.of > time.of;
+  // A discount may be inside the amount itself: it is then less than the time costs. A first period that is cut short says nothing.
+  const isWhole = whole !== null && lengthOf(whole) >= SHORTEST_MS[plan.interval];
+  const isShort = isWhole && money.of * time.part - money.part * time.of > time.of;
   const { part, of } = isListed && !isShort ? money : time;
   const exact = BigInt(creditsOfInterval(plan)) * part;
   return givesBack ? 0 - Number((exact + of - 1n) / of) : Number(exact / of);
 }
 
 function timeOf(line: PaidLine, plan: PlanTerms, whole: Period | null): Share {
-  const part = BigInt(line.periodEnd.getTime() - line.periodStart.getTime());
-  const of = whole ? BigInt(whole.end.getTime() - whole.start.getTime()) : LONGEST_MS[plan.interval];
-  invariant(of > 0n, "a period ends after it starts");
+  const part = lengthOf({ start: line.periodStart, end: line.periodEnd });
+  const length = whole ? lengthOf(whole) : LONGEST_MS[plan.interval];
+  invariant(length > 0n, "a period ends after it starts");
+  const of = length < SHORTEST_MS[plan.interval] ? SHORTEST_MS[plan.interval] : length;
   return { part: part < of ? part : of, of };
 }
 
+const lengthOf = ({ start, end }: Period): bigint => BigInt(end.getTime() - start.getTime());
+
 const DAY_MS = 86_400_000n;
+const SHORTEST_MS: Record<Interval, bigint> = { month: 28n * DAY_MS, year: 365n * DAY_MS };
 const LONGEST_MS: Record<Interval, bigint> = { month: 31n * DAY_MS, year: 366n * DAY_MS };
 
 /** What the prorations of one invoice come to, for one item and one of its periods. */

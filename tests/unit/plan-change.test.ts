@@ -153,6 +153,17 @@ describe("a proration", () => {
     expect(credits("scale", 4966)).toBe(16_666);
   });
 
+  it("of a first period that is cut short is at its list price, or by its share of a whole one", () => {
+    const stub = { start: day(10), end: day(20) };
+    const plan = plans.get("pro");
+    if (!plan) throw new Error("no such plan");
+    const short = (amount: number, change: Partial<PaidLine> = {}) =>
+      creditsOfLine(line("pro", amount, { periodEnd: day(20), ...change }), plan, stub);
+    expect(short(1633)).toBe(1999);
+    // Ten days of the shortest month that there is.
+    expect(short(816, { discounted: true })).toBe(2142);
+  });
+
   it("of an upgrade is previewed as what is given when it is paid", () => {
     const lines = [line("pro", -3267), line("scale", 9933)];
     const change = { lines, plans, current, trial: null, parts: [], returned: 0 };
