@@ -11,7 +11,7 @@ import type { InvoiceFacts } from "../stripe/invoice-facts";
 import { grantDue, lockFirst } from "./allowance-grants";
 import { listReturnables, sumReturned } from "./allowance-returns";
 import { type AllowanceRow, isUpgrade, rowOf } from "./allowance-rows";
-import type { CataloguePlan } from "./catalogue";
+import { type CataloguePlan, planItemOf } from "./catalogue";
 
 /** What an allowance depends on of a subscription. */
 export type AllowanceSubscription = Pick<
@@ -90,7 +90,7 @@ export async function readChanges(tx: Transaction, paid: PaidInvoice): Promise<C
  */
 function itemOf(line: PaidLine, { subscription, plans }: PaidInvoice): string | null {
   if (line.stripeItemId !== null || !line.proration) return line.stripeItemId;
-  const planItem = subscription.items.find(({ stripePriceId }) => plans.has(stripePriceId));
+  const planItem = planItemOf(subscription.items, plans);
   const own = subscription.items.find(({ stripePriceId }) => stripePriceId === line.stripePriceId);
   return (plans.has(line.stripePriceId ?? "") ? planItem : (own ?? planItem))?.id ?? null;
 }
@@ -251,7 +251,8 @@ function laterEnd(paid: PaidInvoice, proration: Proration, periods: readonly Pai
   const renewed = periods.find((period) => !period.trial && period.periodStart >= until);
   if (renewed) return renewed.periodEnd;
   if ((paid.invoice.paidAt ?? now) < until) return null;
-  const item = paid.subscription.items.find(({ id }) => id === stripeItemId);
+  const { items } = paid.subscription;
+  const item = items.find(({ id }) => id === stripeItemId) ?? planItemOf(items, paid.plans);
   return item && item.periodStart >= until ? item.periodEnd : null;
 }
 

@@ -8,7 +8,7 @@ import { keepChange, type PaidInvoice, readChanges, trialOf } from "./allowance-
 import { grantDue, lockFirst, writeOffLots } from "./allowance-grants";
 import { settleReturns, settleStopped } from "./allowance-returns";
 import { type AllowanceRow, rowOf, slicesOfRow, WHOLE } from "./allowance-rows";
-import type { CataloguePlan } from "./catalogue";
+import { type CataloguePlan, planItemOf } from "./catalogue";
 import { listInvoicesTakenBack } from "./claimed-lots";
 import { lockAccount } from "./ledger/accounts";
 import { giveTrial } from "./trials";
@@ -109,10 +109,10 @@ async function entitle(
 }
 
 /** The slices of the period that the subscription is in, where another period than it was paid for. */
-function runningAfter({ subscription, plans }: PaidInvoice, end: Date): Slice[] {
-  const item = subscription.items.find(({ stripePriceId }) => plans.has(stripePriceId));
+function runningAfter(paid: PaidInvoice, end: Date): Slice[] {
+  const item = planItemOf(paid.subscription.items, paid.plans);
   if (!item || item.periodStart < end) return [];
-  return slicesOf(item.periodStart, item.periodEnd, plans.get(item.stripePriceId)?.creditInterval ?? "year");
+  return slicesOf(item.periodStart, item.periodEnd, paid.plans.get(item.stripePriceId)?.creditInterval ?? "year");
 }
 
 // ── What is still to come ────────────────────────────────────────────────────────────────────────────────────
@@ -121,14 +121,14 @@ export interface AllowanceState {
   stripeSubscriptionId: string;
   /** When the subscription ended, where it has: nothing more comes of any of its periods. */
   endedAt: Date | null;
-  /** The item that is the plan, with its period. */
-  current: { stripeItemId: string; periodStart: Date };
+  /** Its items, with their periods. */
+  items: readonly { id: string; periodStart: Date }[];
 }
 
 /**
  * Makes the slices that are still to come agree with the subscription as it is now: none after its end, none of a period that it
  * has left, or whose payment was wholly taken back. Slices of a period that was stopped, and that the subscription has come back
- * to, go on. And makes what was given back as time agree with what refunds and disputes have taken since.
+ * to, go on. Those of an item that is gone go on too, as far as nothing of it was given back: they were paid. And makes what was given back as time agree with what refunds and disputes have taken since.
  */
 export async function settleAllowances(
   tx: Transaction,
@@ -136,9 +136,9 @@ export async function settleAllowances(
   state: AllowanceState,
   now: Date,
 ): Promise<void> {
-  const { stripeSubscriptionId, current } = state;
+  const { stripeSubscriptionId } = state;
   if (state.endedAt) await stopAllowances(tx, organizationId, stripeSubscriptionId, state.endedAt, now);
-  else await followPeriod(tx, organizationId, stripeSubscriptionId, current, now);
+  else await followPeriods(tx, organizationId, state, now);
   const returns = await tx.allowanceReturn.findMany({
     where: { organizationId, stripeSubscriptionId },
     distinct: ["stripeItemId", "untilAt"],
@@ -150,28 +150,36 @@ export async function settleAllowances(
   await settleStopped(tx, organizationId, stripeSubscriptionId, now);
 }
 
-async function followPeriod(
+async function followPeriods(
   tx: Transaction,
   organizationId: string,
-  stripeSubscriptionId: string,
-  { stripeItemId, periodStart }: AllowanceState["current"],
+  { stripeSubscriptionId, items }: AllowanceState,
   now: Date,
 ): Promise<void> {
-  const open = { organizationId, stripeSubscriptionId, nextSliceAt: { not: null } };
-  const here = { stripeItemId, OR: [{ periodStart }, { anchor: periodStart }] };
-  // Left in the middle; one that came to its own end still owes what was missed of it.
-  const left = {
-    periodEnd: { gt: periodStart },
-    OR: [{ stripeItemId: { not: stripeItemId } }, { periodStart: { lt: periodStart } }],
-  };
-  await tx.allowancePeriod.updateMany({ where: { ...open, ...left, stoppedAt: null }, data: { stoppedAt: now } });
-  const takenBack = { stripeInvoiceId: { in: await listInvoicesTakenBack(tx, organizationId, stripeSubscriptionId) } };
-  await tx.allowancePeriod.updateMany({ where: { ...open, ...takenBack, stoppedAt: null }, data: { stoppedAt: now } });
-  await tx.allowancePeriod.updateMany({
-    where: { ...open, AND: [here, { OR: [{ stripeInvoiceId: null }, { NOT: takenBack }] }], stoppedAt: { not: null } },
-    data: { stoppedAt: null },
+  const rows = await tx.allowancePeriod.findMany({
+    where: { organizationId, stripeSubscriptionId, OR: [{ nextSliceAt: { not: null } }, { slicesGranted: { gt: 1 } }] },
   });
+  if (rows.length === 0) return;
+  const takenBack = new Set(await listInvoicesTakenBack(tx, organizationId, stripeSubscriptionId));
+  const resumed: string[] = [];
+  for (const row of rows) {
+    const item = items.find(({ id }) => id === row.stripeItemId);
+    const left = item && isLeft(row, item.periodStart) ? item.periodStart : null;
+    const stop = left ?? (takenBack.has(row.stripeInvoiceId ?? "") ? now : null);
+    const isHere = item ? isOf(row, item.periodStart) : row.periodEnd > now;
+    if (left || (stop && row.stoppedAt === null)) await stopRow(tx, row, stop ?? now, now);
+    else if (!stop && isHere && row.stoppedAt !== null && row.nextSliceAt !== null) resumed.push(row.id);
+  }
+  if (resumed.length > 0)
+    await tx.allowancePeriod.updateMany({ where: { id: { in: resumed } }, data: { stoppedAt: null } });
 }
+
+/** Left in the middle; one that came to its own end still owes what was missed of it. */
+const isLeft = ({ periodStart, periodEnd }: AllowanceRow, current: Date) =>
+  periodStart < current && periodEnd > current;
+
+const isOf = ({ periodStart, anchor }: AllowanceRow, current: Date) =>
+  [periodStart, anchor].some((start) => start?.getTime() === current.getTime());
 
 /**
  * Ends what is still to come of a subscription: what had begun by its end is given, and of what was given that began only then,
@@ -184,32 +192,38 @@ export async function stopAllowances(
   endedAt: Date,
   now: Date,
 ): Promise<void> {
-  const where = { organizationId, stripeSubscriptionId };
-  const open = { ...where, stoppedAt: null, nextSliceAt: { not: null } };
-  const rows = await tx.allowancePeriod.findMany({ where: open });
-  if (rows.length > 0) await lockFirst(tx, organizationId, now);
-  for (const row of rows) await grantDue(tx, row, now, endedAt);
-  await tx.allowancePeriod.updateMany({ where: open, data: { stoppedAt: endedAt } });
-  const late = await tx.allowancePeriod.findMany({
-    where: { ...where, slicesGranted: { gt: 1 }, periodEnd: { gt: endedAt } },
+  const rows = await tx.allowancePeriod.findMany({
+    where: {
+      ...{ organizationId, stripeSubscriptionId },
+      OR: [
+        { stoppedAt: null, nextSliceAt: { not: null } },
+        { slicesGranted: { gt: 1 }, periodEnd: { gt: endedAt } },
+      ],
+    },
   });
-  for (const row of late) await writeOffAfter(tx, row, endedAt, now);
+  for (const row of rows) await stopRow(tx, row, endedAt, now);
   await settleStopped(tx, organizationId, stripeSubscriptionId, now);
 }
 
-/** Ends what is left of a row's slices that began when its subscription had ended, or of what had gone on into them. */
-async function writeOffAfter(tx: Transaction, row: AllowanceRow, endedAt: Date, now: Date): Promise<void> {
-  const { organizationId } = row;
-  const over = slicesOfRow(row).filter(({ index, start }) => index > 0 && start >= endedAt);
+/** Ends a row at an instant: what had begun by then is given; of what was given that began then or later nothing is left. */
+async function stopRow(tx: Transaction, row: AllowanceRow, at: Date, now: Date): Promise<void> {
+  const { organizationId, id } = row;
+  if (row.stoppedAt === null && row.nextSliceAt !== null) {
+    await lockFirst(tx, organizationId, now);
+    await grantDue(tx, row, now, at);
+    await tx.allowancePeriod.updateMany({ where: { id, nextSliceAt: { not: null } }, data: { stoppedAt: at } });
+  }
+  const over = slicesOfRow(row).filter(({ index, start, end }) => index > 0 && start >= at && end > now);
+  if (over.length === 0) return;
   const lots = await tx.creditGrant.findMany({
     where: {
-      ...{ organizationId, allowanceId: row.id, source: "subscription", remaining: { gt: 0 } },
+      ...{ organizationId, allowanceId: id, source: "subscription", remaining: { gt: 0 } },
       expiresAt: { in: over.map(({ end }) => end) },
     },
     select: { id: true },
   });
-  const ids = lots.map(({ id }) => id);
-  await writeOffLots(tx, organizationId, ids, "the subscription had ended before", now);
+  const ids = lots.map((lot) => lot.id);
+  await writeOffLots(tx, organizationId, ids, "the subscription had left it before", now);
 }
 
 /** Grants the monthly slices whose time has come, all that were missed included. @returns how many periods were looked at */

@@ -14,6 +14,14 @@ export interface CataloguePlan extends PlanTerms {
   trialCredits: Credits;
 }
 
+/** The item that is the plan; others are seats, add-ons and the like. Where several are plans, the first one. */
+export function planItemOf<Item extends { stripePriceId: string }>(
+  items: readonly Item[],
+  plans: ReadonlyMap<string, unknown>,
+): Item | null {
+  return items.find(({ stripePriceId }) => plans.has(stripePriceId)) ?? null;
+}
+
 /** The plans behind Stripe prices, archived ones included: their subscribers keep them. */
 export async function findPlansByStripePrice(stripePriceIds: readonly string[]): Promise<Map<string, CataloguePlan>> {
   type Row = Omit<CataloguePlan, "credits" | "trialCredits" | "unitAmount"> & Record<Amounts, string>;

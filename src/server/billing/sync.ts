@@ -22,7 +22,7 @@ import {
 } from "../stripe/invoice-facts";
 import { fetchPayment, type PaymentFacts } from "../stripe/payment-facts";
 import { settleAllowances } from "./allowances";
-import { findPacksByStripePrice, findPlansByStripePrice } from "./catalogue";
+import { findPacksByStripePrice, findPlansByStripePrice, planItemOf } from "./catalogue";
 import { unlinkCustomer } from "./customers";
 import { claimPaidLots } from "./payments";
 import { tellOfFirstPayment } from "./sync/first-payment";
@@ -36,7 +36,7 @@ import { byAge, findCustomer, findRival, isLiveAtStripe, listLiveAtStripe } from
 import { refuseForeign, type SyncResult, type SyncRun, together, told } from "./sync/run";
 import { saveSession, sessionOutcome } from "./sync/sessions";
 import { claimSold, saveSold, saveSoldAtCheckout } from "./sync/sold";
-import { endHere, planItemOf, saveSubscription, saveTrial } from "./sync/subscriptions";
+import { endHere, saveSubscription, saveTrial } from "./sync/subscriptions";
 import { enqueueRelease, previewNextInvoice } from "./sync/upcoming";
 
 export type { SyncResult, SyncRun };

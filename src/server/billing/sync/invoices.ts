@@ -5,12 +5,11 @@ import type { SubscriptionFacts } from "../../stripe/facts";
 import type { CreditNoteFacts, InvoiceFacts } from "../../stripe/invoice-facts";
 import { raiseAlert, resolveAlert } from "../alerts";
 import { settlePaidInvoice } from "../allowances";
-import type { CataloguePlan } from "../catalogue";
+import { type CataloguePlan, planItemOf } from "../catalogue";
 import { saveCreditNotes, saveHistory, shownStatus } from "./history";
 import { describeInvoice } from "./invoice-words";
 import { quarantined, type SyncResult, type SyncRun, told } from "./run";
 import { isNothingSold } from "./sold";
-import { planItemOf } from "./subscriptions";
 
 type Plans = Map<string, CataloguePlan>;
 

@@ -12,7 +12,7 @@ import { newId } from "../../db/keys";
 import type { SubscriptionFacts } from "../../stripe/facts";
 import { raiseAlert, resolveAlert } from "../alerts";
 import { type AllowanceState, stopAllowances } from "../allowances";
-import type { CataloguePlan } from "../catalogue";
+import { type CataloguePlan, planItemOf } from "../catalogue";
 import { settleDunning, tellOfUnpaidEnd } from "../dunning";
 import { giveTrial, settleTrial } from "../trials";
 import type { OpenInvoice } from "./overdue";
@@ -21,11 +21,6 @@ import { quarantined, type SyncResult, type SyncRun, told } from "./run";
 import { type NextInvoice, pendingChangeOf, scheduledChangeOf } from "./upcoming";
 
 type Plans = Map<string, CataloguePlan>;
-
-/** The item that is the plan; others are seats, add-ons and the like. */
-export function planItemOf<Item extends { stripePriceId: string }>(items: readonly Item[], plans: Plans): Item | null {
-  return items.find(({ stripePriceId }) => plans.has(stripePriceId)) ?? null;
-}
 
 /** What was found out at Stripe beside the subscription itself. */
 export interface Circumstances {
@@ -121,7 +116,7 @@ export async function saveSubscription(
     allowances: plan && {
       stripeSubscriptionId: facts.id,
       endedAt: isEnded(status) ? endOf(facts, run) : null,
-      current: { stripeItemId: shown.id, periodStart: shown.periodStart },
+      items: facts.items,
     },
   };
 }
