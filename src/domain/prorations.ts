@@ -52,6 +52,8 @@ interface Share {
 export function creditsOfLine(line: PaidLine, plan: PlanTerms, whole: Period | null): number {
   if (line.quantity <= 0) return 0;
   const givesBack = isGivingBack(line);
+  // Time that has a price and moves for nothing, in a trial or where all of the price is taken off, moves no credits.
+  if (line.free && plan.unitAmount > 0) return 0;
   const time = timeOf(line, plan, whole);
   const money = { part: BigInt(Math.abs(line.amount)), of: BigInt(plan.unitAmount) * BigInt(line.quantity) };
   const isListed = !line.discounted && line.currency === plan.currency && money.of > 0n;

@@ -1,7 +1,7 @@
 // Which period gives which allowance, in which slices.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { addMonths, type PaidLine, paidPeriods, slicesOf } from "~/domain/allowance";
+import { addMonths, lateUntil, type PaidLine, paidPeriods, slicesOf } from "~/domain/allowance";
 
 const DAY_MS = 86_400_000;
 const instant = fc.date({
@@ -114,6 +114,26 @@ describe("slices", () => {
 
   it("of no time are a mistake of ours", () => {
     expect(() => slicesOf(date("2026-01-01"), date("2026-01-01"), "month")).toThrow("ends after it starts");
+  });
+});
+
+describe("what is paid late", () => {
+  const year = slicesOf(date("2026-01-01"), date("2027-01-01"), "month");
+  const months = slicesOf(date("2027-01-01"), date("2027-02-01"), "month");
+
+  it("lasts as it would have, where none of it was over", () => {
+    expect(lateUntil(year, months, date("2026-01-31"))).toBeNull();
+  });
+
+  it("lasts until the end of the slice that runs, of its own or of what the subscription is in", () => {
+    expect(lateUntil(year, months, date("2026-02-01"))).toEqual(date("2026-03-01"));
+    expect(lateUntil(year, months, date("2026-12-31"))).toEqual(date("2027-01-01"));
+    expect(lateUntil(year, months, date("2027-01-01"))).toEqual(date("2027-02-01"));
+  });
+
+  it("lasts no longer where nothing runs", () => {
+    expect(lateUntil(year, [], date("2027-01-01"))).toBeNull();
+    expect(lateUntil(year, months, date("2027-02-01"))).toBeNull();
   });
 });
 

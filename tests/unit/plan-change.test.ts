@@ -140,6 +140,9 @@ describe("a proration", () => {
     expect(credits("pro", -3267)).toBe(-4001);
     expect(credits("scale", 29_799, { quantity: 3 })).toBe(16_666);
     expect(credits("scale", 0, { quantity: 0 })).toBe(0);
+    expect(credits("scale", 0, { free: true })).toBe(0);
+    expect(credits("scale", 0, { free: true, givesBack: true })).toBe(0);
+    expect(credits("free", 0, { free: true })).toBe(66);
   });
 
   it("counts by its time where its money says nothing: discounted, in another currency, of a free plan", () => {
