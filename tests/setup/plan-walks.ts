@@ -102,6 +102,8 @@ interface Invoice {
   sold: number;
   refunded: number;
   rows: Row[];
+  /** How much money had come and gone when it was paid. */
+  since: number;
 }
 
 interface Subscription extends Period {
@@ -143,6 +145,9 @@ const keyOf = (price: string, quantity: number, end: Date) => `${price}×${quant
 const later = (at: Date, seconds: number) => new Date(at.getTime() + seconds * 1000);
 const floor = (at: Date) => new Date(Math.floor(at.getTime() / 1000) * 1000);
 
+/** Money that came or went; `place` is its order, in which a refund follows upon what it refunds. */
+type Flow = Fraction & { key: string; end: number; quantity: number; place: number };
+
 export class Life {
   readonly account;
   now = floor(NOW);
@@ -152,7 +157,7 @@ export class Life {
   private readonly lots = new Map<string, { row: Row; lot: AccountLot }>();
   private readonly returns = new Map<number, number>();
   /** Money, by price, quantity and end of the period that it is for, as it came and went. */
-  private readonly flows: (Fraction & { key: string })[] = [];
+  private readonly flows: Flow[] = [];
   private readonly trialLots = new Set<string>();
   private hadTrial = false;
   private made = 0;
@@ -192,11 +197,12 @@ export class Life {
   /**
    * Money paid less money given back, as a fraction. A refund counts with what the whole credits that it claims have cost, because
    * claims round down; and what is given back for a plan and quantity beyond what was paid for it (its unused time was credited, and
-   * then its payment refunded as well) counts for nothing: its credits are gone, and more cannot be taken.
+   * then its payment refunded as well) counts for nothing: its credits are gone, and more cannot be taken. What is bought of the same
+   * time after that is another matter, so a refund counts where its invoice was paid.
    */
   get money(): Fraction {
     const periods = new Map<string, Fraction>();
-    for (const { key, ...flow } of this.flows) {
+    for (const { key, ...flow } of [...this.flows].sort((a, b) => a.place - b.place)) {
       const after = plus(periods.get(key) ?? NOTHING, flow);
       periods.set(key, after.part > 0n ? after : NOTHING);
     }
@@ -260,16 +266,31 @@ export class Life {
   private refund(which: number, share: number): void {
     // One that paid for two periods is left out: what of it is refunded for which is nobody's rule.
     const paid = this.invoices.filter(
-      (invoice) => invoice.total > 0 && new Set(invoice.rows.map((row) => +row.end)).size === 1,
+      (invoice) =>
+        invoice.total > 0 &&
+        new Set(invoice.rows.map((row) => +row.end)).size === 1 &&
+        !this.wereSeatsGivenBack(invoice),
     );
     const invoice = paid[which % Math.max(1, paid.length)];
     if (!invoice) return;
     const before = refundedOf(invoice);
     invoice.refunded = Math.max(invoice.refunded, Math.floor(invoice.total * share));
     const more = plus(refundedOf(invoice), { part: -before.part, of: before.of });
-    this.flows.push({ key: invoice.rows[0]?.key ?? "", part: -more.part, of: more.of });
+    const [first] = invoice.rows;
+    const time = { key: first?.key ?? "", end: Number(first?.end), quantity: 0, place: invoice.since - 0.5 };
+    this.flows.push({ ...time, part: -more.part, of: more.of });
     for (const end of new Set(invoice.rows.map((row) => row.end.getTime()))) this.settleReturns(end, 0);
     this.claimAll(invoice);
+  }
+
+  /**
+   * Seats buy no credits, so what was given back for them took none. Who refunds the invoice that sold them after that gives the same
+   * money back twice, and that is a present: no share of an invoice can see it.
+   */
+  private wereSeatsGivenBack({ rows, since }: Invoice): boolean {
+    const flows = this.flows.filter(({ end }) => end === Number(rows[0]?.end));
+    const later = this.flows.slice(since).filter(({ end }) => end === Number(rows[0]?.end));
+    return flows.some(({ quantity }) => quantity > 1) && later.some(({ part, quantity }) => part < 0n && quantity > 0);
   }
 
   private spend(share: number): void {
@@ -307,11 +328,13 @@ export class Life {
   private pay(lines: PaidLine[]): void {
     const money = { lines: lines.map((line) => ({ ...line, tax: 0 })), due: 0, creditedBefore: 0 };
     const { sold } = truthOfInvoice(money, 0, null);
-    const invoice: Invoice = { id: `in-${++this.made}`, total: 0, sold, refunded: 0, rows: [] };
+    const since = this.flows.length + lines.length;
+    const invoice: Invoice = { id: `in-${++this.made}`, total: 0, sold, refunded: 0, rows: [], since };
     for (const line of lines) {
       const key = keyOf(line.stripePriceId ?? "", line.quantity, line.periodEnd);
       invoice.total += line.amount;
-      this.flows.push({ key, part: BigInt(line.amount), of: 1n });
+      const time = { key, end: line.periodEnd.getTime(), quantity: line.quantity, place: this.flows.length };
+      this.flows.push({ ...time, part: BigInt(line.amount), of: 1n });
     }
     this.invoices.push(invoice);
     const periods = paidPeriods(lines, BY_PRICE, null);
@@ -376,9 +399,10 @@ export class Life {
   }
 
   private grantDue(row: Row): void {
-    for (; !row.stopped && row.granted < row.amounts.length; row.granted++) {
+    while (!row.stopped && row.granted < row.amounts.length) {
       const index = row.granted;
       if (index > 0 && (row.starts[index] as Date) > this.now) return;
+      row.granted++;
       const amount = (row.amounts[index] ?? 0) - (row.cuts[index] ?? 0);
       if (amount <= 0) continue;
       const id = this.give(amount, row.ends[index] as Date);

@@ -75,9 +75,8 @@ describe(`random lives (PLAN_WALKS_SEED=${SEED})`, () => {
     fc.assert(never(byMoney, ownStep), { seed: SEED, numRuns: WALKS });
   }, 120_000);
 
-  // A life with refunds is known in which rounding gives a credit too many; these walks have a seed without one.
   it("nor where merchants refund", () => {
-    fc.assert(never(byMoney), { seed: 1, numRuns: WALKS });
+    fc.assert(never(byMoney), { seed: SEED, numRuns: WALKS });
   }, 120_000);
 
   it.each([

@@ -27,21 +27,21 @@ export async function grantDue(
   const slices = slicesOfRow(row);
   invariant(slices.length === row.slices, "a row has the slices that it was made with");
   let granted = 0;
-  let done = row.slicesGranted;
   for (const slice of slices.slice(row.slicesGranted)) {
     // What is paid has begun by Stripe's clock, which may be ahead of ours; only later slices wait for their time.
     const isOver = endedAt !== null && slice.start >= endedAt;
     if ((slice.index > 0 && (slice.start > now || isOver)) || row.stoppedAt !== null) break;
     // An upgrade adds to a period into which everything has been carried.
     if (isWhole(row)) await carryInto(tx, row, slice, now);
-    granted += await grantSlice(tx, row, slice, now);
-    done = slice.index + 1;
-  }
-  if (done !== row.slicesGranted || (done === slices.length && row.nextSliceAt !== null)) {
+    // First, so that a claim on the new lot does not count its slice as one that is still to come.
     await tx.allowancePeriod.update({
       where: { id: row.id },
-      data: { slicesGranted: done, nextSliceAt: slices[done]?.start ?? null },
+      data: { slicesGranted: slice.index + 1, nextSliceAt: slices[slice.index + 1]?.start ?? null },
     });
+    granted += await grantSlice(tx, row, slice, now);
+  }
+  if (row.nextSliceAt !== null && row.slicesGranted === slices.length) {
+    await tx.allowancePeriod.update({ where: { id: row.id }, data: { nextSliceAt: null } });
   }
   return toCredits(granted);
 }
