@@ -2,7 +2,7 @@
 // time from their lines, against the rows and lots that there are.
 import type { Stripe } from "~/server/stripe";
 import type { Sql } from "../../setup/billing";
-import { idOf, type Theirs } from "./theirs";
+import { idOf, isForgiven, type Theirs } from "./theirs";
 import type { Known, Tell } from "./truths";
 
 /** What a plan's price gives, by Stripe's id of it. */
@@ -85,6 +85,9 @@ const at = (unix: number): number => unix * 1000;
 const key = (item: string, start: number) => `${item}@${start}`;
 const named = (row: PeriodRow) => `${row.plan} of ${row.start.toISOString()}`;
 
+/** Whether somebody paid an invoice. */
+const isSale = (invoice: Stripe.Invoice): boolean => invoice.status === "paid" && !isForgiven(invoice);
+
 const priceOf = (line: Stripe.InvoiceLineItem): string => idOf(line.pricing?.price_details?.price) ?? "";
 
 function wholePeriods(
@@ -95,7 +98,7 @@ function wholePeriods(
   breach: Tell,
 ): void {
   const paid = new Map<string, { invoice: string; credits: number[]; subscription: string }>();
-  for (const invoice of invoices.filter(({ status }) => status === "paid")) {
+  for (const invoice of invoices.filter(isSale)) {
     for (const line of invoice.lines.data) {
       const details = line.parent?.subscription_item_details;
       const plan = terms.get(priceOf(line));
@@ -195,7 +198,7 @@ interface Group {
 /** What the prorations of paid invoices come to, by item and period: floor(C·m / (P·q)) given, ceil(C·m / (P·q)) taken back. */
 function groupsOf({ invoices, subscriptions }: Theirs, terms: ReadonlyMap<string, Terms>): Group[] {
   const groups: Group[] = [];
-  for (const invoice of invoices.filter(({ status }) => status === "paid")) {
+  for (const invoice of invoices.filter(isSale)) {
     const subscription = idOf(invoice.parent?.subscription_details?.subscription) ?? "";
     const items = subscriptions.find((each) => each.id === subscription)?.items.data ?? [];
     const planItem = items.find((item) => terms.has(item.price.id))?.id;

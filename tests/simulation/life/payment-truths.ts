@@ -1,6 +1,7 @@
 // What must hold of payments: what was taken back of each is Stripe's, and claims its share of the credits that it paid for.
+import type { Stripe } from "~/server/stripe";
 import type { Sql } from "../../setup/billing";
-import { idOf, type Theirs } from "./theirs";
+import { idOf, isForgiven, type Theirs } from "./theirs";
 import type { Known, Tell } from "./truths";
 
 export async function payments(sql: Sql, { id, gone }: Known, theirs: Theirs, breach: Tell): Promise<void> {
@@ -29,14 +30,79 @@ export async function payments(sql: Sql, { id, gone }: Known, theirs: Theirs, br
       );
     }
   }
-  if (!gone) await claims(sql, id, breach);
+  if (!gone) await claims(sql, id, theirs, breach);
 }
 
-/** What a payment that was taken back claims of what it paid for: its share of it, rounded down, however it was split. */
-async function claims(sql: Sql, id: string, breach: Tell): Promise<void> {
-  const odd = await sql<{ paid: string; take: number; freeze: number; took: number; froze: number }>(CLAIMS, [id]);
-  for (const { paid, take, freeze, took, froze } of odd) {
-    breach("a payment that was taken back claims its share", `${paid}: ${took} and ${froze} of ${take} and ${freeze}`);
+/**
+ * What an invoice sold: its lines with tax that is added to them, less what was forgiven before it was paid. Prorations of one item
+ * and period are one thing; where more of it is given back than asked for it sold nothing.
+ */
+function soldBy(invoice: Stripe.Invoice, planItem: string | undefined): number {
+  const together = new Map<string, number>();
+  for (const [index, line] of invoice.lines.data.entries()) {
+    const of = line.parent?.subscription_item_details;
+    const isProration = (of ?? line.parent?.invoice_item_details)?.proration;
+    const off = (line.discount_amounts ?? []).reduce((sum, each) => sum + each.amount, 0);
+    const added = (line.taxes ?? []).filter((tax) => tax.tax_behavior === "exclusive");
+    const net = line.amount - off + added.reduce((sum, tax) => sum + tax.amount, 0);
+    const place = isProration ? `${of?.subscription_item ?? planItem} ${line.period.end}` : `line ${index}`;
+    together.set(place, (together.get(place) ?? 0) + net);
+  }
+  const isTime = (place: string) => !place.startsWith("line ");
+  const sold = [...together].reduce((sum, [place, net]) => sum + (isTime(place) ? Math.max(0, net) : net), 0);
+  return Math.max(0, sold - (isForgiven(invoice) ? 0 : invoice.pre_payment_credit_notes_amount));
+}
+
+interface Claimed {
+  paid: string;
+  payments: string[];
+  /** Of all payments together. */
+  amount: number;
+  back: number;
+  disputed: number;
+  /** Of its lots. */
+  own: number;
+  returned: number;
+  take: number;
+  freeze: number;
+  /** Of its months that are no lots. */
+  coming: number;
+  never: number;
+  cut: number;
+}
+
+/**
+ * What went back of what an invoice sold, or of a payment without one, claims its share of all credits that were bought with it,
+ * rounded down, however they were split and whoever paid: first of what never comes, then of the rest; what was given back as time
+ * is taken beside it.
+ */
+async function claims(sql: Sql, id: string, { invoices, subscriptions }: Theirs, breach: Tell): Promise<void> {
+  const plans = new Set(
+    (await sql<{ id: string }>("SELECT stripe_price_id AS id FROM plan_prices")).map((row) => row.id),
+  );
+  const sold = new Map<string, number>();
+  for (const invoice of invoices) {
+    const subscription = idOf(invoice.parent?.subscription_details?.subscription);
+    const items = subscriptions.find((each) => each.id === subscription)?.items.data ?? [];
+    sold.set(invoice.id, soldBy(invoice, items.find((item) => plans.has(item.price.id))?.id));
+  }
+  for (const row of await sql<Claimed>(CLAIMS, [id])) {
+    const whole = BigInt(Math.max(row.amount, sold.get(row.paid) ?? 0));
+    if (whole === 0n) continue;
+    const all = row.own + row.coming + row.never + row.cut;
+    const shareOf = (money: number) => (BigInt(all) * BigInt(Math.min(money, Number(whole)))) / whole;
+    const [take, touch] = [shareOf(row.back), shareOf(row.back + row.disputed)].map(
+      (share) => Number(share) - row.never,
+    );
+    const has = row.take - row.returned;
+    // What is to come bears its part when it comes.
+    const between = (wanted: number, value: number) => value <= Math.max(0, wanted) && value >= wanted - row.coming;
+    if (!between(take ?? 0, has) || !between(touch ?? 0, has + row.freeze)) {
+      breach(
+        "what went back of an invoice claims its share",
+        `${row.paid}: ${has} and ${row.freeze} of ${take} to ${touch}`,
+      );
+    }
   }
   const waiting = await sql<{ label: string; take: number; taken: number }>(
     `SELECT label, to_take::float8 AS take, taken::float8 AS taken FROM credit_grants
@@ -50,15 +116,22 @@ async function claims(sql: Sql, id: string, breach: Tell): Promise<void> {
 
 const CLAIMS = `
 WITH money AS (
-  SELECT coalesce(invoice_id, id) AS paid, max(invoice_id) AS invoice, max(id) AS payment, sum(amount)::numeric AS amount,
-    least(sum(refunded + lost), sum(amount)) AS gone, least(sum(refunded + lost + disputed), sum(amount)) AS touched
-  FROM stripe_payments WHERE organization_id = $1 GROUP BY 1
-), claimed AS (
-  SELECT m.paid, sum(g.returned) AS returned, sum(g.to_take) AS took, sum(g.to_freeze) AS froze,
-    floor(sum(g.amount - g.transferred - g.rolled_over) * m.gone / m.amount) AS take,
-    floor(sum(g.amount - g.transferred - g.rolled_over) * m.touched / m.amount) AS touch
-  FROM money m JOIN credit_grants g ON g.organization_id = $1 AND g.stripe_invoice_id = m.invoice OR g.stripe_payment_id = m.payment
-  WHERE m.amount > 0 GROUP BY m.paid, m.gone, m.touched, m.amount
+  SELECT coalesce(p.invoice_id, p.id) AS paid, array_agg(p.id) AS payments, sum(p.amount)::float8 AS amount,
+    sum(p.refunded + p.lost)::float8 AS back, sum(p.disputed)::float8 AS disputed
+  FROM stripe_payments p WHERE p.organization_id = $1 GROUP BY 1
 )
-SELECT paid, take::float8, (touch - take)::float8 AS freeze, took::float8, froze::float8 FROM claimed
-WHERE CASE WHEN returned = 0 THEN took <> take OR froze <> touch - take ELSE took < take OR took > take + returned END`;
+SELECT m.*, lots.*, months.* FROM money m
+CROSS JOIN LATERAL (
+  SELECT count(*)::int AS lots, coalesce(sum(g.amount - g.transferred - g.rolled_over), 0)::float8 AS own,
+    coalesce(sum(least(g.returned, g.amount - g.transferred - g.rolled_over)), 0)::float8 AS returned,
+    coalesce(sum(g.to_take), 0)::float8 AS take, coalesce(sum(g.to_freeze), 0)::float8 AS freeze
+  FROM credit_grants g WHERE g.stripe_invoice_id = m.paid OR g.stripe_payment_id = ANY (m.payments)
+) lots
+CROSS JOIN LATERAL (
+  SELECT coalesce(sum(CASE WHEN i > a.slices_granted AND a.stopped_at IS NULL THEN month.whole - month.cut END), 0)::float8 AS coming,
+    coalesce(sum(CASE WHEN i > a.slices_granted AND a.stopped_at IS NOT NULL THEN month.whole - month.cut END), 0)::float8 AS never,
+    coalesce(sum(month.cut), 0)::float8 AS cut
+  FROM allowance_periods a CROSS JOIN generate_series(1, a.slices) i
+  CROSS JOIN LATERAL (SELECT coalesce(a.amounts[i], a.credits) AS whole, coalesce(a.cuts[i], 0) AS cut) month
+  WHERE a.stripe_invoice_id = m.paid AND NOT a.trial
+) months WHERE lots.lots > 0`;
