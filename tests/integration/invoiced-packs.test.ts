@@ -82,6 +82,17 @@ describe("packs on an invoice", () => {
     await company.ledger();
   });
 
+  it("that a credit note has taken away before anybody paid give nothing", async () => {
+    const company = await (await world.found()).subscribe("pro");
+    const id = await invoicePacks(company);
+    const { amount_due: amount } = await world.stripe.invoices.retrieve(id);
+    await world.stripe.creditNotes.create({ invoice: id, amount });
+    await world.settle();
+    expect((await world.stripe.invoices.retrieve(id)).status).toBe("paid");
+    expect(await company.grants()).toEqual([6000]);
+    await company.ledger();
+  });
+
   it("that is void or given up give nothing", async () => {
     const company = await (await world.found()).subscribe("pro");
     await world.stripe.invoices.voidInvoice(await invoicePacks(company));

@@ -351,6 +351,7 @@ describe("checkout, by somebody who means harm", () => {
     expect(invoice?.status).toBe("void");
     // Stripe leaves it active until its next invoice; nothing that was not paid can be spent.
     expect(await company.standing()).toEqual(["pro active"]);
+    expect(await company.alerts()).toEqual(["first_payment_failed"]);
     expect(await company.history()).toEqual(["invoice void 4900"]);
     await company.ledger();
   });
@@ -403,8 +404,9 @@ describe("checkout, by somebody who means harm", () => {
     await world.stripe.invoices.finalizeInvoice(invoice.id);
     await world.stripe.invoices.pay(invoice.id);
     await world.settle();
-    // It is money that was paid: it must be seen, once.
+    // It is money that was paid: it is seen, and gives what it paid for, once.
     expect(await company.history()).toEqual(["invoice paid 8900"]);
+    expect(await company.grants()).toEqual([10_000]);
     await company.ledger();
   });
 
