@@ -2,6 +2,7 @@
 // but the tables. For tests that want to know whether everything has come across.
 import type Stripe from "stripe";
 import type { Sql } from "./billing";
+import { isForgiven, soldBy } from "./stripe-sold";
 
 /** Where the two differ, a line each; empty where our rows say what Stripe says. */
 export async function differencesFromStripe(sql: Sql, stripe: Stripe): Promise<string[]> {
@@ -122,8 +123,15 @@ class Truth {
     };
   }
 
-  /** @returns how a line that was paid is shown */
-  private async comparePayments(paymentIntents: string[], lots: string): Promise<string> {
+  /**
+   * @param sold what the invoice sold, and what credit notes gave back of it otherwise than by refunds
+   * @returns how a line that was paid is shown
+   */
+  private async comparePayments(
+    paymentIntents: string[],
+    lots: string,
+    sold = { amount: 0, givenBack: 0 },
+  ): Promise<string> {
     const total: Money = { amount: 0, refunded: 0, disputed: 0, lost: 0 };
     for (const id of paymentIntents) {
       const money = await this.moneyOf(id);
@@ -140,9 +148,10 @@ class Truth {
       `SELECT id, amount::int, to_take::int AS take, to_freeze::int AS freeze FROM credit_grants WHERE ${lots} = $1 AND amount > 0`,
       [lots === "stripe_session_id" ? await this.sessionOf(paymentIntents) : await this.invoiceOf(paymentIntents)],
     );
-    const back = total.refunded + total.lost;
+    const back = total.refunded + total.lost + sold.givenBack;
+    const whole = Math.max(total.amount, sold.amount);
     for (const { id, amount, take, freeze } of claimed) {
-      if (back >= total.amount && total.amount > 0) this.same(`claim on lot ${id}`, take, amount);
+      if (back >= whole && whole > 0) this.same(`claim on lot ${id}`, take, amount);
       else this.same(`claim on lot ${id}`, take > 0, back > 0);
       this.same(`frozen of lot ${id}`, freeze > 0, total.disputed > 0);
     }
@@ -183,17 +192,18 @@ class Truth {
     const { id, total } = invoice;
     const of = invoice.parent?.subscription_details?.subscription;
     if (invoice.status === "draft" || !of) return;
-    if (invoice.status === "paid") this.paid.add(id);
+    if (invoice.status === "paid" && !isForgiven(invoice)) this.paid.add(id);
     const payments = await all(this.stripe.invoicePayments.list({ invoice: id, status: "paid", limit: 100 }));
     const intents = payments.map(({ payment }) => idOf(payment.payment_intent)).filter((intent) => intent !== null);
-    const shown = intents.length > 0 ? await this.comparePayments(intents, "stripe_invoice_id") : invoice.status;
+    const subscription = subscriptions.find((one) => one.id === idOf(of));
+    const sold = await this.soldOf(invoice, subscription);
+    const shown = intents.length > 0 ? await this.comparePayments(intents, "stripe_invoice_id", sold) : invoice.status;
     const open = invoice.attempt_count > 0 ? "failed" : "open";
     const status = invoice.status === "open" ? open : invoice.status === "paid" ? shown : invoice.status;
     const [line] = await this.sql(
       `SELECT status, amount::int, currency, organization_id AS owner FROM billing_history WHERE kind = 'invoice' AND stripe_id = $1`,
       [id],
     );
-    const subscription = subscriptions.find((one) => one.id === idOf(of));
     const isFree = total === 0 && invoice.lines.data.every(({ amount }) => amount === 0);
     const isTrial = isFree && subscription?.trial_start != null;
     if (line || !isTrial) {
@@ -204,7 +214,21 @@ class Truth {
         owner: organizationId,
       });
     }
-    if (invoice.status === "paid" && total > 0) await this.compareAllowance(id);
+    if (invoice.status === "paid" && total > 0 && !isForgiven(invoice)) await this.compareAllowance(id);
+  }
+
+  private async soldOf(
+    invoice: Stripe.Invoice,
+    subscription: Stripe.Subscription | undefined,
+  ): Promise<{ amount: number; givenBack: number }> {
+    const plans = await this.sql<{ id: string }>("SELECT stripe_price_id AS id FROM plan_prices");
+    const item = subscription?.items.data.find(({ price }) => plans.some(({ id }) => id === price.id));
+    const notes = await all(this.stripe.creditNotes.list({ invoice: invoice.id, limit: 100 }));
+    const refunded = notes.flatMap(({ refunds }) => refunds).reduce((sum, each) => sum + each.amount_refunded, 0);
+    return {
+      amount: soldBy(invoice, item?.id),
+      givenBack: invoice.post_payment_credit_notes_amount - refunded,
+    };
   }
 
   /** A whole period that is paid has its first slice, and no more than the slices it has. Prorations have rules of their own. */
@@ -278,7 +302,10 @@ class Truth {
   /** Of a customer that is no organization's any more. */
   private async isPaid(id: string): Promise<boolean> {
     try {
-      if (id.startsWith("in_")) return (await this.stripe.invoices.retrieve(id)).status === "paid";
+      if (id.startsWith("in_")) {
+        const invoice = await this.stripe.invoices.retrieve(id);
+        return invoice.status === "paid" && !isForgiven(invoice);
+      }
       return (await this.stripe.checkout.sessions.retrieve(id)).payment_status !== "unpaid";
     } catch {
       return false;

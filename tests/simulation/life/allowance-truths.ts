@@ -2,7 +2,8 @@
 // time from their lines, against the rows and lots that there are.
 import type { Stripe } from "~/server/stripe";
 import type { Sql } from "../../setup/billing";
-import { idOf, isForgiven, type Theirs } from "./theirs";
+import { isForgiven } from "../../setup/stripe-sold";
+import { idOf, type Theirs } from "./theirs";
 import type { Known, Tell } from "./truths";
 
 /** What a plan's price gives, by Stripe's id of it. */

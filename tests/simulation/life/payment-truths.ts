@@ -1,7 +1,7 @@
 // What must hold of payments: what was taken back of each is Stripe's, and claims its share of the credits that it paid for.
-import type { Stripe } from "~/server/stripe";
 import type { Sql } from "../../setup/billing";
-import { idOf, isForgiven, type Theirs } from "./theirs";
+import { soldBy } from "../../setup/stripe-sold";
+import { idOf, type Theirs } from "./theirs";
 import type { Known, Tell } from "./truths";
 
 export async function payments(sql: Sql, { id, gone }: Known, theirs: Theirs, breach: Tell): Promise<void> {
@@ -31,26 +31,6 @@ export async function payments(sql: Sql, { id, gone }: Known, theirs: Theirs, br
     }
   }
   if (!gone) await claims(sql, id, theirs, breach);
-}
-
-/**
- * What an invoice sold: its lines with tax that is added to them, less what was forgiven before it was paid. Prorations of one item
- * and period are one thing; where more of it is given back than asked for it sold nothing.
- */
-function soldBy(invoice: Stripe.Invoice, planItem: string | undefined): number {
-  const together = new Map<string, number>();
-  for (const [index, line] of invoice.lines.data.entries()) {
-    const of = line.parent?.subscription_item_details;
-    const isProration = (of ?? line.parent?.invoice_item_details)?.proration;
-    const off = (line.discount_amounts ?? []).reduce((sum, each) => sum + each.amount, 0);
-    const added = (line.taxes ?? []).filter((tax) => tax.tax_behavior === "exclusive");
-    const net = line.amount - off + added.reduce((sum, tax) => sum + tax.amount, 0);
-    const place = isProration ? `${of?.subscription_item ?? planItem} ${line.period.end}` : `line ${index}`;
-    together.set(place, (together.get(place) ?? 0) + net);
-  }
-  const isTime = (place: string) => !place.startsWith("line ");
-  const sold = [...together].reduce((sum, [place, net]) => sum + (isTime(place) ? Math.max(0, net) : net), 0);
-  return Math.max(0, sold - (isForgiven(invoice) ? 0 : invoice.pre_payment_credit_notes_amount));
 }
 
 interface Claimed {

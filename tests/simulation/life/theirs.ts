@@ -61,7 +61,3 @@ async function all<T>(list: AsyncIterable<T>): Promise<T[]> {
   for await (const one of list) found.push(one);
   return found;
 }
-
-/** Whether a credit note has taken an open invoice away: it is called paid, and nobody paid what it asked for. */
-export const isForgiven = (invoice: Stripe.Invoice): boolean =>
-  invoice.pre_payment_credit_notes_amount > 0 && invoice.amount_due === 0;
