@@ -1,5 +1,10 @@
 // Changes of plan while the catalogue is edited, or does not know a price yet: what a change came to stays.
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import type { PaidLine } from "~/domain/allowance";
+import { settlePaidInvoice } from "~/server/billing/allowances";
+import { findPlansByStripePrice } from "~/server/billing/catalogue";
+import { asPlatform } from "~/server/db";
+import { readSubscription } from "~/server/stripe/facts";
 import { callAs, daysLater, expectLawfulLedger } from "../setup/billing";
 import { type Life, openLife, type Tenant } from "../setup/stripe-life";
 import { minutesLater } from "../setup/tenancy";
@@ -135,6 +140,37 @@ it("a year that was paid as months is given back as months when its plan is gran
     totals.push(await upgradesOf(tenant));
   }
   expect(totals[1]).toEqual(totals[0]);
+});
+
+it("changes of one second that last until different ends are kept each, and once", async () => {
+  const tenant = await life.subscribe("pro");
+  const { id, currentPeriodEnd } = await life.rowOf(tenant);
+  const subscription = readSubscription(await life.stripe.subscriptions.retrieve(id));
+  const [pro, scale] = [await life.priceOf("pro"), await life.priceOf("scale")];
+  const plans = await findPlansByStripePrice([pro.stripeId, scale.stripeId]);
+  const from = daysLater(5, life.now());
+  const line = (price: string, amount: number, days: number): PaidLine => ({
+    ...{ stripePriceId: price, stripeItemId: subscription.items[0]?.id ?? "", proration: true, quantity: 1 },
+    ...{ periodStart: from, periodEnd: daysLater(days, currentPeriodEnd) },
+    ...{ amount, currency: "usd", discounted: false, givesBack: amount < 0 },
+  });
+  const lines = [
+    line(scale.stripeId, 1490, -20),
+    line(scale.stripeId, 2980, -10),
+    line(pro.stripeId, -49, -15),
+    line(pro.stripeId, -98, -5),
+  ];
+  const invoice = { id: "in_of_one_second", status: "paid", paidAt: from, lines };
+  const paid = { organizationId: tenant.id, subscription, invoice, plans };
+  for (let time = 0; time < 2; time++) await asPlatform((tx) => settlePaidInvoice(tx, paid, from));
+  expect((await upgradesOf(tenant)).map(({ total }) => total).sort((a, b) => a - b)).toEqual([2500, 5000]);
+  expect((await life.grantsOf(tenant)).sort((a, b) => a - b)).toEqual([2500, 5000, 6000]);
+  const returns = await life.sql<{ credits: number }>(
+    "SELECT credits::int FROM allowance_returns WHERE organization_id = $1 ORDER BY credits",
+    [tenant.id],
+  );
+  expect(returns.map(({ credits }) => credits)).toEqual([60, 120]);
+  await expectLawfulLedger(life.sql, tenant.id);
 });
 
 it("a preview says what a change gives by what was paid, not by what the catalogue has become", async () => {

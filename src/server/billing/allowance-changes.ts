@@ -20,7 +20,7 @@ export type AllowanceSubscription = Pick<
 >;
 
 /** What it depends on of an invoice. */
-export type AllowanceInvoice = Pick<InvoiceFacts, "id" | "status" | "paidAt" | "lines">;
+export type AllowanceInvoice = Pick<InvoiceFacts, "id" | "status" | "paidAt"> & { lines: readonly PaidLine[] };
 
 export interface PaidInvoice {
   organizationId: string;

@@ -161,17 +161,23 @@ async function followPeriods(
   });
   if (rows.length === 0) return;
   const takenBack = new Set(await listInvoicesTakenBack(tx, organizationId, stripeSubscriptionId));
+  const stopped: string[] = [];
   const resumed: string[] = [];
   for (const row of rows) {
     const item = items.find(({ id }) => id === row.stripeItemId);
-    const left = item && isLeft(row, item.periodStart) ? item.periodStart : null;
-    const stop = left ?? (takenBack.has(row.stripeInvoiceId ?? "") ? now : null);
     const isHere = item ? isOf(row, item.periodStart) : row.periodEnd > now;
-    if (left || (stop && row.stoppedAt === null)) await stopRow(tx, row, stop ?? now, now);
-    else if (!stop && isHere && row.stoppedAt !== null && row.nextSliceAt !== null) resumed.push(row.id);
+    if (item && isLeft(row, item.periodStart)) await stopRow(tx, row, item.periodStart, now);
+    else if (row.nextSliceAt === null) continue;
+    else if (takenBack.has(row.stripeInvoiceId ?? "")) {
+      if (row.stoppedAt === null) stopped.push(row.id);
+    } else if (isHere && row.stoppedAt !== null) resumed.push(row.id);
   }
-  if (resumed.length > 0)
-    await tx.allowancePeriod.updateMany({ where: { id: { in: resumed } }, data: { stoppedAt: null } });
+  await setStopped(tx, stopped, now);
+  await setStopped(tx, resumed, null);
+}
+
+async function setStopped(tx: Transaction, ids: string[], stoppedAt: Date | null): Promise<void> {
+  if (ids.length > 0) await tx.allowancePeriod.updateMany({ where: { id: { in: ids } }, data: { stoppedAt } });
 }
 
 /** Left in the middle; one that came to its own end still owes what was missed of it. */
