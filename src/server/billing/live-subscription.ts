@@ -4,12 +4,12 @@ import { BillingError } from "~/domain/errors";
 import { isLive, LIVE_STATUSES, type SubscriptionStatus, statusFromStripe } from "~/domain/subscription";
 import { asOrganization } from "../db";
 import { expectObject, findAtStripe, idOf, type Stripe, toDate, toDateOrNull } from "../stripe";
-import { readSubscription } from "../stripe/facts";
+import { readSubscription, SUBSCRIPTION_EXPAND } from "../stripe/facts";
 import type { Action } from "./actions";
 import { type CataloguePlan, findPlansByStripePrice } from "./catalogue";
 import { syncSubscription } from "./sync";
 
-const EXPAND = ["latest_invoice", "schedule"];
+const EXPAND = [...SUBSCRIPTION_EXPAND, "latest_invoice"];
 
 export interface LiveSubscription {
   /** Ours. */

@@ -4,6 +4,7 @@ import { BillingError } from "~/domain/errors";
 import { decidePlanChange } from "~/domain/plan-change";
 import { asPlatform } from "../db";
 import { expectObject, paymentFailureOf, type Stripe, toDate } from "../stripe";
+import { canAwaitPayment } from "../stripe/facts";
 import { type Action, act, type Doer } from "./actions";
 import { type CataloguePlan, findPlansByStripePrice } from "./catalogue";
 import { isOutdated, readChange, signChange, stateText } from "./change-token";
@@ -285,7 +286,8 @@ async function changeNow(action: Action, change: Change, prorationDate: number):
         items: itemsOf(change),
         proration_behavior: "always_invoice",
         proration_date: prorationDate,
-        payment_behavior: "pending_if_incomplete",
+        // A bank takes longer than Stripe lets a change wait: then the plan changes now, and its credits come with the money.
+        payment_behavior: canAwaitPayment(live.stripe) ? "pending_if_incomplete" : "allow_incomplete",
       };
   const after = await update(action, live.stripe, {
     name: "change",

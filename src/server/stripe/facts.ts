@@ -4,6 +4,7 @@
 import { targetOf } from "./events";
 import { findAtStripe, idOf, type Stripe, toDate, toDateOrNull } from "./index";
 import { listAll } from "./lists";
+import { DEBITS } from "./payment-facts";
 
 export interface CardFacts {
   brand: string;
@@ -61,8 +62,7 @@ export const SUBSCRIPTION_EXPAND = [
 
 export function readSubscription(subscription: Stripe.Subscription): SubscriptionFacts {
   const { customer, pending_update: pending } = subscription;
-  const fallback =
-    typeof customer === "object" && !customer.deleted ? customer.invoice_settings.default_payment_method : null;
+  const fallback = customersMethod(subscription);
   return {
     id: subscription.id,
     customerId: idOf(customer) ?? "",
@@ -96,6 +96,18 @@ export function readSubscription(subscription: Stripe.Subscription): Subscriptio
         }
       : null,
   };
+}
+
+/** The customer's own way to pay, for what has none. */
+function customersMethod({ customer }: Stripe.Subscription): string | Stripe.PaymentMethod | null {
+  return typeof customer === "object" && !customer.deleted ? customer.invoice_settings.default_payment_method : null;
+}
+
+/** Whether Stripe lets a change of a subscription wait until it is paid: not where it sends invoices, or debits a bank account. */
+export function canAwaitPayment(subscription: Stripe.Subscription): boolean {
+  const method = subscription.default_payment_method ?? customersMethod(subscription);
+  const type = method !== null && typeof method === "object" ? method.type : "card";
+  return subscription.collection_method === "charge_automatically" && !DEBITS.has(type);
 }
 
 function readSchedule(schedule: string | Stripe.SubscriptionSchedule | null): ScheduleFacts | null {

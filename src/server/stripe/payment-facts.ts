@@ -3,6 +3,16 @@ import type { PaymentTruth } from "~/domain/claims";
 import { findAtStripe, idOf, type Stripe, toDate, toDateOrNull } from "./index";
 import { listAll } from "./lists";
 
+/** Types of payment methods whose bank says days after it was asked whether it pays. */
+export const DEBITS: ReadonlySet<string> = new Set([
+  "acss_debit",
+  "au_becs_debit",
+  "bacs_debit",
+  "nz_bank_account",
+  "sepa_debit",
+  "us_bank_account",
+]);
+
 export interface RefundFacts {
   id: string;
   /** Minor units. */

@@ -1,7 +1,8 @@
 // What goes wrong in the life of a subscription, and what holds afterwards.
+import type Stripe from "stripe";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { grantDueSlices } from "~/server/billing/allowances";
-import { callAs, daysLater } from "../../setup/billing";
+import { callAs, daysLater, sessionOf } from "../../setup/billing";
 import { again, type Companies, type Company, ofType, openCompanies } from "../../setup/companies";
 import { codeOf, minutesLater, NOW } from "../../setup/tenancy";
 
@@ -664,6 +665,54 @@ describe("the life of a subscription, driven by somebody who means harm", () => 
     expect(await asked(company)).toContain(4900);
     await company.ledger();
   });
+
+  it.each(["by debit", "by debit that fails", "by an invoice that is sent"])(
+    "an upgrade that is paid %s",
+    async (how) => {
+      const company = await world.found();
+      if (how === "by an invoice that is sent") {
+        const items = [{ price: await world.priceOf("pro") }];
+        const sent = { collection_method: "send_invoice", days_until_due: 20 } as const;
+        await world.stripe.subscriptions.create({ customer: company.customer, items, ...sent });
+        await company.live(daysLater(1));
+        const [first] = await company.invoices();
+        await world.stripe.invoices.pay(first?.id ?? "", { paid_out_of_band: true });
+      } else {
+        const session = sessionOf(await company.offer("pro"));
+        await world.bank(`checkout/${session}/complete`, { method: "us_bank_account", account: "000123456789" });
+      }
+      await world.settle();
+      await company.live(daysLater(15.5));
+      expect(await company.grants()).toEqual([6000]);
+      const choice = { ...company.self, planId: world.plans.scale ?? "", interval: "month" as const };
+      const { token, dueNow } = await company.api.subscription.previewChange(choice);
+      // Stripe lets no such change wait for its payment: the plan changes, and its credits come with the money.
+      for (const _ of [1, 2]) {
+        expect(await company.api.subscription.change({ ...choice, token })).toEqual({ status: "changed" });
+      }
+      await world.settle();
+      expect(await company.standing()).toEqual(["scale active"]);
+      expect(await company.grants()).toEqual([6000]);
+      const [invoice] = await company.invoices();
+      expect(invoice).toMatchObject({ status: "open", amount_due: dueNow.amount });
+      await company.live(daysLater(17));
+      if (how === "by an invoice that is sent") {
+        await world.stripe.invoices.pay(invoice?.id ?? "", { paid_out_of_band: true });
+        await world.settle();
+      }
+      if (how === "by debit that fails") {
+        await world.bank(`payment_intents/${await company.paymentOf(invoice as Stripe.Invoice)}/fail`);
+        await world.settle();
+        expect(await company.row()).toMatchObject({ plan: "scale", status: "past_due", pastDueSince: company.now });
+        expect(await company.grants()).toEqual([6000]);
+      } else {
+        await company.live(daysLater(25));
+        expect(await company.standing()).toEqual(["scale active"]);
+        expect(await company.grants()).toEqual([6000, 9500]);
+      }
+      await company.ledger();
+    },
+  );
 
   it("cancelled at Stripe with prorated credit, and subscribed again with that credit", async () => {
     const company = await world.found();

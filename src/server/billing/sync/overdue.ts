@@ -4,6 +4,7 @@ import { type Stripe, toDate } from "../../stripe";
 import type { SubscriptionFacts } from "../../stripe/facts";
 import { type InvoiceFacts, listInvoices } from "../../stripe/invoice-facts";
 import { listAll } from "../../stripe/lists";
+import { DEBITS } from "../../stripe/payment-facts";
 
 export interface OpenInvoice {
   id: string;
@@ -52,18 +53,9 @@ export function describeOpen(open: readonly InvoiceFacts[]): OpenInvoice | null 
   return { id, amount: remaining, currency, url: hostedUrl, nextAttemptAt: nextAttemptAt?.toISOString() ?? null };
 }
 
-// A bank says no days after it was asked, and Stripe's charge says only when that was.
-const DEBITS = new Set([
-  "acss_debit",
-  "au_becs_debit",
-  "bacs_debit",
-  "nz_bank_account",
-  "sepa_debit",
-  "us_bank_account",
-]);
-
 /**
- * When the first payment failed of what is overdue, by Stripe's data; null where nothing is. Of a debit it is when we heard of it.
+ * When the first payment failed of what is overdue, by Stripe's data; null where nothing is. Of a debit it is when we heard of it:
+ * Stripe's charge says only when its bank was asked.
  */
 export async function findOverdueSince(
   stripe: Stripe,
