@@ -1,5 +1,5 @@
 // Stripe on your own machine: one call starts it, one call stops it.
-import { createServer, type Server } from "node:http";
+import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Deliverer } from "./delivery";
 import { expireSession } from "./engine/checkout";
@@ -14,7 +14,7 @@ import { expirePendingUpdate } from "./engine/subscription-apply";
 import type { AfterLastRetry } from "./engine/subscription-dunning";
 import { collectAgain, expireResume } from "./engine/subscription-pause";
 import { KEY_LIFE_SECONDS } from "./http/api";
-import { serve } from "./http/server";
+import { listenerOf } from "./http/server";
 import { drawingFrom } from "./ids";
 import { startMailServer } from "./mailbox";
 import { World } from "./world";
@@ -48,6 +48,8 @@ export interface Sandbox {
   /** `smtp://127.0.0.1:port`, or null without a mail server. */
   smtpUrl: string | null;
   smtpPort: number | null;
+  /** Answers requests that another server of this process has taken, as for one that stands between an app and the sandbox. */
+  listener: RequestListener;
   close(): Promise<void>;
 }
 
@@ -140,7 +142,8 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const url = options.publicUrl?.replace(/\/$/, "") ?? `http://127.0.0.1:${port}`;
   const world = openWorld(options, url);
   const deliverer = new Deliverer(world);
-  serve(server, { world, deliverer, secretKey: options.secretKey });
+  const listener = listenerOf({ world, deliverer, secretKey: options.secretKey });
+  server.on("request", listener);
   const ticking = setInterval(
     () => drawingFrom(world.random, () => world.scheduler.runDue(null, world.clock.global())),
     TICK_MS,
@@ -159,6 +162,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     return {
       url,
       port,
+      listener,
       smtpPort: mail?.port ?? null,
       smtpUrl: mail && `smtp://127.0.0.1:${mail.port}`,
       close: async () => {

@@ -1,5 +1,5 @@
 // The HTTP server: reads a bounded body, and hands the request to the API, the controls or the pages.
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { answerControl } from "../control";
 import type { Deliverer } from "../delivery";
 import { StripeError } from "../errors";
@@ -131,9 +131,9 @@ function respond(
   runDue();
 }
 
-/** Lets a listening server answer. */
-export function serve(server: Server, parts: Parts): void {
-  server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+/** What answers requests. */
+export function listenerOf(parts: Parts): RequestListener {
+  return (request, response) => {
     answer(parts, request, response).catch((error: unknown) => {
       if (response.headersSent) return response.destroy();
       const large = error instanceof TooLarge;
@@ -143,5 +143,5 @@ export function serve(server: Server, parts: Parts): void {
       // The rest of an oversized body is not read, so the connection cannot be used again.
       send(response, large ? 413 : 500, { ...JSON_TYPE, connection: "close" }, JSON.stringify(body));
     });
-  });
+  };
 }

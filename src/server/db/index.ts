@@ -17,6 +17,8 @@ const shared = globalThis as typeof globalThis & { billfoldPrisma?: PrismaClient
 function client(): PrismaClient {
   shared.billfoldPrisma ??= new PrismaClient({
     adapter: lateBeginning(database()),
+    // Otherwise each query takes down where it was called from, in case that it fails.
+    errorFormat: "minimal",
   });
   return shared.billfoldPrisma;
 }

@@ -3,6 +3,7 @@
 // at the same time arrive in any order.
 import { request as ask, createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Sandbox } from "~/sandbox/index";
 import { Chance } from "./chance";
 
 export type CallFault =
@@ -80,8 +81,8 @@ function refusal(fault: CallFault): Answer | null {
   return null;
 }
 
-/** Opens a line to the sandbox at `target`. */
-export async function openLine(target: string, seed: string): Promise<Line> {
+/** Opens a line to a sandbox of this process. */
+export async function openLine({ url: target, listener }: Sandbox, seed: string): Promise<Line> {
   const { hostname, port } = new URL(target);
 
   function forward(incoming: IncomingMessage, body: Buffer): Promise<Answer> {
@@ -125,8 +126,6 @@ export async function openLine(target: string, seed: string): Promise<Line> {
   }
 
   const server = createServer(async (incoming, response) => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of incoming) chunks.push(chunk as Buffer);
     line.calls += 1;
     if (line.cut) {
       response.destroy();
@@ -147,13 +146,19 @@ export async function openLine(target: string, seed: string): Promise<Line> {
       send(response, refused);
       return;
     }
+    if (!fault) {
+      listener(incoming, response);
+      return;
+    }
+    const chunks: Buffer[] = [];
+    for await (const chunk of incoming) chunks.push(chunk as Buffer);
     const answer = await forward(incoming, Buffer.concat(chunks));
     if (fault === "answer lost") response.destroy();
-    else if (fault === "truncated") {
-      // Half of what was announced, and then nothing more.
+    else {
+      // Truncated: half of what was announced, and then nothing more.
       response.writeHead(answer.status, { ...answer.headers, "content-length": answer.body.length });
       response.write(answer.body.subarray(0, Math.floor(answer.body.length / 2)), () => response.destroy());
-    } else send(response, answer);
+    }
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 

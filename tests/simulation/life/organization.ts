@@ -44,9 +44,9 @@ const ORDINARY: Habits = {
 };
 
 const OPENING = 8;
-/** Who is new tries things out; after this, people have found what they want, and do the rest more rarely. */
-const SETTLED_DAYS = 60;
-const SETTLED = 0.35;
+/** Who is new tries things out; after that, people have found what they want, and do the rest more rarely. */
+const SETTLED_DAYS = 30;
+const SETTLED = 0.2;
 
 /** Kinds of customers, in turn over the organizations. */
 const KINDS: [string, Partial<Habits>][] = [

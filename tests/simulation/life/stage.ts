@@ -45,7 +45,7 @@ export interface Stage {
 /** Opens the stage with the catalogue in the app and at Stripe. */
 export async function openStage(seed: string, start: Date): Promise<Stage> {
   const sandbox = await startSandbox({ port: 0, secretKey: STRIPE_KEY, now: seconds(start), seed });
-  const line = await openLine(sandbox.url, `${seed} line`);
+  const line = await openLine(sandbox, `${seed} line`);
   const app = await openApp({
     STRIPE_SECRET_KEY: STRIPE_KEY,
     STRIPE_API_BASE: line.url,

@@ -55,6 +55,7 @@ const SHARES = {
   lost: 0.06,
   copied: 0.12,
   late: 0.12,
+  races: 0.3,
   packs: 0.06,
   replayed: 0.06,
   outages: 0.03,
@@ -179,13 +180,14 @@ class Year {
     }
   }
 
-  /** By two at once, with crashes between the effects and the mark. */
+  /** Often by two at once, with crashes between the effects and the mark. */
   private async process(waiting: readonly string[], now: Date): Promise<void> {
     const faulty = this.settings.faults === "all";
     for (const id of waiting) {
-      const [first, second] = faulty
-        ? await Promise.all([processEvent(id, now), processEvent(id, now)])
-        : [await processEvent(id, now), null];
+      const [first, second] =
+        faulty && this.chance.happens(SHARES.races)
+          ? await Promise.all([processEvent(id, now), processEvent(id, now)])
+          : [await processEvent(id, now), null];
       const sentence = first ?? second;
       if (sentence) this.note(sentence);
       if (!faulty || !this.chance.happens(0.02)) continue;
