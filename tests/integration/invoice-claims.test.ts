@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { grantDueSlices } from "~/server/billing/allowances";
 import { callAs, daysLater, expectLawfulLedger, PLATFORM } from "../setup/billing";
 import { type Life, openLife, type Tenant } from "../setup/stripe-life";
+import { differencesFromStripe } from "../setup/stripe-truth";
 import { minutesLater } from "../setup/tenancy";
 
 let life: Life;
@@ -49,6 +50,7 @@ describe("a refund", () => {
     // 100 of 4,900 is 122 of 6,000.
     expect(await life.availableOf(tenant)).toBe(5878);
     await expectLawfulLedger(life.sql, tenant.id);
+    expect(await differencesFromStripe(life.sql, life.stripe)).toEqual([]);
   });
 
   it("of the card's part of a year does not end the months that are to come", async () => {
@@ -172,6 +174,7 @@ describe("a credit note", () => {
     await life.stripe.creditNotes.create({ invoice: id, amount: 4900, out_of_band_amount: 4900 });
     await life.billing.settle();
     expect(await life.availableOf(tenant)).toBe(0);
+    expect(await differencesFromStripe(life.sql, life.stripe)).toEqual([]);
   });
 
   it("that stands for a refund takes no more than the refund, and beside it what went to the balance", async () => {

@@ -268,7 +268,7 @@ export class Life {
     const paid = this.invoices.filter(
       (invoice) =>
         invoice.total > 0 &&
-        new Set(invoice.rows.map((row) => +row.end)).size === 1 &&
+        new Set(invoice.rows.map((row) => row.key)).size === 1 &&
         !this.wereSeatsGivenBack(invoice),
     );
     const invoice = paid[which % Math.max(1, paid.length)];
@@ -288,9 +288,14 @@ export class Life {
    * money back twice, and that is a present: no share of an invoice can see it.
    */
   private wereSeatsGivenBack({ rows, since }: Invoice): boolean {
-    const flows = this.flows.filter(({ end }) => end === Number(rows[0]?.end));
-    const later = this.flows.slice(since).filter(({ end }) => end === Number(rows[0]?.end));
-    return flows.some(({ quantity }) => quantity > 1) && later.some(({ part, quantity }) => part < 0n && quantity > 0);
+    const isSame = ({ end }: { end: number }) => end === Number(rows[0]?.end);
+    const waiting = (this.subscription?.waiting ?? []).map((line) => ({
+      end: +line.periodEnd,
+      part: BigInt(line.amount),
+    }));
+    const hadSeats = this.flows.some((flow) => isSame(flow) && flow.quantity > 1);
+    const lines = this.flows.slice(since).filter(({ quantity }) => quantity > 0);
+    return hadSeats && [...lines, ...waiting].some((line) => isSame(line) && line.part < 0n);
   }
 
   private spend(share: number): void {

@@ -2,7 +2,7 @@
 import type Stripe from "stripe";
 
 /** Whether a credit note has taken an open invoice away: it is called paid, and nobody paid what it asked for. */
-export const isForgiven = (invoice: Pick<Stripe.Invoice, "pre_payment_credit_notes_amount" | "amount_due">): boolean =>
+const isForgiven = (invoice: Pick<Stripe.Invoice, "pre_payment_credit_notes_amount" | "amount_due">): boolean =>
   invoice.pre_payment_credit_notes_amount > 0 && invoice.amount_due === 0;
 
 /**
@@ -24,3 +24,7 @@ export function soldBy(invoice: Stripe.Invoice, planItem: string | undefined): n
   const sold = [...together].reduce((sum, [place, net]) => sum + (isTime(place) ? Math.max(0, net) : net), 0);
   return Math.max(0, sold - (isForgiven(invoice) ? 0 : invoice.pre_payment_credit_notes_amount));
 }
+
+/** Whether an invoice sold nothing at all, though it is called paid: credit notes took away all, and nothing else paid a part of it. */
+export const isNothingSold = (invoice: Stripe.Invoice): boolean =>
+  isForgiven(invoice) && invoice.pre_payment_credit_notes_amount >= soldBy(invoice, undefined);

@@ -2,7 +2,7 @@
 // but the tables. For tests that want to know whether everything has come across.
 import type Stripe from "stripe";
 import type { Sql } from "./billing";
-import { isForgiven, soldBy } from "./stripe-sold";
+import { isNothingSold, soldBy } from "./stripe-sold";
 
 /** Where the two differ, a line each; empty where our rows say what Stripe says. */
 export async function differencesFromStripe(sql: Sql, stripe: Stripe): Promise<string[]> {
@@ -46,6 +46,17 @@ interface Money {
   refunded: number;
   disputed: number;
   lost: number;
+}
+
+/** A lot, with what is claimed of it. */
+interface Claimed {
+  id: string;
+  amount: number;
+  own: number;
+  take: number;
+  freeze: number;
+  /** Nothing of its period was given back as time, and all of it was granted. */
+  plain: boolean;
 }
 
 class Truth {
@@ -144,16 +155,24 @@ class Truth {
       if (row || isTouched) this.same(`payment ${id}`, row, money);
       if (isTouched) await this.compareRefunds(id);
     }
-    const claimed = await this.sql<{ id: string; amount: number; take: number; freeze: number }>(
-      `SELECT id, amount::int, to_take::int AS take, to_freeze::int AS freeze FROM credit_grants WHERE ${lots} = $1 AND amount > 0`,
-      [lots === "stripe_session_id" ? await this.sessionOf(paymentIntents) : await this.invoiceOf(paymentIntents)],
+    const paidBy =
+      lots === "stripe_session_id" ? await this.sessionOf(paymentIntents) : await this.invoiceOf(paymentIntents);
+    const claimed = await this.sql<Claimed>(
+      `SELECT g.id, g.amount::int, (g.amount - g.transferred - g.rolled_over)::int AS own, g.to_take::int AS take, g.to_freeze::int AS freeze,
+         g.returned = 0 AND coalesce(a.slices_granted = a.slices AND a.returned = 0, true) AS plain
+       FROM credit_grants g LEFT JOIN allowance_periods a ON a.id = g.allowance_id WHERE g.${lots} = $1 AND g.amount > 0`,
+      [paidBy],
     );
     const back = total.refunded + total.lost + sold.givenBack;
     const whole = Math.max(total.amount, sold.amount);
     for (const { id, amount, take, freeze } of claimed) {
       if (back >= whole && whole > 0) this.same(`claim on lot ${id}`, take, amount);
-      else this.same(`claim on lot ${id}`, take > 0, back > 0);
       this.same(`frozen of lot ${id}`, freeze > 0, total.disputed > 0);
+    }
+    // Where time was given back as well, or months are still to come, others know what is whose.
+    if (whole > 0 && claimed.every(({ plain }) => plain)) {
+      const sum = (part: "own" | "take") => claimed.reduce((all, lot) => all + lot[part], 0);
+      this.same(`claims of ${paidBy}`, sum("take"), Math.floor((sum("own") * Math.min(back, whole)) / whole));
     }
     if (total.disputed > 0) return "disputed";
     if (total.lost > 0) return "dispute_lost";
@@ -192,7 +211,7 @@ class Truth {
     const { id, total } = invoice;
     const of = invoice.parent?.subscription_details?.subscription;
     if (invoice.status === "draft" || !of) return;
-    if (invoice.status === "paid" && !isForgiven(invoice)) this.paid.add(id);
+    if (invoice.status === "paid" && !isNothingSold(invoice)) this.paid.add(id);
     const payments = await all(this.stripe.invoicePayments.list({ invoice: id, status: "paid", limit: 100 }));
     const intents = payments.map(({ payment }) => idOf(payment.payment_intent)).filter((intent) => intent !== null);
     const subscription = subscriptions.find((one) => one.id === idOf(of));
@@ -214,7 +233,7 @@ class Truth {
         owner: organizationId,
       });
     }
-    if (invoice.status === "paid" && total > 0 && !isForgiven(invoice)) await this.compareAllowance(id);
+    if (invoice.status === "paid" && total > 0 && !isNothingSold(invoice)) await this.compareAllowance(id);
   }
 
   private async soldOf(
@@ -304,7 +323,7 @@ class Truth {
     try {
       if (id.startsWith("in_")) {
         const invoice = await this.stripe.invoices.retrieve(id);
-        return invoice.status === "paid" && !isForgiven(invoice);
+        return invoice.status === "paid" && !isNothingSold(invoice);
       }
       return (await this.stripe.checkout.sessions.retrieve(id)).payment_status !== "unpaid";
     } catch {

@@ -2,7 +2,7 @@
 // time from their lines, against the rows and lots that there are.
 import type { Stripe } from "~/server/stripe";
 import type { Sql } from "../../setup/billing";
-import { isForgiven } from "../../setup/stripe-sold";
+import { isNothingSold } from "../../setup/stripe-sold";
 import { idOf, type Theirs } from "./theirs";
 import type { Known, Tell } from "./truths";
 
@@ -87,7 +87,7 @@ const key = (item: string, start: number) => `${item}@${start}`;
 const named = (row: PeriodRow) => `${row.plan} of ${row.start.toISOString()}`;
 
 /** Whether somebody paid an invoice. */
-const isSale = (invoice: Stripe.Invoice): boolean => invoice.status === "paid" && !isForgiven(invoice);
+const isSale = (invoice: Stripe.Invoice): boolean => invoice.status === "paid" && !isNothingSold(invoice);
 
 const priceOf = (line: Stripe.InvoiceLineItem): string => idOf(line.pricing?.price_details?.price) ?? "";
 
