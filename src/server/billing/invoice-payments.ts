@@ -2,7 +2,7 @@
 import { declineMessage } from "~/domain/declines";
 import { BillingError } from "~/domain/errors";
 import { asOrganization } from "../db";
-import { expectObject, findAtStripe, idOf, paymentFailureOf, type Stripe } from "../stripe";
+import { expectObject, findAtStripe, idOf, isUnderWay, paymentFailureOf, type Stripe } from "../stripe";
 import { INVOICE_EXPAND, readInvoice } from "../stripe/invoice-facts";
 import { type Action, act, type Doer } from "./actions";
 import { syncInvoice } from "./sync";
@@ -21,7 +21,7 @@ const UUID = /^[0-9a-f-]{36}$/i;
 /**
  * Pays an open invoice of the organization with its card. Twice charges once.
  * @param invoiceId Stripe's id, or that of its line in the history
- * @throws BillingError NOT_FOUND for one that is not this organization's, WRONG_STATE for one that nothing is to be paid of,
+ * @throws BillingError NOT_FOUND for one that is not this organization's, WRONG_STATE for one that nothing is to be paid of, or that a bank decides about,
  *   STRIPE_UNAVAILABLE
  */
 export function payInvoice(doer: Doer, invoiceId: string): Promise<PaymentOutcome> {
@@ -69,6 +69,11 @@ async function pay(action: Action, invoice: Stripe.Invoice): Promise<PaymentOutc
     });
     outcome = after.status === "paid" ? { status: "paid" } : { status: "failed", ...url };
   } catch (error) {
+    if (isUnderWay(error)) {
+      throw new BillingError("WRONG_STATE", "A bank has been asked for this payment and has not answered yet.", {
+        status: "processing",
+      });
+    }
     const failure = paymentFailureOf(error);
     if (!failure) throw error;
     outcome = tellOf(failure, url);

@@ -147,6 +147,18 @@ export function requireSettled({ status, stripe }: LiveSubscription): void {
   });
 }
 
+/**
+ * For a change that charges at once: Stripe credits the time of the plan of before, also where its payment has not come yet.
+ * @throws BillingError WRONG_STATE while the invoice of that time is being made, or a bank decides about it
+ */
+export function requireCollected({ status, stripe }: LiveSubscription): void {
+  const invoice = stripe.latest_invoice;
+  if (!invoice || typeof invoice === "string" || stripe.pending_update !== null) return;
+  if (invoice.status !== "open" && invoice.status !== "draft") return;
+  const message = "The last payment is still on its way. Change the plan once it has arrived.";
+  throw new BillingError("WRONG_STATE", message, { status, invoiceId: invoice.id });
+}
+
 /** When it ends by itself; null while it renews. */
 export function endOf({ stripe, currentPeriodEnd }: LiveSubscription): Date | null {
   if (stripe.cancel_at !== null) return toDate(stripe.cancel_at);

@@ -15,6 +15,7 @@ import {
   fingerprintOf,
   type LiveSubscription,
   pendingInvoiceOf,
+  requireCollected,
   requireLive,
   requireRenewing,
   requireRunning,
@@ -49,8 +50,8 @@ interface Money {
 
 /**
  * What a change of plan would cost and give. Nothing is changed.
- * @throws BillingError NO_SUBSCRIPTION, PLAN_NOT_AVAILABLE, ALREADY_SUBSCRIBED (it is the plan already), WRONG_STATE (cancelled
- *   or paused), PAYMENT_OVERDUE, STRIPE_UNAVAILABLE
+ * @throws BillingError NO_SUBSCRIPTION, PLAN_NOT_AVAILABLE, ALREADY_SUBSCRIBED (it is the plan already), WRONG_STATE (cancelled,
+ *   paused, or the last payment is on its way), PAYMENT_OVERDUE, STRIPE_UNAVAILABLE
  */
 export function previewChange(doer: Doer, choice: Choice): Promise<ChangePreview> {
   return act(doer, async (action) => {
@@ -180,7 +181,9 @@ async function decide(live: LiveSubscription, choice: Choice): Promise<Change> {
     });
   }
   const { kind, effective } = decidePlanChange({ ...live.plan, trial: live.status === "trial" }, target);
-  return { live, target, kind: kind === "same" ? "switch" : kind, effective };
+  const change: Change = { live, target, kind: kind === "same" ? "switch" : kind, effective };
+  if (chargesAtOnce(change)) requireCollected(live);
+  return change;
 }
 
 /** The price that is chosen, in the currency of the subscription. @throws BillingError PLAN_NOT_AVAILABLE */

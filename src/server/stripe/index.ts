@@ -136,6 +136,12 @@ export function paymentFailureOf(error: unknown): PaymentFailure | null {
   return NO_METHOD.has(code) ? { kind: "no_method", code } : null;
 }
 
+/** Whether nothing can be paid now because a bank has been asked already and has not answered. */
+export function isUnderWay(error: unknown): boolean {
+  const cause = error instanceof BillingError ? error.cause : error;
+  return cause instanceof Stripe.errors.StripeError && cause.code === "payment_intent_unexpected_state";
+}
+
 const NEEDS_ACTION = new Set([
   "invoice_payment_intent_requires_action",
   "subscription_payment_intent_requires_action",

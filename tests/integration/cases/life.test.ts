@@ -714,6 +714,31 @@ describe("the life of a subscription, driven by somebody who means harm", () => 
     },
   );
 
+  it("an upgrade while the payment of the plan of before has not come: in the hour of its draft, or at a bank", async () => {
+    const renewing = await (await world.found()).subscribe("pro");
+    await renewing.live(minutesLater(30, daysLater(31)));
+    const debited = await world.found();
+    const session = sessionOf(await debited.offer("pro"));
+    await world.bank(`checkout/${session}/complete`, { method: "us_bank_account", account: "000222222227" });
+    await world.settle();
+    const invoiceId = (await debited.row()).openInvoice?.id ?? "";
+    expect(await debited.api.billing.payInvoice({ ...debited.self, invoiceId }).catch(codeOf)).toBe("WRONG_STATE");
+    for (const company of [renewing, debited]) {
+      const choice = { ...company.self, planId: world.plans.scale ?? "", interval: "month" as const };
+      // Stripe would credit time that nobody has paid for, and may never pay for.
+      expect(await company.api.subscription.previewChange(choice).catch(codeOf)).toBe("WRONG_STATE");
+      expect(await company.standing()).toEqual(["pro active"]);
+    }
+    await renewing.live(daysLater(32));
+    const choice = { ...renewing.self, planId: world.plans.scale ?? "", interval: "month" as const };
+    const { token } = await renewing.api.subscription.previewChange(choice);
+    expect(await renewing.api.subscription.change({ ...choice, token })).toEqual({ status: "changed" });
+    // The bank has refused: nothing of the time is credited, for nothing of it was paid.
+    await debited.live(daysLater(10));
+    const shown = await debited.api.subscription.previewChange({ ...choice, ...debited.self });
+    expect(shown.dueNow.lines.every(({ amount }) => amount > 0)).toBe(true);
+  });
+
   it("cancelled at Stripe with prorated credit, and subscribed again with that credit", async () => {
     const company = await world.found();
     await company.subscribe("scale");
