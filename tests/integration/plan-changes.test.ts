@@ -1,6 +1,6 @@
 // Changes of plan as Stripe makes them, lived through with the real SDK: what each gives and takes back, told in any order.
 import type Stripe from "stripe";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { grantDueSlices } from "~/server/billing/allowances";
 import { setSpentPolicy } from "~/server/billing/spent-policy";
 import {
@@ -26,6 +26,7 @@ beforeAll(async () => {
   for await (const { lookup_key, id } of billing.stripe.prices.list({ limit: 100 })) prices[lookup_key ?? ""] = id;
 });
 afterAll(() => billing.close());
+afterEach(() => billing.endAll());
 
 type Tenant = Awaited<ReturnType<typeof createTenant>>;
 type Interval = "month" | "year";
@@ -45,7 +46,7 @@ async function settle(): Promise<void> {
     const other = Math.floor(random() * (index + 1));
     [told[index], told[other]] = [told[other] as Stripe.Event, told[index] as Stripe.Event];
   }
-  await billing.settle(told, clock);
+  await billing.settleTogether(told, clock);
 }
 
 async function liveUntil(at: Date): Promise<void> {

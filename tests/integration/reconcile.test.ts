@@ -33,9 +33,12 @@ beforeAll(async () => {
   for (const { key, id } of await callAs(null).creditProducts.list()) packs[key] = id;
 });
 afterAll(() => billing.close());
-afterEach(() => {
+afterEach(async () => {
   billing.line.mode = "up";
   billing.line.bend = null;
+  // What was lost of the test is made good with what its end brings.
+  await billing.endAll();
+  await run();
 });
 
 type Tenant = Awaited<ReturnType<typeof createTenant>>;

@@ -371,6 +371,21 @@ export async function openBilling(extra: Record<string, string> = {}) {
     return sentences;
   }
 
+  /**
+   * The same, but what comes in one instant is processed only once all of it has come: what is of one object in one go, as where events
+   * come faster than they are done.
+   */
+  async function settleTogether(events?: readonly Stripe.Event[], at?: Date): Promise<void> {
+    const nowOf = (event: Stripe.Event) => at ?? new Date(event.created * 1000);
+    const rest = [...(events ?? (await freshEvents()))];
+    for (let now = rest[0] && nowOf(rest[0]); now; now = rest[0] && nowOf(rest[0])) {
+      const other = rest.findIndex((event) => nowOf(event).getTime() !== now?.getTime());
+      const together = rest.splice(0, other === -1 ? rest.length : other);
+      for (const event of together) expect((await deliver(event, now)).status, event.type).toBe(200);
+      for (const event of together) await processEvent(event.id, now);
+    }
+  }
+
   return {
     ...app,
     sandbox,
@@ -379,6 +394,14 @@ export async function openBilling(extra: Record<string, string> = {}) {
     freshEvents,
     /** Hands over events, signed, and processes each at once. @returns what each did; null where nothing was left to do */
     settle,
+    settleTogether,
+    /** Ends all that lives at Stripe, so that it does not go on beside the next test. @returns what nobody has heard of yet */
+    async endAll(): Promise<Stripe.Event[]> {
+      for await (const subscription of stripe.subscriptions.list({ limit: 100 })) {
+        if (subscription.status !== "incomplete_expired") await stripe.subscriptions.cancel(subscription.id);
+      }
+      return freshEvents();
+    },
     /** What banks do, and what is done by hand in the sandbox. */
     control,
     /** Moves Stripe's clock; what falls due on the way happens there. */

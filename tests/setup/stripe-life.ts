@@ -55,7 +55,7 @@ export async function openLife() {
   /** The same; what happened arrives, each thing at its own instant. */
   async function liveUntil(at: Date): Promise<Stripe.Event[]> {
     const events = await passUntil(at);
-    await billing.settle(events);
+    await billing.settleTogether(events);
     return events;
   }
 
@@ -224,10 +224,7 @@ export async function openLife() {
   async function tidy(): Promise<void> {
     billing.line.mode = "up";
     billing.line.bend = null;
-    for await (const subscription of stripe.subscriptions.list({ limit: 100 })) {
-      if (subscription.status !== "incomplete_expired") await stripe.subscriptions.cancel(subscription.id);
-    }
-    await billing.settle();
+    await billing.settleTogether(await billing.endAll());
   }
 
   return {
