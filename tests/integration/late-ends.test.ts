@@ -54,3 +54,21 @@ it("what was granted by the clock of a month that began after the end is gone on
   await grantDueSlices(life.now(), 1000);
   expect(await standing(tenant)).toEqual([[6000, 6000, 6000], 0, 0]);
 });
+
+it.each([
+  ["at once", true],
+  ["after the first renewal of the months", false],
+])("a year that was left for months on its fifth day, told %s, has given its first month", async (_, isTold) => {
+  const tenant = await life.subscribe("pro", { interval: "year" });
+  const start = life.now();
+  await life.liveUntil(daysLater(5, start));
+  await life.changePlan(tenant, "pro", { proration_behavior: "none" }, "month");
+  if (isTold) await life.billing.settle();
+  const told = await life.passUntil(daysLater(40, start));
+  await grantDueSlices(life.now(), 1000);
+  await life.billing.settle(told, life.now());
+  await life.touch(tenant);
+  // What the clock gave of the year's second month is gone with the word that it had been left before.
+  expect(await life.availableOf(tenant)).toBe(6000);
+  expect(await life.debtOf(tenant)).toBe(0);
+});

@@ -54,6 +54,17 @@ describe("after the last retry", () => {
     });
   }
 
+  for (const way of ["voidInvoice", "markUncollectible"] as const) {
+    it(`does not come once the latest invoice is given up by ${way}: the subscription is active again`, async () => {
+      const id = await failing();
+      await shop.setClock(FAILED);
+      await stripe.invoices[way](((await read(id)).latest_invoice as Stripe.Invoice).id);
+      expect(await read(id)).toMatchObject({ status: "active" });
+      await shop.setClock(FAILED + 15 * DAY);
+      expect(await read(id)).toMatchObject({ status: "active", latest_invoice: { attempt_count: 1 } });
+    });
+  }
+
   it("comes as soon as the account says", async () => {
     await shop.control("settings", { retryDays: [1] });
     const id = await failing();

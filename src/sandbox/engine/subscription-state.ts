@@ -155,12 +155,14 @@ export function onInvoicePaid(world: World, invoice: Invoice): void {
   }
 }
 
-/** An invoice that nobody will pay: a subscription that waited for it to go on does so without. */
+/** An invoice that nobody will pay: a subscription that waited for it to go on does so without, and its latest is overdue no more. */
 export function onInvoiceUncollectible(world: World, invoice: Invoice): void {
   const subscription = subscriptionOf(world, invoice);
-  if (subscription && awaits(world, subscription, invoice) && sequelOf(world, subscription.id)?.kind === "resume") {
-    applySequel(world, subscription, {});
-  }
+  if (!subscription) return;
+  const { id, status, latest_invoice: latest } = subscription;
+  if (awaits(world, subscription, invoice)) {
+    if (sequelOf(world, id)?.kind === "resume") applySequel(world, subscription, {});
+  } else if (status === "past_due" && latest === invoice.id) changeSubscription(world, id, { status: "active" });
 }
 
 /** A void invoice takes with it what was waiting for it. */

@@ -72,7 +72,7 @@ async function entitle(
   await lockFirst(tx, organizationId, now);
   const { stripeItemId, periodStart, periodEnd } = period;
   const known = await tx.allowancePeriod.findMany({
-    where: { organizationId, stripeItemId, periodStart, OR: [{ cause: "" }, { cause: { startsWith: WHOLE } }] },
+    where: { organizationId, stripeItemId, periodStart, ...OF_A_PERIOD },
   });
   const isSame = (row: AllowanceRow) =>
     !row.trial &&
@@ -166,7 +166,7 @@ async function followPeriods(
   for (const row of rows) {
     const item = items.find(({ id }) => id === row.stripeItemId);
     const isHere = item ? isOf(row, item.periodStart) : row.periodEnd > now;
-    if (item && isLeft(row, item.periodStart)) await stopRow(tx, row, item.periodStart, now);
+    if (item && isLeft(row, item.periodStart)) await stopRow(tx, row, await leftAt(tx, row, item.periodStart), now);
     else if (row.nextSliceAt === null) continue;
     else if (takenBack.has(row.stripeInvoiceId ?? "")) {
       if (row.stoppedAt === null) stopped.push(row.id);
@@ -178,6 +178,23 @@ async function followPeriods(
 
 async function setStopped(tx: Transaction, ids: string[], stoppedAt: Date | null): Promise<void> {
   if (ids.length > 0) await tx.allowancePeriod.updateMany({ where: { id: { in: ids } }, data: { stoppedAt } });
+}
+
+/** What was paid for a period itself, not for a change within it. */
+const OF_A_PERIOD = { OR: [{ cause: "" }, { cause: { startsWith: WHOLE } }] };
+
+/** When a period was left: at the first one of its item that began after it, which may be over by now. @param current the one that runs */
+async function leftAt(
+  tx: Transaction,
+  { organizationId, stripeItemId, periodStart }: AllowanceRow,
+  current: Date,
+): Promise<Date> {
+  const next = await tx.allowancePeriod.findFirst({
+    where: { organizationId, stripeItemId, ...OF_A_PERIOD, periodStart: { gt: periodStart, lt: current } },
+    orderBy: { periodStart: "asc" },
+    select: { periodStart: true },
+  });
+  return next?.periodStart ?? current;
 }
 
 /** Left in the middle; one that came to its own end still owes what was missed of it. */
