@@ -114,10 +114,11 @@ export class Organization {
     // Many begin at once, on the last day of a long month.
     const opening = day === 1 ? { subscribe: subscribe * OPENING, dashboard: dashboard * OPENING } : {};
     const habits = { ...this.habits, ...opening };
-    const share = day > SETTLED_DAYS ? SETTLED : 1;
+    // What is broken is mended as soon as ever.
+    const shareOf = (habit: string) => (day > SETTLED_DAYS && habit !== "mendCard" ? SETTLED : 1);
     // Drawn before anything is asked, so that a day's chances do not depend on what the others of the day came to.
     const drawn = Object.fromEntries(
-      Object.entries(habits).map(([habit, often]) => [habit, chance.happens(often * share)]),
+      Object.entries(habits).map(([habit, often]) => [habit, chance.happens(often * shareOf(habit))]),
     ) as Record<keyof Habits, boolean>;
     if (this.disputes.length > 0) await this.decideDisputes();
     const depends = drawn.subscribe || drawn.change || drawn.cancel || drawn.pause || drawn.mendCard;

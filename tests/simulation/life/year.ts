@@ -27,10 +27,10 @@ const BATCH = 500;
 /** A customer's events are left to the next turn where they take long, and what crashed is done again. */
 const MOST_ROUNDS = 20;
 /**
- * The 31st of a month of a leap year, so that months end before their days do. Later than anybody runs this: where an instant of the
- * year is compared with the database's own clock, it comes after it.
+ * The evening before the 31st of a month of a leap year, so that everybody's first day is that one, and months end before their days
+ * do. Later than anybody runs this: where an instant of the year is compared with the database's own clock, it comes after it.
  */
-const START = new Date("2036-01-31T02:00:00.000Z");
+const START = new Date("2036-01-30T20:00:00.000Z");
 
 export interface Settings {
   days: number;
