@@ -1,6 +1,9 @@
 import { expect, test } from "vitest";
 import { applyPatch, plant, readBugs, takeBack, withTree } from "./life/bugs";
 
+/** Enough for bugs that show with whoever subscribes first. */
+const FIRST_FORTNIGHT = ["--days", "14", "--organizations", "3", "--seed", "1"];
+
 test("each planted bug applies to the tree, and says what it breaks", async () => {
   await withTree(async (tree) => {
     const bugs = await readBugs();
@@ -17,7 +20,7 @@ test("bugs that are planted are caught, each by its truth", async () => {
   const caught: Record<string, string | null> = {};
   await withTree(async (tree) => {
     for (const bug of await readBugs(["01-", "09-"])) {
-      const { name, caughtBy } = await plant(tree, bug, bug.settings);
+      const { name, caughtBy } = await plant(tree, bug, FIRST_FORTNIGHT);
       caught[name] = caughtBy;
     }
   });
