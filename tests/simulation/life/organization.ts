@@ -25,6 +25,8 @@ export interface Habits {
   dashboard: number;
   spend: number;
   leave: number;
+  /** Money that the platform's people put into the customer's balance, which pays a part of the next invoices. */
+  balance: number;
 }
 
 const ORDINARY: Habits = {
@@ -41,6 +43,7 @@ const ORDINARY: Habits = {
   dashboard: 0.003,
   spend: 0.1,
   leave: 0.0006,
+  balance: 0,
 };
 
 const OPENING = 8;
@@ -55,7 +58,7 @@ const KINDS: [string, Partial<Habits>][] = [
   ["yearly", { yearly: 0.9, change: 0.05 }],
   ["broke", { subscribe: 0.2, breakCard: 0.08, mendCard: 0.2 }],
   ["packs only", { subscribe: 0, dashboard: 0, pack: 0.12, refund: 0.02 }],
-  ["refunded", { refund: 0.05, dispute: 0.06, pack: 0.1 }],
+  ["refunded", { refund: 0.05, dispute: 0.06, pack: 0.1, subscribe: 0.1, balance: 0.06 }],
   ["pausing", { subscribe: 0.2, pause: 0.04, cancel: 0.012 }],
   ["handled by hand", { subscribe: 0, pack: 0, dashboard: 0.15 }],
   ["leaving", { subscribe: 0.2, leave: 0.02 }],
@@ -88,6 +91,7 @@ export class Organization {
   readonly offered = new Map<string, number>();
   private readonly habits: Habits;
   private readonly chance: Chance;
+  private readonly books: Chance;
   private turn = 0;
   private disputes: string[] = [];
   /** The customer that was entered at Stripe's dashboard. */
@@ -104,22 +108,24 @@ export class Organization {
     this.kind = kind;
     this.habits = { ...ORDINARY, ...habits };
     this.chance = new Chance(`${seed} organization ${number}`);
+    this.books = new Chance(`${seed} books ${number}`);
   }
 
   /** One day of its life. @param day from 1 */
   async live(now: Date, day: number): Promise<void> {
     if (this.gone) return;
     const { chance } = this;
-    const { subscribe, dashboard } = this.habits;
+    const { balance, ...daily } = this.habits;
+    const { subscribe, dashboard } = daily;
     // Many begin at once, on the last day of a long month.
     const opening = day === 1 ? { subscribe: subscribe * OPENING, dashboard: dashboard * OPENING } : {};
-    const habits = { ...this.habits, ...opening };
+    const habits = { ...daily, ...opening };
     // What is broken is mended as soon as ever.
     const shareOf = (habit: string) => (day > SETTLED_DAYS && habit !== "mendCard" ? SETTLED : 1);
     // Drawn before anything is asked, so that a day's chances do not depend on what the others of the day came to.
     const drawn = Object.fromEntries(
       Object.entries(habits).map(([habit, often]) => [habit, chance.happens(often * shareOf(habit))]),
-    ) as Record<keyof Habits, boolean>;
+    ) as Record<keyof typeof daily, boolean>;
     if (this.disputes.length > 0) await this.decideDisputes();
     const depends = drawn.subscribe || drawn.change || drawn.cancel || drawn.pause || drawn.mendCard;
     const subscription = depends ? await this.caller(now).subscription.get(this.of({})) : null;
@@ -136,6 +142,8 @@ export class Organization {
     if (drawn.dashboard) await this.atTheDashboard(now);
     if (drawn.spend) await this.spend(now);
     if (drawn.leave) await this.leave(now);
+    // With chance of its own: what is drawn of the others does not depend on it.
+    if (this.books.happens(balance * shareOf("balance"))) await this.giveBalance();
   }
 
   // ── People ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -273,6 +281,15 @@ export class Organization {
     if (!charge) return;
     const dispute = await this.atStripe("dispute", () => this.stage.control("disputes", { charge: charge.id }));
     if (typeof dispute?.id === "string") this.disputes.push(dispute.id);
+  }
+
+  private async giveBalance(): Promise<void> {
+    const amount = -100 * this.books.int(5, 60);
+    const customer = await this.customer();
+    if (!customer) return;
+    await this.atStripe("balance given", () =>
+      this.stage.stripe.customers.createBalanceTransaction(customer, { amount, currency: "usd" }),
+    );
   }
 
   private async decideDisputes(): Promise<void> {
