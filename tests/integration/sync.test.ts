@@ -237,9 +237,10 @@ describe("a renewal", () => {
   it("follows the catalogue of its own time, and leaves what was granted", async () => {
     const tenant = await subscribe("pro");
     const edit = (credits: number) =>
-      billing.sql("UPDATE subscription_plans SET credits = $2, version = version + 1 WHERE id = $1", [
+      billing.sql("UPDATE subscription_plans SET credits = $2, version = version + 1, updated_at = $3 WHERE id = $1", [
         plans.pro,
         credits,
+        life.now(),
       ]);
     await edit(7000);
     await billing.settle([]);

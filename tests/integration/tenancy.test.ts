@@ -314,6 +314,11 @@ describe("the catalogue", () => {
       expect((await asApp(a.id, `UPDATE ${name} SET active = active`)).refused, name).toBe(NOT_ALLOWED);
       expect((await asApp(a.id, `DELETE FROM ${name}`)).refused, name).toBe(NOT_ALLOWED);
     }
+    for (const name of ["subscription_plan_versions", "credit_product_versions"]) {
+      expect((await asApp(a.id, `SELECT 1 FROM ${name}`)).refused, name).toBeNull();
+      expect((await asApp(a.id, `UPDATE ${name} SET credits = credits`)).refused, name).toBe(NOT_ALLOWED);
+      expect((await asApp(a.id, `DELETE FROM ${name}`)).refused, name).toBe(NOT_ALLOWED);
+    }
   });
 
   it("a tenant cannot give itself credits, a customer or a trial", async () => {

@@ -5,7 +5,7 @@ import type { SubscriptionFacts } from "../../stripe/facts";
 import type { CreditNoteFacts, InvoiceFacts } from "../../stripe/invoice-facts";
 import { raiseAlert, resolveAlert } from "../alerts";
 import { settlePaidInvoice } from "../allowances";
-import { type CataloguePlan, planItemOf } from "../catalogue";
+import { allAsOf, type CataloguePlan, planItemOf } from "../catalogue";
 import { saveCreditNotes, saveHistory, shownStatus } from "./history";
 import { describeInvoice } from "./invoice-words";
 import { quarantined, type SyncResult, type SyncRun, told } from "./run";
@@ -57,7 +57,7 @@ function opensTrial(invoice: InvoiceFacts, plans: Plans, trial: Trial | null): b
   });
 }
 
-/** Grants and takes back what a paid invoice of a subscription says. */
+/** Grants and takes back what a paid invoice of a subscription says, by what its plans gave when it was made. */
 export async function settleInvoice(
   tx: Transaction,
   run: SyncRun,
@@ -68,7 +68,8 @@ export async function settleInvoice(
   if (isNothingSold(invoice, planItemOf(subscription.items, plans)?.id ?? null)) {
     return told("a credit note has taken the invoice away: nothing is granted");
   }
-  const paid = { organizationId: run.lock.organizationId, subscription, invoice, plans };
+  const sold = allAsOf(plans, invoice.createdAt);
+  const paid = { organizationId: run.lock.organizationId, subscription, invoice, plans: sold };
   const settled = await settlePaidInvoice(tx, paid, run.now);
   if (!settled) return told(`invoice is ${invoice.status}`);
   const { sentence, unknownPrices } = settled;

@@ -4,7 +4,7 @@ import type { Transaction } from "../../db";
 import type { SessionFacts, SessionLineFacts } from "../../stripe/facts";
 import type { CreditNoteFacts, InvoiceFacts } from "../../stripe/invoice-facts";
 import { raiseAlert, resolveAlert } from "../alerts";
-import type { CataloguePack } from "../catalogue";
+import { asOf, type CataloguePack } from "../catalogue";
 import { grantOnce } from "../credits";
 import { saveCreditNotes, saveHistory, shownStatus } from "./history";
 import { findRemoval, tellOfLatePayment } from "./removed";
@@ -40,10 +40,14 @@ export async function savePurchase(
   const unknown: SessionLineFacts[] = [];
   for (const line of facts.lines) {
     const pack = packs.get(line.stripePriceId ?? "");
+    if (!pack) {
+      unknown.push(line);
+      continue;
+    }
     // What was offered when the session was opened, whatever the catalogue says by now.
-    const credits = pack && offered?.productPriceId === pack.priceId ? offered.credits : pack?.credits;
-    if (pack) bought.push({ line, pack, credits: Number(credits ?? pack.credits) * line.quantity });
-    else unknown.push(line);
+    const offer = offered?.productPriceId === pack.priceId ? offered.credits : null;
+    const credits = Number(offer ?? asOf(pack, facts.createdAt).credits);
+    bought.push({ line, pack, credits: credits * line.quantity });
   }
   await saveHistory(tx, run, {
     kind: "credit_purchase",
@@ -120,7 +124,7 @@ async function grantPack(
 
 /**
  * Grants the packs that a paid invoice has sold without a checkout: one that somebody made, or a renewal that had them beside its
- * plan. Each line once, whatever the catalogue says by then.
+ * plan. Each line once, by what the pack held when the invoice was made.
  * @returns a sentence; null where there are none
  */
 export async function settleInvoicedPacks(
@@ -145,7 +149,7 @@ export async function settleInvoicedPacks(
   let granted = 0;
   for (const { line, pack } of sold) {
     const businessKey = `invoice:${invoice.id}:${line.id}`;
-    const credits = pack.credits * line.quantity;
+    const credits = asOf(pack, invoice.createdAt).credits * line.quantity;
     granted += await grantPack(tx, run, { businessKey, pack, credits, paidBy: { stripeInvoiceId: invoice.id } });
   }
   return granted > 0 ? `granted ${granted} purchased credits` : "its packs were granted before";

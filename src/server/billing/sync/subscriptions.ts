@@ -12,7 +12,7 @@ import { newId } from "../../db/keys";
 import type { SubscriptionFacts } from "../../stripe/facts";
 import { raiseAlert, resolveAlert } from "../alerts";
 import { type AllowanceState, stopAllowances } from "../allowances";
-import { type CataloguePlan, planItemOf } from "../catalogue";
+import { asOf, type CataloguePlan, planItemOf } from "../catalogue";
 import { settleDunning, tellOfUnpaidEnd } from "../dunning";
 import { giveTrial, settleTrial } from "../trials";
 import type { OpenInvoice } from "./overdue";
@@ -291,8 +291,9 @@ export async function saveTrial(
   if (!facts.trialEnd) return null;
   const item = planItemOf(facts.items, plans);
   const plan = item && plans.get(item.stripePriceId);
-  if (facts.status === "trialing" && item && plan) {
-    const granted = await giveTrial(tx, { organizationId, subscription: facts, item, plan }, run.now);
+  if (facts.status === "trialing" && facts.trialStart && item && plan) {
+    const promised = asOf(plan, facts.trialStart);
+    const granted = await giveTrial(tx, { organizationId, subscription: facts, item, plan: promised }, run.now);
     if (granted > 0) return `granted ${granted} credits of the trial`;
   }
   return settleTrial(tx, { organizationId, subscription: facts }, run.now);
