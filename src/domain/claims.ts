@@ -32,6 +32,8 @@ export interface ClaimedLot {
   rolledOver?: number;
   /** What of it is to be taken because its price was given back as a proration, whatever becomes of the payment. */
   returned?: number;
+  /** What nobody spent of one that should never have come, because the subscription had left its month before it began. */
+  void?: number;
 }
 
 /** What is a lot's own: what was transferred away, or went on into the next period, is claimed where it went. */
@@ -52,8 +54,9 @@ export const NOTHING_UNGRANTED: Ungranted = { toCome: 0, neverCome: 0, cut: 0 };
 
 /**
  * What a payment claims of each lot that it paid for, beside what was given back as time. Of all that it paid for together it claims
- * its share, rounded down, however that was split. What never comes bears it first; the rest is shared by lots and months to come,
- * and what a lot has not left of it, because its time was given back, falls on the others.
+ * its share, rounded down, however that was split. What never comes bears it first, and what should never have come and is unspent;
+ * the rest is shared by lots and months to come, and what a lot has not left of it, because its time was given back, falls on the
+ * others.
  * @param lots everything that the payment paid for, in the order in which it came to be
  */
 export function claimsOn(
@@ -86,16 +89,20 @@ export function paidInAll(lots: readonly ClaimedLot[], { toCome, neverCome, cut 
 
 /** What a part of the money claims of each lot. */
 function shareOut(lots: readonly ClaimedLot[], ungranted: Ungranted, money: number, amount: number): number[] {
-  const base = lots.reduce((sum, lot) => sum + ownCredits(lot), ungranted.toCome);
   const whole = BigInt(Math.max(0, amount));
   const claimed = BigInt(paidInAll(lots, ungranted)) * BigInt(Math.min(money, Math.max(0, amount)));
-  const left = claimed - BigInt(ungranted.neverCome) * whole;
-  if (left <= 0n || base <= 0) return lots.map(() => 0);
-  const room = lots.map((lot) => Math.max(0, ownCredits(lot) - (lot.returned ?? 0)));
+  const asked = claimed - BigInt(ungranted.neverCome) * whole;
+  if (asked <= 0n) return lots.map(() => 0);
+  const first = bearFirst(lots, Number(asked / whole));
+  const left = asked - BigInt(first.reduce((sum, share) => sum + share, 0)) * whole;
+  const rest = lots.map((lot) => ownCredits(lot) - voidOf(lot));
+  const base = rest.reduce((sum, own) => sum + own, ungranted.toCome);
+  if (left < whole || base <= 0) return first;
+  const room = lots.map((lot, index) => Math.max(0, (rest[index] ?? 0) - (lot.returned ?? 0)));
   const upTo = (credits: number) => (BigInt(credits) * left) / (whole * BigInt(base));
   let before = 0;
-  const shares = lots.map((lot, index) => {
-    const after = before + ownCredits(lot);
+  const shares = rest.map((own, index) => {
+    const after = before + own;
     const share = Number(upTo(after) - upTo(before));
     before = after;
     return Math.min(share, room[index] ?? 0);
@@ -108,7 +115,22 @@ function shareOut(lots: readonly ClaimedLot[], ungranted: Ungranted, money: numb
     shares[index] = (shares[index] ?? 0) + more;
     over -= more;
   }
-  return shares;
+  return shares.map((share, index) => share + (first[index] ?? 0));
+}
+
+/** What of a lot should never have come: nothing of that was given back as time. */
+function voidOf(lot: ClaimedLot): number {
+  return Math.max(0, Math.min(lot.void ?? 0, ownCredits(lot) - (lot.returned ?? 0)));
+}
+
+/** What lots that should never have come bear of a claim, each as much as it can. */
+function bearFirst(lots: readonly ClaimedLot[], asked: number): number[] {
+  let left = asked;
+  return lots.map((lot) => {
+    const share = Math.min(left, voidOf(lot));
+    left -= share;
+    return share;
+  });
 }
 
 /** Where a claim comes from; kept with each row that it causes. */

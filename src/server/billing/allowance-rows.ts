@@ -45,6 +45,11 @@ export function ungrantedOf(rows: readonly AllowanceRow[]): Ungranted {
   return sum;
 }
 
+/** The slices of a row that began only when its subscription had left it: granted ones should not have been. */
+export function slicesAfter(row: AllowanceRow, left: Date): AllowanceSlice[] {
+  return slicesOfRow(row).filter(({ index, start }) => index > 0 && start >= left);
+}
+
 /** Whether a row is a whole period that was paid, not an upgrade within one, or a trial. */
 export function isWhole(row: Pick<AllowanceRow, "trial" | "cause">): boolean {
   return !row.trial && (row.cause === "" || row.cause.startsWith(WHOLE));

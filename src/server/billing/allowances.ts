@@ -7,7 +7,7 @@ import { log } from "../log";
 import { keepChange, type PaidInvoice, readChanges, trialOf } from "./allowance-changes";
 import { grantDue, lockFirst, writeOffLots } from "./allowance-grants";
 import { settleReturns, settleStopped } from "./allowance-returns";
-import { type AllowanceRow, rowOf, slicesOfRow, WHOLE } from "./allowance-rows";
+import { type AllowanceRow, rowOf, slicesAfter, WHOLE } from "./allowance-rows";
 import { type CataloguePlan, planItemOf } from "./catalogue";
 import { listInvoicesTakenBack } from "./claimed-lots";
 import { lockAccount } from "./ledger/accounts";
@@ -236,7 +236,11 @@ async function stopRow(tx: Transaction, row: AllowanceRow, at: Date, now: Date):
     await grantDue(tx, row, now, at);
     await tx.allowancePeriod.updateMany({ where: { id, nextSliceAt: { not: null } }, data: { stoppedAt: at } });
   }
-  const over = slicesOfRow(row).filter(({ index, start, end }) => index > 0 && start >= at && end > now);
+  const after = slicesAfter(row, at);
+  // Also where all were granted: what came of these after the end bears what is refunded first.
+  if (after.length > 0)
+    await tx.allowancePeriod.updateMany({ where: { id, stoppedAt: null }, data: { stoppedAt: at } });
+  const over = after.filter(({ end }) => end > now);
   if (over.length === 0) return;
   const lots = await tx.creditGrant.findMany({
     where: {

@@ -1,17 +1,10 @@
 // What is known of payments and of what invoices sold, and what follows of it for each lot that they paid for: read, not done. The
 // rule is `domain/claims.ts`, and what is claimed is done in `payments.ts`.
-import {
-  type ClaimTarget,
-  claimedInAll,
-  claimsOn,
-  NOTHING_UNGRANTED,
-  type PaymentTruth,
-  paidInAll,
-  type Ungranted,
-} from "~/domain/claims";
+import { type ClaimTarget, claimedInAll, claimsOn, type PaymentTruth, paidInAll } from "~/domain/claims";
 import { invariant } from "~/domain/errors";
 import type { Transaction } from "../db";
-import { ungrantedOf } from "./allowance-rows";
+import { type AllowanceRow, slicesAfter, ungrantedOf } from "./allowance-rows";
+import { sumMoved } from "./ledger/movements";
 
 /** What paid for lots: a payment, or an invoice with all payments of it. */
 export interface PaidBy {
@@ -44,10 +37,35 @@ export async function findPaid(tx: Transaction, paidBy: PaidBy): Promise<Paid | 
   return { ...rest, ids: [...new Set([...(paid.ids ?? []), ...(paymentId ? [paymentId] : [])])] };
 }
 
-/** Credits that an invoice paid for and that are no lots. */
-async function loadUngranted(tx: Transaction, invoiceId: string | null): Promise<Ungranted> {
-  if (invoiceId === null) return NOTHING_UNGRANTED;
-  return ungrantedOf(await tx.allowancePeriod.findMany({ where: { stripeInvoiceId: invoiceId, trial: false } }));
+/** The periods that an invoice paid for. */
+async function loadPeriods(tx: Transaction, invoiceId: string | null): Promise<AllowanceRow[]> {
+  if (invoiceId === null) return [];
+  return tx.allowancePeriod.findMany({ where: { stripeInvoiceId: invoiceId, trial: false } });
+}
+
+/** Whether a lot is of a month that its subscription had left before it began; it was told only later. */
+function cameAfterTheEnd(
+  lot: { allowance_id: string | null; expires_at: Date | null },
+  periods: readonly AllowanceRow[],
+): boolean {
+  const row = periods.find(({ id }) => id === lot.allowance_id);
+  if (!row?.stoppedAt) return false;
+  return slicesAfter(row, row.stoppedAt).some(({ end }) => end.getTime() === lot.expires_at?.getTime());
+}
+
+/** By lot, what nobody has spent of it, also where claims have taken it already: what is claimed must not depend on that. */
+async function unspentOf(
+  tx: Transaction,
+  lots: readonly { organization_id: string; id: string; left: number }[],
+): Promise<Map<string, number>> {
+  const unspent = new Map<string, number>();
+  for (const organizationId of new Set(lots.map((lot) => lot.organization_id))) {
+    const moved = await sumMoved(tx, organizationId, ["refund", "dispute"]);
+    for (const { organization_id, id, left } of lots) {
+      if (organization_id === organizationId) unspent.set(id, left - Number(moved.get(id) ?? 0n));
+    }
+  }
+  return unspent;
 }
 
 export interface PlannedLot {
@@ -80,22 +98,30 @@ export async function planClaims(tx: Transaction, paid: Paid, returned: Returned
       transferred: number;
       rolled_over: number;
       returned: number;
+      left: number;
       to_take: number;
       to_freeze: number;
+      allowance_id: string | null;
+      expires_at: Date | null;
     }[]
   >`
     SELECT g.organization_id, g.id, o.deleted_at IS NOT NULL AS deleted, g.amount::float8 AS amount, g.transferred::float8 AS transferred,
-      g.rolled_over::float8 AS rolled_over, g.returned::float8 AS returned, g.to_take::float8 AS to_take, g.to_freeze::float8 AS to_freeze
+      g.rolled_over::float8 AS rolled_over, g.returned::float8 AS returned, g.to_take::float8 AS to_take, g.to_freeze::float8 AS to_freeze,
+      (g.remaining - g.held + g.frozen + g.expired - g.rolled_over)::float8 AS "left", g.allowance_id, g.expires_at
     FROM credit_grants g JOIN organizations o ON o.id = g.organization_id
     WHERE g.stripe_payment_id = ANY (${paid.ids}) OR g.stripe_invoice_id = ${paid.invoiceId}
     ORDER BY g.created_at, g.id`;
+  const periods = await loadPeriods(tx, paid.invoiceId);
+  const late = lots.filter((lot) => cameAfterTheEnd(lot, periods));
+  const unspent = await unspentOf(tx, late);
   const wanted = lots.map((lot) => ({
     amount: lot.amount,
     transferred: lot.transferred,
     rolledOver: lot.rolled_over,
     returned: returned(lot),
+    void: unspent.get(lot.id) ?? 0,
   }));
-  const ungranted = await loadUngranted(tx, paid.invoiceId);
+  const ungranted = ungrantedOf(periods);
   const targets = claimsOn(wanted, paid, ungranted);
   const planned = lots.map((lot, index): PlannedLot => {
     const target = targets[index];
@@ -131,7 +157,7 @@ export async function readClaims(
   return { toTake: new Map(lots.map((lot) => [lot.id, lot.target.toTake])), unclaimed };
 }
 
-/** The invoices of a subscription with months that were not granted, of which something went back or is disputed. */
+/** The invoices of a subscription with months that were not granted, or should not have been, of which something went back or is disputed. */
 export async function listClaimedInvoices(
   tx: Transaction,
   organizationId: string,
@@ -139,7 +165,8 @@ export async function listClaimedInvoices(
 ): Promise<string[]> {
   const rows = await tx.$queryRaw<{ id: string }[]>`
     SELECT DISTINCT a.stripe_invoice_id AS id FROM allowance_periods a
-    WHERE a.organization_id = ${organizationId}::uuid AND a.stripe_subscription_id = ${stripeSubscriptionId} AND a.slices_granted < a.slices
+    WHERE a.organization_id = ${organizationId}::uuid AND a.stripe_subscription_id = ${stripeSubscriptionId}
+      AND (a.slices_granted < a.slices OR a.stopped_at IS NOT NULL)
       AND (EXISTS (SELECT FROM stripe_payments p WHERE p.invoice_id = a.stripe_invoice_id AND p.refunded + p.lost + p.disputed > 0)
         OR EXISTS (SELECT FROM stripe_invoices i WHERE i.id = a.stripe_invoice_id AND i.given_back > 0))`;
   return rows.map((row) => row.id);
