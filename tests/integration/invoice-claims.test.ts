@@ -261,3 +261,32 @@ describe("a year that ended at its half", () => {
     expect(claimed).toEqual({ refunded: 7200, returned: given - 36_000 });
   });
 });
+
+it.each([
+  ["before", true],
+  ["after", false],
+])(
+  "a year whose whole refund failed %s its end on day 40 has given the two months that had begun",
+  async (_, isFailedFirst) => {
+    const tenant = await life.subscribe("pro", { interval: "year" });
+    const start = life.now();
+    await life.liveUntil(daysLater(20, start));
+    const id = await refund(tenant);
+    await life.liveUntil(daysLater(40, start));
+    await grantDueSlices(life.now(), 1000);
+    const fail = async () => {
+      await life.billing.control(`refunds/${id}/fail`, {});
+      await life.billing.settle();
+    };
+    if (isFailedFirst) await fail();
+    await life.stripe.subscriptions.cancel((await life.rowOf(tenant)).id);
+    await life.billing.settle();
+    if (!isFailedFirst) await fail();
+    for (const _again of [1, 2]) {
+      expect([await life.grantsOf(tenant), await life.availableOf(tenant)]).toEqual([[6000, 6000], 6000]);
+      await life.touch(tenant);
+      await grantDueSlices(daysLater(70, start), 1000);
+    }
+    await expectLawfulLedger(life.sql, tenant.id);
+  },
+);

@@ -137,8 +137,10 @@ export async function settleAllowances(
   now: Date,
 ): Promise<void> {
   const { stripeSubscriptionId } = state;
-  if (state.endedAt) await stopAllowances(tx, organizationId, stripeSubscriptionId, state.endedAt, now);
-  else await followPeriods(tx, organizationId, state, now);
+  if (state.endedAt) {
+    await resumePaid(tx, organizationId, state, state.endedAt);
+    await stopAllowances(tx, organizationId, stripeSubscriptionId, state.endedAt, now);
+  } else await followPeriods(tx, organizationId, state, now);
   const returns = await tx.allowanceReturn.findMany({
     where: { organizationId, stripeSubscriptionId },
     distinct: ["stripeItemId", "untilAt"],
@@ -165,15 +167,37 @@ async function followPeriods(
   const resumed: string[] = [];
   for (const row of rows) {
     const item = items.find(({ id }) => id === row.stripeItemId);
-    const isHere = item ? isOf(row, item.periodStart) : row.periodEnd > now;
     if (item && isLeft(row, item.periodStart)) await stopRow(tx, row, await leftAt(tx, row, item.periodStart), now);
     else if (row.nextSliceAt === null) continue;
     else if (takenBack.has(row.stripeInvoiceId ?? "")) {
       if (row.stoppedAt === null) stopped.push(row.id);
-    } else if (isHere && row.stoppedAt !== null) resumed.push(row.id);
+    } else if (isIn(row, item, now) && row.stoppedAt !== null) resumed.push(row.id);
   }
   await setStopped(tx, stopped, now);
   await setStopped(tx, resumed, null);
+}
+
+/** Lets what was stopped because its payment was taken back, and is paid after all, go on until the subscription's end. */
+async function resumePaid(
+  tx: Transaction,
+  organizationId: string,
+  { stripeSubscriptionId, items }: AllowanceState,
+  endedAt: Date,
+): Promise<void> {
+  const rows = await tx.allowancePeriod.findMany({
+    where: {
+      ...{ organizationId, stripeSubscriptionId, nextSliceAt: { not: null }, periodEnd: { gt: endedAt } },
+      AND: [{ stoppedAt: { not: null } }, { stoppedAt: { not: endedAt } }],
+    },
+  });
+  if (rows.length === 0) return;
+  const takenBack = new Set(await listInvoicesTakenBack(tx, organizationId, stripeSubscriptionId));
+  const resumed = rows.filter((row) => {
+    const item = items.find(({ id }) => id === row.stripeItemId);
+    return isIn(row, item, endedAt) && !takenBack.has(row.stripeInvoiceId ?? "");
+  });
+  const ids = resumed.map(({ id }) => id);
+  await setStopped(tx, ids, null);
 }
 
 async function setStopped(tx: Transaction, ids: string[], stoppedAt: Date | null): Promise<void> {
@@ -200,6 +224,10 @@ async function leftAt(
 /** Left in the middle; one that came to its own end still owes what was missed of it. */
 const isLeft = ({ periodStart, periodEnd }: AllowanceRow, current: Date) =>
   periodStart < current && periodEnd > current;
+
+/** Whether a subscription is in a period: the one that its item has now, or, where that is gone, any that is not over. */
+const isIn = (row: AllowanceRow, item: { periodStart: Date } | undefined, at: Date) =>
+  item ? isOf(row, item.periodStart) : row.periodEnd > at;
 
 const isOf = ({ periodStart, anchor }: AllowanceRow, current: Date) =>
   [periodStart, anchor].some((start) => start?.getTime() === current.getTime());
