@@ -94,6 +94,16 @@ describe("migrations", () => {
     expect(left).toEqual([]);
   });
 
+  it("let the allowances of an invoice be found by an index, whoever they belong to", async () => {
+    const { url } = await emptyDatabase();
+    await applyMigrations(url);
+    const indexes = await query(
+      url,
+      "SELECT indexname AS name FROM pg_indexes WHERE tablename = 'allowance_periods' AND indexdef LIKE '%(stripe_invoice_id)%'",
+    );
+    expect(indexes).toEqual([{ name: "allowances_by_invoice" }]);
+  });
+
   it("that miss something of the schema are told apart from it", async () => {
     const { url } = await emptyDatabase();
     const prismaDir = await copyOfPrisma();
