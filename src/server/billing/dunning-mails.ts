@@ -106,6 +106,18 @@ export function paymentRecoveredMail({ organizationName, planName, openInvoice, 
   });
 }
 
+/** That nothing is overdue any more though nobody has paid: Stripe voided the invoice, or gave it up. */
+export function paymentWaivedMail({ organizationName, planName, url }: DunningFacts, to: string): Mail {
+  return composeMail({
+    to,
+    subject: `${organizationName}: no payment is overdue any more`,
+    paragraphs: [
+      `The overdue invoice for ${planName} was withdrawn without a payment. What it was for gives no credits; those that are there can be spent.`,
+    ],
+    action: { label: "See billing", url },
+  });
+}
+
 /** That nobody has paid for a subscription that runs, and what can be done; for the alert, too. */
 export function failedStartSentence({ planName, nextInvoice }: Pick<DunningFacts, "planName" | "nextInvoice">): string {
   const next = nextInvoice ? ` on ${DAY.format(nextInvoice.at)}` : "";
@@ -127,7 +139,7 @@ export function unpaidEndMail({ organizationName, planName, url }: DunningFacts,
     subject: `${organizationName}: ${planName} has ended`,
     paragraphs: [
       `${planName} has ended, because its payment failed or was taken back, or there was nothing to pay it with.`,
-      "Its credits are gone with it. Credits that were bought apart from it stay, and can be spent.",
+      "It gives no credits any more. Those that were paid for can be spent until they expire, and so can credits that were bought apart from it.",
     ],
     action: { label: "Choose a plan", url },
   });

@@ -24,12 +24,15 @@ import {
   overdueSentence,
   paymentFailedMail,
   paymentRecoveredMail,
+  paymentWaivedMail,
   trialEndsMail,
   unpaidEndMail,
 } from "./dunning-mails";
 import { type NextInvoice, type OpenInvoice, readNextInvoice, readOpenInvoice } from "./subscription-row";
 
-type NoticeKind = PaymentNotice | "payment_recovered" | "trial_ends" | "first_payment_failed" | "unpaid_end";
+/** What is told once nothing is overdue any more: whether it was paid, or is not asked for. */
+const ENDS = ["payment_recovered", "payment_waived"] as const;
+type NoticeKind = PaymentNotice | (typeof ENDS)[number] | "trial_ends" | "first_payment_failed" | "unpaid_end";
 
 /** The subscription that the organization lives by, as its row says it. */
 interface Standing {
@@ -48,8 +51,14 @@ const LIVE = { status: { in: [...LIVE_STATUSES] } };
 /**
  * Makes the block of an organization's account, the alert of its overdue payment and what its people were told agree with its
  * subscription's row. For whoever has just saved that row, in the same transaction; again and again it changes nothing.
+ * @param isWaived where nothing is overdue any more: that it was not paid
  */
-export async function settleDunning(tx: Transaction, organizationId: string, now: Date): Promise<void> {
+export async function settleDunning(
+  tx: Transaction,
+  organizationId: string,
+  now: Date,
+  isWaived = false,
+): Promise<void> {
   const standing = await readStanding(tx, organizationId, LIVE, now);
   const overdue = standing?.overdue ?? null;
   const blockedFrom = overdue?.graceUntil ?? null;
@@ -58,7 +67,7 @@ export async function settleDunning(tx: Transaction, organizationId: string, now
     UPDATE credit_accounts SET blocked_from = ${blockedFrom}::timestamptz
     WHERE organization_id = ${organizationId}::uuid AND blocked_from IS DISTINCT FROM ${blockedFrom}::timestamptz`;
   await settleAlert(tx, organizationId, standing, now);
-  await tellPeople(tx, organizationId, standing, now);
+  await tellPeople(tx, organizationId, standing, isWaived ? "payment_waived" : "payment_recovered", now);
 }
 
 async function readStanding(
@@ -116,6 +125,7 @@ async function tellPeople(
   tx: Transaction,
   organizationId: string,
   standing: Standing | null,
+  end: (typeof ENDS)[number],
   now: Date,
 ): Promise<void> {
   if (!standing) return;
@@ -125,8 +135,8 @@ async function tellPeople(
     await tell(tx, organizationId, { ...standing, overdue }, kind, subjectOf(id, overdue.since), now);
     return;
   }
-  const recovered = await findRecovered(tx, organizationId, id);
-  if (recovered !== null) await tell(tx, organizationId, standing, "payment_recovered", recovered, now);
+  const over = await findOver(tx, organizationId, id);
+  if (over !== null) await tell(tx, organizationId, standing, end, over, now);
   if (standing.isTrialEnding && standing.trialEnd) {
     await tell(tx, organizationId, standing, "trial_ends", subjectOf(id, standing.trialEnd), now);
   }
@@ -137,17 +147,14 @@ function subjectOf(stripeSubscriptionId: string, at: Date): string {
 }
 
 /** The last time that a payment was overdue, where its people were told of that and not yet of its end. */
-async function findRecovered(
-  tx: Transaction,
-  organizationId: string,
-  stripeSubscriptionId: string,
-): Promise<string | null> {
+async function findOver(tx: Transaction, organizationId: string, stripeSubscriptionId: string): Promise<string | null> {
   const told = await tx.billingNotice.findMany({
     where: { organizationId, subject: { startsWith: `${stripeSubscriptionId}:` } },
     orderBy: { subject: "desc" },
   });
   const last = told.find(({ kind }) => (PAYMENT_NOTICES as readonly string[]).includes(kind));
-  if (!last || told.some(({ kind, subject }) => kind === "payment_recovered" && subject === last.subject)) return null;
+  const isEnd = (kind: string) => (ENDS as readonly string[]).includes(kind);
+  if (!last || told.some(({ kind, subject }) => isEnd(kind) && subject === last.subject)) return null;
   return last.subject;
 }
 
@@ -185,6 +192,7 @@ const MAILS: Record<NoticeKind, (facts: DunningFacts, to: string) => Mail | null
   block_tomorrow: blockTomorrowMail,
   blocked: blockedMail,
   payment_recovered: paymentRecoveredMail,
+  payment_waived: paymentWaivedMail,
   trial_ends: trialEndsMail,
   first_payment_failed: firstPaymentFailedMail,
   unpaid_end: unpaidEndMail,

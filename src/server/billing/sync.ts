@@ -99,6 +99,7 @@ async function lookAtSubscription(run: SyncRun, subscriptionId: string, look: Lo
     nextInvoice: await previewNextInvoice(stripe, facts),
     openInvoice: describeOpen(open),
     pastDueSince: await findOverdueSince(stripe, facts, open, known, run.now),
+    isWaived: ["void", "uncollectible"].includes(invoices.at(-1)?.status ?? ""),
   };
   await lookAtElders(run, facts, known?.isLive ?? false, look);
 

@@ -27,6 +27,8 @@ export interface Circumstances {
   nextInvoice: NextInvoice | null | undefined;
   openInvoice: OpenInvoice | null;
   pastDueSince: Date | null;
+  /** The newest invoice, by which Stripe says whether anything is overdue, was voided or given up. */
+  isWaived: boolean;
 }
 
 export interface SavedSubscription {
@@ -104,7 +106,7 @@ export async function saveSubscription(
   if (!before || before.status !== status || before.priceId !== price.priceId) {
     await recordChange(tx, run, saved.id, before, { status, priceId: price.priceId });
   }
-  await settleDunning(tx, organizationId, run.now);
+  await settleDunning(tx, organizationId, run.now, circumstances.isWaived);
   const hasEnded = before !== null && isLive(before.status) && isEnded(status);
   if (hasEnded && status === "expired") await tellOfUnpaidEnd(tx, organizationId, facts.id, run.now);
   const sentence = plan ? `${plan.planName} is ${status}` : `it is ${status}, at a price that we do not know`;
