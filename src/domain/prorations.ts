@@ -21,6 +21,17 @@ export interface Period {
   end: Date;
 }
 
+/**
+ * The whole period of an item that a part of it is of: the one that ends with it, or else the innermost that it lies in, which was cut
+ * short at Stripe since it was paid, because the subscription is to end within it.
+ */
+export function periodAround<P extends Period>(wholes: readonly P[], part: Period): P | undefined {
+  const exact = wholes.find(({ end }) => end.getTime() === part.end.getTime());
+  if (exact) return exact;
+  const around = wholes.filter(({ start, end }) => start <= part.start && part.end < end);
+  return around.sort((a, b) => b.start.getTime() - a.start.getTime())[0];
+}
+
 const MONTHS_OF_A_YEAR = 12;
 
 /** The slices that a whole interval of a plan is granted in. */

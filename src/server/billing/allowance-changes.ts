@@ -9,9 +9,10 @@ import { newId } from "../db/keys";
 import type { SubscriptionFacts } from "../stripe/facts";
 import type { InvoiceFacts } from "../stripe/invoice-facts";
 import { grantDue, lockFirst } from "./allowance-grants";
-import { listReturnables, sumReturned } from "./allowance-returns";
+import { readReturnable } from "./allowance-returns";
 import { type AllowanceRow, isUpgrade, rowOf } from "./allowance-rows";
 import { type CataloguePlan, planItemOf } from "./catalogue";
+import { endOf } from "./returned-periods";
 
 /** What an allowance depends on of a subscription. */
 export type AllowanceSubscription = Pick<
@@ -67,7 +68,13 @@ export async function readChanges(tx: Transaction, paid: PaidInvoice): Promise<C
   if (prorations.length === 0) return { changes: [], unknownPrices: [] };
   const items = new Set(prorations.map((line) => line.stripeItemId));
   const kept = await readKept(tx, paid);
-  const context = await contextOf(tx, { organizationId, subscription, plans, items: [...items] });
+  const context = await contextOf(tx, {
+    organizationId,
+    subscription,
+    plans,
+    items: [...items],
+    invoiceId: invoice.id,
+  });
   const changes = prorationsOf(prorations, context).map((proration): Change => {
     const known = kept.find((each) => isOf(each, proration));
     return known ? { ...proration, ...known } : { ...proration, upgrade: null, isKept: false };
@@ -124,18 +131,24 @@ interface Terms {
   subscription: Pick<AllowanceSubscription, "items">;
   plans: ReadonlyMap<string, CataloguePlan>;
   items: string[];
+  /** Of the lines; null for a preview. */
+  invoiceId: string | null;
 }
 
 /** What is known about the lines of items: their plans, as they were when the periods were paid that they fall in, and those periods. */
-async function contextOf(tx: Transaction, { organizationId, subscription, plans, items }: Terms): Promise<LineContext> {
+async function contextOf(tx: Transaction, terms: Terms): Promise<LineContext> {
+  const { organizationId, subscription, plans, items, invoiceId } = terms;
   const rows = await tx.allowancePeriod.findMany({
     where: { organizationId, stripeItemId: { in: items }, trial: false },
     orderBy: { createdAt: "desc" },
   });
-  const around = (line: PaidLine) =>
-    rows.filter(
-      (row) => row.stripeItemId === line.stripeItemId && row.periodEnd.getTime() === line.periodEnd.getTime(),
-    );
+  const around = (line: PaidLine) => {
+    const mine = rows.filter((row) => row.stripeItemId === line.stripeItemId);
+    const end = endOf(mine, { start: line.periodStart, end: line.periodEnd }, invoiceId);
+    const endOfRow = (row: AllowanceRow) =>
+      endOf(mine, { start: row.periodStart, end: row.periodEnd }, row.stripeInvoiceId);
+    return mine.filter((row) => endOfRow(row).getTime() === end.getTime());
+  };
   return {
     planOf(line) {
       const plan = plans.get(line.stripePriceId ?? "");
@@ -144,7 +157,9 @@ async function contextOf(tx: Transaction, { organizationId, subscription, plans,
       return { ...plan, credits: Number(paidUnder.credits), creditInterval: paidUnder.creditInterval };
     },
     periodOf(line) {
-      const whole = around(line).find((row) => row.cause === "" && row.periodStart <= line.periodStart);
+      // The money of one that was cut short says nothing of a discount; a known discount counts by the time of the whole.
+      const isIn = (row: AllowanceRow) => line.discounted || row.periodEnd.getTime() === line.periodEnd.getTime();
+      const whole = around(line).find((row) => row.cause === "" && row.periodStart <= line.periodStart && isIn(row));
       return whole ? { start: whole.periodStart, end: whole.periodEnd } : currentPeriodOf(subscription, line);
     },
   };
@@ -171,10 +186,10 @@ export function previewCredits(
   return asPlatform(async (tx) => {
     const item = subscription.items.find(({ id }) => id === stripeItemId);
     const current = { stripeItemId, start: item?.periodStart ?? new Date(0), end: item?.periodEnd ?? new Date(1) };
-    const period = { organizationId, stripeItemId, until: current.end };
-    const parts = await listReturnables(tx, period);
-    const returned = await sumReturned(tx, period);
-    const { planOf } = await contextOf(tx, { organizationId, subscription, plans, items: [stripeItemId] });
+    const period = { organizationId, stripeItemId, from: current.start, until: current.end };
+    const { parts, returned } = await readReturnable(tx, period);
+    const terms = { organizationId, subscription, plans, items: [stripeItemId], invoiceId: null };
+    const { planOf } = await contextOf(tx, terms);
     return creditsOfChange({ lines, plans, planOf, current, trial: trialOf(subscription), parts, returned });
   });
 }

@@ -8,13 +8,7 @@ import { type AllowanceRow, slicesOfRow } from "./allowance-rows";
 import { listClaimedInvoices, readClaims } from "./claimed-lots";
 import { lockAccounts, saveAccounts } from "./ledger/accounts";
 import { claimPaidLots, claimReturned } from "./payments";
-
-/** A period of a subscription's item, by its end: a proration lasts until then. */
-export interface ReturnedPeriod {
-  organizationId: string;
-  stripeItemId: string;
-  until: Date;
-}
+import { type AllowanceReturn, type ReturnedPeriod, readPeriod } from "./returned-periods";
 
 /**
  * Makes what is taken back of a period equal to what its prorations have given back in all. Copies find nothing left to do; what
@@ -29,10 +23,13 @@ export async function settleReturns(
   perSlice: number,
   now: Date,
 ): Promise<string | null> {
-  const credits = await sumReturned(tx, period);
-  if (credits === 0) return null;
-  const accounts = await lockHolders(tx, period.organizationId, await listInvoices(tx, period), now);
-  const parts = await listParts(tx, period);
+  const { organizationId } = period;
+  const before = await readPeriod(tx, period);
+  if (sumOf(before.returns) === 0) return null;
+  const accounts = await lockHolders(tx, organizationId, invoicesOf(before.rows), now);
+  const { rows, returns } = await readPeriod(tx, period);
+  const credits = sumOf(returns);
+  const parts = await listParts(tx, organizationId, rows);
   const returned = assignReturns(
     parts.map(({ part }) => part),
     credits,
@@ -40,7 +37,7 @@ export async function settleReturns(
   );
   const changes = parts.map((part, index): Change => ({ ...part, returned: returned[index] ?? 0 }));
   await cutSlices(tx, changes);
-  return claimLots(tx, period, accounts, changes, now);
+  return claimLots(tx, causeOf(returns), accounts, changes, now);
 }
 
 /** The accounts that hold lots of invoices, and the organization's own: locked at once, in one order. */
@@ -86,17 +83,21 @@ export async function settleStopped(
 }
 
 /** What prorations have given back of a period in all. */
-export async function sumReturned(tx: Transaction, { organizationId, stripeItemId, until }: ReturnedPeriod) {
-  const { _sum } = await tx.allowanceReturn.aggregate({
-    where: { organizationId, stripeItemId, untilAt: until },
-    _sum: { credits: true },
-  });
-  return Number(_sum.credits ?? 0n);
+const sumOf = (returns: readonly AllowanceReturn[]): number =>
+  returns.reduce((sum, { credits }) => sum + Number(credits), 0);
+
+export interface ReturnablePeriod {
+  /** Slices to come from the end, then lots, the organization's own newest first. */
+  parts: Returnable[];
+  /** What was to be taken back of it until now. */
+  returned: number;
 }
 
-/** What there is of a period that could be taken back: slices to come from the end, then lots, the organization's own newest first. */
-export async function listReturnables(tx: Transaction, period: ReturnedPeriod): Promise<Returnable[]> {
-  return (await listParts(tx, period)).map(({ part }) => part);
+/** What there is of a period that could be taken back, and what was. */
+export async function readReturnable(tx: Transaction, period: ReturnedPeriod): Promise<ReturnablePeriod> {
+  const { rows, returns } = await readPeriod(tx, period);
+  const parts = await listParts(tx, period.organizationId, rows);
+  return { parts: parts.map(({ part }) => part), returned: sumOf(returns) };
 }
 
 type Of = { kind: "slice"; row: AllowanceRow; index: number } | { kind: "lot"; lot: PeriodLot };
@@ -106,16 +107,11 @@ interface Part {
   part: Returnable;
 }
 
-async function listParts(tx: Transaction, period: ReturnedPeriod): Promise<Part[]> {
-  const rows = await listRows(tx, period);
-  const lots = await listLots(tx, period, rows);
+async function listParts(tx: Transaction, organizationId: string, rows: readonly AllowanceRow[]): Promise<Part[]> {
+  const lots = await listLots(tx, organizationId, rows);
   const claims: Claims = new Map();
   for (const invoice of invoicesOf(rows)) claims.set(invoice, await readClaims(tx, invoice));
   return [...slicesAsParts(rows, claims), ...lotsAsParts(lots, claims)];
-}
-
-async function listInvoices(tx: Transaction, period: ReturnedPeriod): Promise<string[]> {
-  return invoicesOf(await listRows(tx, period));
 }
 
 const invoicesOf = (rows: readonly AllowanceRow[]): string[] => [
@@ -124,14 +120,6 @@ const invoicesOf = (rows: readonly AllowanceRow[]): string[] => [
 
 /** By invoice, what is claimed of it. */
 type Claims = Map<string, Awaited<ReturnType<typeof readClaims>>>;
-
-/** The rows of a period: the whole of it and its upgrades, the newest first. */
-function listRows(tx: Transaction, { organizationId, stripeItemId, until }: ReturnedPeriod): Promise<AllowanceRow[]> {
-  return tx.allowancePeriod.findMany({
-    where: { organizationId, stripeItemId, periodEnd: until, trial: false },
-    orderBy: [{ createdAt: "desc" }, { id: "desc" }],
-  });
-}
 
 interface PeriodLot {
   organizationId: string;
@@ -148,11 +136,10 @@ interface PeriodLot {
 }
 
 /** The lots of a period, those that went on into the next one or to other organizations included; of none that is deleted. */
-async function listLots(tx: Transaction, period: ReturnedPeriod, rows: readonly AllowanceRow[]): Promise<PeriodLot[]> {
+async function listLots(tx: Transaction, organizationId: string, rows: readonly AllowanceRow[]): Promise<PeriodLot[]> {
   const invoices = invoicesOf(rows);
   const allowances = rows.map((row) => row.id);
   if (invoices.length === 0) return [];
-  const { organizationId } = period;
   return tx.$queryRaw<PeriodLot[]>`
     SELECT g.organization_id AS "organizationId", g.id, g.stripe_invoice_id AS "stripeInvoiceId", g.label, g.amount::float8 AS amount,
       g.transferred::float8 AS transferred, g.rolled_over::float8 AS "rolledOver", g.expired::float8 AS expired,
@@ -219,7 +206,7 @@ async function cutSlices(tx: Transaction, changes: readonly Change[]): Promise<v
 
 async function claimLots(
   tx: Transaction,
-  period: ReturnedPeriod,
+  cause: ClaimCause,
   organizationIds: readonly string[],
   changes: readonly Change[],
   now: Date,
@@ -231,7 +218,6 @@ async function claimLots(
     byInvoice.set(part.invoice, of.kind === "lot" ? lots.set(of.lot.id, returned) : lots);
   }
   if (byInvoice.size === 0) return null;
-  const cause = await causeOf(tx, period);
   const words: string[] = [];
   for (const [invoice, lots] of byInvoice) {
     const said = await claimReturned(tx, organizationIds, invoice, lots, cause, now);
@@ -241,14 +227,8 @@ async function claimLots(
 }
 
 /** The newest invoice that gave something of the period back. */
-async function causeOf(tx: Transaction, { organizationId, stripeItemId, until }: ReturnedPeriod): Promise<ClaimCause> {
-  const newest = await tx.allowanceReturn.findFirst({
-    where: { organizationId, stripeItemId, untilAt: until },
-    orderBy: [{ createdAt: "desc" }, { fromAt: "desc" }],
-  });
-  return {
-    type: "refund",
-    reference: newest?.stripeInvoiceId ?? stripeItemId,
-    reason: "Unused time of the subscription was given back",
-  };
-}
+const causeOf = ([newest]: readonly AllowanceReturn[]): ClaimCause => ({
+  type: "refund",
+  reference: newest?.stripeInvoiceId ?? "",
+  reason: "Unused time of the subscription was given back",
+});

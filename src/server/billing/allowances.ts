@@ -36,8 +36,8 @@ export async function settlePaidInvoice(tx: Transaction, paid: PaidInvoice, now:
   // Before the next period: what is taken back of this one is not carried over into it.
   for (const change of changes) {
     granted += await keepChange(tx, paid, change, periods, now);
-    const { stripeItemId, until } = change;
-    const said = await settleReturns(tx, { organizationId, stripeItemId, until }, -change.perSlice, now);
+    const { stripeItemId, from, until } = change;
+    const said = await settleReturns(tx, { organizationId, stripeItemId, from, until }, -change.perSlice, now);
     if (said) sentences.push(said);
   }
   for (const period of periods) {
@@ -48,11 +48,11 @@ export async function settlePaidInvoice(tx: Transaction, paid: PaidInvoice, now:
       granted += await giveTrial(tx, { organizationId, subscription, item, plan }, now);
       continue;
     }
-    const { stripeItemId, periodEnd: until } = period;
+    const { stripeItemId, periodStart: from, periodEnd: until } = period;
     const isNew = changes.some((change) => change.stripeItemId === stripeItemId && change.credits < 0);
     granted += await entitle(tx, paid, plan, period, isNew, now);
     // Its proration may have been told before it.
-    const said = await settleReturns(tx, { organizationId, stripeItemId, until }, 0, now);
+    const said = await settleReturns(tx, { organizationId, stripeItemId, from, until }, 0, now);
     if (said) sentences.push(said);
   }
   const first = granted > 0 ? `granted ${granted} credits for the paid period` : "its allowance was granted before";
@@ -146,8 +146,8 @@ export async function settleAllowances(
     distinct: ["stripeItemId", "untilAt"],
     orderBy: { untilAt: "desc" },
   });
-  for (const { stripeItemId, untilAt } of returns) {
-    await settleReturns(tx, { organizationId, stripeItemId, until: untilAt }, 0, now);
+  for (const { stripeItemId, fromAt, untilAt } of returns) {
+    await settleReturns(tx, { organizationId, stripeItemId, from: fromAt, until: untilAt }, 0, now);
   }
   await settleStopped(tx, organizationId, stripeSubscriptionId, now);
 }
@@ -296,9 +296,8 @@ export async function grantDueSlices(now: Date, limit: number): Promise<number> 
         const row = await tx.allowancePeriod.findUnique({ where: { id } });
         if (!row) return;
         await grantDue(tx, row, now);
-        const { stripeItemId, periodEnd } = row;
-        if (row.returned > 0n)
-          await settleReturns(tx, { organizationId: row.organizationId, stripeItemId, until: periodEnd }, 0, now);
+        const { organizationId, stripeItemId, periodStart: from, periodEnd: until } = row;
+        if (row.returned > 0n) await settleReturns(tx, { organizationId, stripeItemId, from, until }, 0, now);
       });
     } catch (error) {
       // One organization's trouble is not the others': they get theirs, and this one is tried again at the next run.

@@ -271,22 +271,48 @@ async function prorations(
 /** What was given back of a period is taken of its slices and lots, as far as there were any. */
 async function returns(sql: Sql, { id, gone }: Known, periods: readonly PeriodRow[], breach: Tell): Promise<void> {
   if (gone) return;
-  const rows = await sql<{ item: string; until: Date; credits: number; lots: number; refunded: boolean }>(
-    `SELECT r.item, r.until, r.credits,
-       (SELECT coalesce(sum(g.returned), 0)::float8 FROM credit_grants g JOIN allowance_periods a ON a.id = g.allowance_id
-        WHERE g.organization_id = $1 AND a.stripe_item_id = r.item AND a.period_end = r.until AND NOT a.trial) AS lots,
-       EXISTS (SELECT FROM allowance_periods a JOIN stripe_payments p ON p.invoice_id = a.stripe_invoice_id
-        WHERE a.stripe_item_id = r.item AND a.period_end = r.until AND p.refunded + p.lost + p.disputed > 0) AS refunded
-     FROM (SELECT stripe_item_id AS item, until_at AS until, sum(credits)::float8 AS credits FROM allowance_returns
-       WHERE organization_id = $1 GROUP BY 1, 2) r`,
+  const given = await sql<{ item: string; from: Date; until: Date; credits: number }>(
+    `SELECT stripe_item_id AS item, from_at AS "from", until_at AS until, credits::float8 AS credits
+     FROM allowance_returns WHERE organization_id = $1`,
     [id],
   );
-  for (const { item, until, credits, lots, refunded } of rows) {
-    const mine = periods.filter((row) => row.item === item && row.end.getTime() === until.getTime() && !row.trial);
-    const whole = mine.reduce((sum, row) => sum + row.amounts, 0);
-    const taken = lots + mine.reduce((sum, row) => sum + row.cuts, 0);
-    // What a refund has claimed is not taken a second time as time.
-    if (refunded || taken === Math.min(credits, whole)) continue;
-    breach("what was given back is taken back", `${item} until ${until.toISOString()}: ${taken} of ${credits}`);
+  const claims = await sql<{ id: string; lots: number; refunded: boolean }>(
+    `SELECT a.id, (SELECT coalesce(sum(g.returned), 0)::float8 FROM credit_grants g WHERE g.organization_id = $1 AND g.allowance_id = a.id) AS lots,
+       EXISTS (SELECT FROM stripe_payments p WHERE p.invoice_id = a.stripe_invoice_id AND p.refunded + p.lost + p.disputed > 0) AS refunded
+     FROM allowance_periods a WHERE a.organization_id = $1`,
+    [id],
+  );
+  const claimsOf = new Map(claims.map((row) => [row.id, row]));
+  const mine = periods.filter((row) => !row.trial);
+  const returned = new Map<string, number>();
+  for (const { item, from, until, credits } of given) {
+    const place = key(item, wholeEnd(mine, item, from, until));
+    returned.set(place, (returned.get(place) ?? 0) + credits);
   }
+  for (const [place, credits] of returned) {
+    const rows = mine.filter((row) => key(row.item, wholeEnd(mine, row.item, row.start, row.end)) === place);
+    const sum = (of: (row: PeriodRow) => number) => rows.reduce((all, row) => all + of(row), 0);
+    const taken = sum((row) => row.cuts + (claimsOf.get(row.id)?.lots ?? 0));
+    // What a refund has claimed is not taken a second time as time.
+    const isRefunded = rows.some((row) => claimsOf.get(row.id)?.refunded);
+    if (
+      isRefunded ||
+      taken ===
+        Math.min(
+          credits,
+          sum((row) => row.amounts),
+        )
+    )
+      continue;
+    breach("what was given back is taken back", `${place}: ${taken} of ${credits}`);
+  }
+}
+
+/** The end of the whole period that something is of: it ends there, or it lies within, because that was to end early. */
+function wholeEnd(periods: readonly PeriodRow[], item: string, from: Date, until: Date): number {
+  const whole = periods.filter((row) => row.item === item && (row.cause === "" || row.cause.startsWith("whole:")));
+  if (whole.some((row) => row.end.getTime() === until.getTime())) return until.getTime();
+  const around = whole.filter((row) => row.start <= from && row.end > until);
+  const last = around.sort((a, b) => a.start.getTime() - b.start.getTime()).at(-1);
+  return (last?.end ?? until).getTime();
 }
