@@ -102,6 +102,8 @@ export interface Proration {
   credits: number;
   /** By how much each whole slice changes. */
   perSlice: number;
+  /** Of an upgrade's credits, those that are nobody's for as long as the time is unpaid that it gives back. */
+  withheld: number;
 }
 
 /** What is known about a line: its plan, as it was when it was paid; undefined for what is no plan's. And the period that it falls in. */
@@ -130,8 +132,8 @@ function prorationOf(lines: readonly PaidLine[], context: LineContext): Proratio
     invariant(plan, "the plan of a proration is known");
     return plan;
   };
-  let credits = 0;
-  for (const line of inTime) credits += creditsOfLine(line, planOf(line), context.periodOf(line));
+  const creditsOf = (line: PaidLine) => creditsOfLine(line, planOf(line), context.periodOf(line));
+  const credits = inTime.reduce((sum, line) => sum + creditsOf(line), 0);
   const before = inTime.find(isGivingBack);
   const after = inTime.findLast((line) => !isGivingBack(line));
   const [first] = inTime;
@@ -144,7 +146,28 @@ function prorationOf(lines: readonly PaidLine[], context: LineContext): Proratio
     until: first.periodEnd,
     credits,
     perSlice: sliceOf(after) - sliceOf(before),
+    withheld: withheldOf(inTime, credits, creditsOf),
   };
+}
+
+/**
+ * By how much an upgrade gives less where nobody has paid for the time that it gives back: that is then a discount on what it charges,
+ * for one plan's credits may cost more than another's, and only the difference is paid. What was charged before on the same invoice
+ * was sold there.
+ */
+function withheldOf(inTime: readonly PaidLine[], credits: number, creditsOf: (line: PaidLine) => number): number {
+  const charge = inTime.findLast((line) => !isGivingBack(line));
+  if (credits <= 0 || !charge || charge.amount <= 0) return 0;
+  const isSoldHere = ({ stripePriceId, periodStart }: PaidLine) =>
+    inTime.some(
+      (line) => !isGivingBack(line) && line.stripePriceId === stripePriceId && line.periodStart < periodStart,
+    );
+  const unpaid = inTime.filter((line) => isGivingBack(line) && !isSoldHere(line));
+  const discount = unpaid.reduce((sum, { amount }) => sum - amount, 0);
+  const charged = creditsOf(charge);
+  const discounted = Number((BigInt(charged) * BigInt(Math.max(0, charge.amount - discount))) / BigInt(charge.amount));
+  const others = unpaid.reduce((sum, line) => sum - creditsOf(line), credits - charged);
+  return Math.max(0, credits - Math.max(0, others + discounted));
 }
 
 /**
@@ -187,7 +210,8 @@ export interface Returnable {
 /**
  * Of which slices and lots credits are taken back, in their order: of slices to come each by the difference of the plans, then of
  * lots what is unspent, then of slices whatever is needed; last what was spent, which becomes a debt. What was taken back of one
- * before stays there, as far as refunds and disputes have left so much of its invoice: a refund never hides behind it.
+ * before stays there, as far as it is still to be taken back, and refunds and disputes have left so much of its invoice: a refund never
+ * hides behind it.
  * @param parts slices from the end, then lots newest first
  * @param credits to be taken back in all
  * @param perSlice what each whole slice becomes smaller by
@@ -209,7 +233,7 @@ export function assignReturns(parts: readonly Returnable[], credits: number, per
   // What was never granted stays so; it comes first, for it cannot be put elsewhere.
   for (const closed of [true, false]) {
     for (const [index, part] of parts.entries()) {
-      if ((part.closed ?? false) === closed) put(part, index, part.returned);
+      if ((part.closed ?? false) === closed) put(part, index, closed ? part.returned : Math.min(part.returned, left));
     }
   }
   const take = (kind: Returnable["kind"], most: (part: Returnable, index: number) => number) => {

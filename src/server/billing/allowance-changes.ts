@@ -117,11 +117,11 @@ async function readKept(tx: Transaction, { organizationId, invoice }: PaidInvoic
   return [
     ...rows.filter(isUpgrade).map((row) => ({
       ...{ stripeItemId: row.stripeItemId, from: row.periodStart, until: row.proratedUntil ?? row.periodEnd },
-      ...{ credits: Number(row.total ?? 0n), perSlice: 0, upgrade: row, isKept: true },
+      ...{ credits: Number(row.total ?? 0n), perSlice: 0, withheld: Number(row.withheld), upgrade: row, isKept: true },
     })),
     ...returns.map((row) => ({
       ...{ stripeItemId: row.stripeItemId, from: row.fromAt, until: row.untilAt },
-      ...{ credits: 0 - Number(row.credits), perSlice: Number(row.perSlice), upgrade: null, isKept: true },
+      ...{ credits: 0 - Number(row.credits), perSlice: Number(row.perSlice), withheld: 0, upgrade: null, isKept: true },
     })),
   ];
 }
@@ -248,6 +248,7 @@ async function keepUpgrade(
       proratedUntil: proration.until,
       anchor,
       total: BigInt(credits),
+      withheld: BigInt(proration.withheld),
       amounts: spreadOver(credits, perSlice, slices.length).map(BigInt),
       cuts: [],
       creditInterval: plan.creditInterval,

@@ -25,10 +25,10 @@ export async function settleReturns(
 ): Promise<string | null> {
   const { organizationId } = period;
   const before = await readPeriod(tx, period);
-  if (sumOf(before.returns) === 0) return null;
+  if (sumOf(before.returns) === 0 && before.rows.every((row) => row.withheld === 0n)) return null;
   const accounts = await lockHolders(tx, organizationId, invoicesOf(before.rows), now);
-  const { rows, returns } = await readPeriod(tx, period);
-  const credits = sumOf(returns);
+  const { rows, returns, withheld } = await readPeriod(tx, period);
+  const credits = sumOf(returns) + withheld;
   const parts = await listParts(tx, organizationId, rows);
   const returned = assignReturns(
     parts.map(({ part }) => part),
@@ -37,7 +37,7 @@ export async function settleReturns(
   );
   const changes = parts.map((part, index): Change => ({ ...part, returned: returned[index] ?? 0 }));
   await cutSlices(tx, changes);
-  return claimLots(tx, causeOf(returns), accounts, changes, now);
+  return claimLots(tx, causeOf(rows, returns), accounts, changes, now);
 }
 
 /** The accounts that hold lots of invoices, and the organization's own: locked at once, in one order. */
@@ -95,9 +95,9 @@ export interface ReturnablePeriod {
 
 /** What there is of a period that could be taken back, and what was. */
 export async function readReturnable(tx: Transaction, period: ReturnedPeriod): Promise<ReturnablePeriod> {
-  const { rows, returns } = await readPeriod(tx, period);
+  const { rows, returns, withheld } = await readPeriod(tx, period);
   const parts = await listParts(tx, period.organizationId, rows);
-  return { parts: parts.map(({ part }) => part), returned: sumOf(returns) };
+  return { parts: parts.map(({ part }) => part), returned: sumOf(returns) + withheld };
 }
 
 type Of = { kind: "slice"; row: AllowanceRow; index: number } | { kind: "lot"; lot: PeriodLot };
@@ -226,9 +226,31 @@ async function claimLots(
   return words.length > 0 ? words.join(", ") : null;
 }
 
-/** The newest invoice that gave something of the period back. */
-const causeOf = ([newest]: readonly AllowanceReturn[]): ClaimCause => ({
-  type: "refund",
-  reference: newest?.stripeInvoiceId ?? "",
-  reason: "Unused time of the subscription was given back",
-});
+/**
+ * Takes back what upgrades of a subscription have given for time that they gave back and nobody had paid for, and gives it back once
+ * that is paid. Copies find nothing left to do.
+ */
+export async function settleWithheld(
+  tx: Transaction,
+  organizationId: string,
+  stripeSubscriptionId: string,
+  now: Date,
+): Promise<void> {
+  const upgrades = await tx.allowancePeriod.findMany({
+    where: { organizationId, stripeSubscriptionId, withheld: { gt: 0 } },
+    orderBy: { id: "asc" },
+  });
+  for (const { stripeItemId, periodStart: from, periodEnd: until } of upgrades) {
+    await settleReturns(tx, { organizationId, stripeItemId, from, until }, 0, now);
+  }
+}
+
+/** The newest invoice that gave something of the period back; or else the upgrade whose credits wait for a payment. */
+function causeOf(rows: readonly AllowanceRow[], [newest]: readonly AllowanceReturn[]): ClaimCause {
+  if (newest) {
+    const reason = "Unused time of the subscription was given back";
+    return { type: "refund", reference: newest.stripeInvoiceId, reason };
+  }
+  const reference = rows.find((row) => row.withheld > 0n)?.stripeInvoiceId ?? "";
+  return { type: "refund", reference, reason: "What the upgrade gave back was not paid before" };
+}

@@ -6,7 +6,7 @@ import { newId } from "../db/keys";
 import { log } from "../log";
 import { keepChange, type PaidInvoice, readChanges, trialOf } from "./allowance-changes";
 import { grantDue, lockFirst, writeOffLots } from "./allowance-grants";
-import { settleReturns, settleStopped } from "./allowance-returns";
+import { settleReturns, settleStopped, settleWithheld } from "./allowance-returns";
 import { type AllowanceRow, rowOf, slicesAfter, WHOLE } from "./allowance-rows";
 import { type CataloguePlan, planItemOf } from "./catalogue";
 import { listInvoicesTakenBack } from "./claimed-lots";
@@ -55,6 +55,7 @@ export async function settlePaidInvoice(tx: Transaction, paid: PaidInvoice, now:
     const said = await settleReturns(tx, { organizationId, stripeItemId, from, until }, 0, now);
     if (said) sentences.push(said);
   }
+  await settleWithheld(tx, organizationId, subscription.id, now);
   const first = granted > 0 ? `granted ${granted} credits for the paid period` : "its allowance was granted before";
   return { sentence: [first, ...sentences].join("; "), unknownPrices };
 }
@@ -149,6 +150,7 @@ export async function settleAllowances(
   for (const { stripeItemId, fromAt, untilAt } of returns) {
     await settleReturns(tx, { organizationId, stripeItemId, from: fromAt, until: untilAt }, 0, now);
   }
+  await settleWithheld(tx, organizationId, stripeSubscriptionId, now);
   await settleStopped(tx, organizationId, stripeSubscriptionId, now);
 }
 

@@ -20,6 +20,8 @@ interface PeriodContent {
   rows: AllowanceRow[];
   /** What was given back of it, the newest first. */
   returns: AllowanceReturn[];
+  /** What else is to be taken back of it: of upgrades, for as long as the time is unpaid that they gave back. */
+  withheld: number;
 }
 
 /** Everything that belongs to the period that a part is of. */
@@ -35,9 +37,12 @@ export async function readPeriod(tx: Transaction, period: ReturnedPeriod): Promi
   });
   const end = endOf(rows, { start: from, end: until });
   const isHere = (part: Period, invoice: string | null) => endOf(rows, part, invoice).getTime() === end.getTime();
+  const here = rows.filter((row) => isHere({ start: row.periodStart, end: row.periodEnd }, row.stripeInvoiceId));
+  const unpaid = here.filter((row) => row.withheld > 0n && !isPaidBefore(rows, row));
   return {
     end,
-    rows: rows.filter((row) => isHere({ start: row.periodStart, end: row.periodEnd }, row.stripeInvoiceId)),
+    rows: here,
+    withheld: unpaid.reduce((sum, row) => sum + Number(row.withheld), 0),
     returns: returns.filter((row) => isHere({ start: row.fromAt, end: row.untilAt }, row.stripeInvoiceId)),
   };
 }
@@ -54,4 +59,15 @@ export function endOf(rows: readonly AllowanceRow[], part: Period, invoice: stri
     )
     .map((row) => ({ start: row.periodStart, end: row.periodEnd }));
   return periodAround(wholes, part)?.end ?? part.end;
+}
+
+/** Whether something was granted for the time that an upgrade gave back: for the whole period that it is of, or an earlier upgrade of that. */
+function isPaidBefore(rows: readonly AllowanceRow[], upgrade: AllowanceRow): boolean {
+  const endsAt = (row: AllowanceRow) => {
+    const part = { start: row.periodStart, end: row.proratedUntil ?? row.periodEnd };
+    return endOf(rows, part, row.stripeInvoiceId).getTime();
+  };
+  const isBefore = (row: AllowanceRow) =>
+    row.periodStart < upgrade.periodStart || (isWhole(row) && row.periodStart <= upgrade.periodStart);
+  return rows.some((row) => row.id !== upgrade.id && isBefore(row) && endsAt(row) === endsAt(upgrade));
 }

@@ -33,6 +33,8 @@ interface PeriodRow {
   due: number;
   amounts: number;
   cuts: number;
+  /** Of an upgrade: what it gives only if the time is paid that it gave back. */
+  withheld: number;
   stopped: Date | null;
   next: Date | null;
   /** Until when what was paid late lasts. */
@@ -51,7 +53,7 @@ interface Lots {
 const PERIODS = `
 SELECT a.id, stripe_item_id AS item, stripe_subscription_id AS subscription, period_start AS start, period_end AS "end", cause, trial,
   stripe_invoice_id AS invoice, prorated_until AS until,
-  a.credits::float8 AS credits, slices, slices_granted AS granted, total::float8 AS total, stopped_at AS stopped, next_slice_at AS next,
+  a.credits::float8 AS credits, slices, slices_granted AS granted, total::float8 AS total, withheld::float8 AS withheld, stopped_at AS stopped, next_slice_at AS next,
   late_until AS late,
   plan_name AS plan, s.trial_credits::float8 AS "trialCredits",
   (SELECT coalesce(sum(coalesce(amounts[i], a.credits) - coalesce(cuts[i], 0)), 0)::float8 FROM generate_series(1, slices_granted) i) AS due,
@@ -192,6 +194,9 @@ interface Group {
   item: string;
   until: number;
   credits: number;
+  /** What it charges less what it gives back, and what its charges give for money: credits for so much of it. */
+  net: number;
+  charges: { credits: bigint; price: bigint }[];
   /** All of its lines are at their list price. */
   exact: boolean;
 }
@@ -214,11 +219,14 @@ function groupsOf({ invoices, subscriptions }: Theirs, terms: ReadonlyMap<string
       const group = mine.get(place) ?? {
         invoice: invoice.id ?? "",
         ...{ subscription, item, until: at(end), credits: 0, exact: true },
+        ...{ net: 0, charges: [] },
       };
       mine.set(place, group);
       if (line.amount === 0) group.exact = false;
       const money = BigInt(Math.abs(line.amount)) * BigInt(plan.perInterval);
       const whole = BigInt(plan.unitAmount) * BigInt(line.quantity ?? 1);
+      group.net += line.amount;
+      if (line.amount > 0) group.charges.push({ credits: BigInt(plan.perInterval), price: whole });
       if (whole === 0n) group.exact = false;
       else if (line.amount > 0) group.credits += Number(money / whole);
       else group.credits -= Number((money + whole - 1n) / whole);
@@ -254,8 +262,15 @@ async function prorations(
   }
   const groups = groupsOf(theirs, terms);
   const told = new Set<string>();
-  for (const { invoice, subscription, item, until, credits, exact } of groups) {
+  for (const { invoice, subscription, item, until, credits, exact, net, charges } of groups) {
     const place = placed(invoice, item, until);
+    const upgrade = upgrades.find((row) => placed(row.invoice, row.item, row.until?.getTime()) === place);
+    const [charge] = charges;
+    if (upgrade && exact && charge && charges.length === 1 && net > 0) {
+      const sure = credits - upgrade.withheld;
+      if (sure > Number((charge.credits * BigInt(net)) / charge.price))
+        breach("an upgrade gives what its money buys, whether or not the time before it is paid", `${place}: ${sure}`);
+    }
     told.add(place);
     const have = ours.get(place) ?? 0;
     if (exact && !gone && heard.has(subscription) && have !== credits)
@@ -288,6 +303,17 @@ async function returns(sql: Sql, { id, gone }: Known, periods: readonly PeriodRo
   for (const { item, from, until, credits } of given) {
     const place = key(item, wholeEnd(mine, item, from, until));
     returned.set(place, (returned.get(place) ?? 0) + credits);
+  }
+  for (const row of mine.filter(({ withheld }) => withheld > 0)) {
+    const changed = wholeEnd(mine, row.item, row.start, row.until ?? row.end);
+    const isOfIt = (other: PeriodRow) =>
+      other.item === row.item && wholeEnd(mine, other.item, other.start, other.until ?? other.end) === changed;
+    const paid = mine.filter((other) => other !== row && isOfIt(other) && other.start <= row.start);
+    // In one second only a whole period comes before its change.
+    if (paid.some((other) => other.start < row.start || other.cause === "" || other.cause.startsWith("whole:")))
+      continue;
+    const place = key(row.item, wholeEnd(mine, row.item, row.start, row.end));
+    returned.set(place, (returned.get(place) ?? 0) + row.withheld);
   }
   for (const [place, credits] of returned) {
     const rows = mine.filter((row) => key(row.item, wholeEnd(mine, row.item, row.start, row.end)) === place);

@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "allowance_periods" ADD COLUMN     "withheld" BIGINT NOT NULL DEFAULT 0;
