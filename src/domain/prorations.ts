@@ -207,6 +207,40 @@ export interface Returnable {
   unclaimed: number;
 }
 
+/** Time that was given back of a period. */
+export interface Return {
+  credits: number;
+  /** What each whole slice becomes smaller by. */
+  perSlice: number;
+}
+
+/**
+ * By how much the slices that are still to come become smaller, by their end, where time was given back before or after they were
+ * paid for: as if each return had found them there, one after the other.
+ * @param returns in the order in which they came to be
+ * @returns what is still to be taken of them
+ */
+export function budgetsOf(parts: readonly Returnable[], returns: readonly Return[]): Map<number, number> {
+  const open = parts.filter((part) => part.kind === "slice" && !part.closed);
+  const room = new Map<number, number>();
+  const taken = new Map<number, number>();
+  for (const { end, amount, returned } of open) {
+    room.set(end, (room.get(end) ?? 0) + amount);
+    taken.set(end, (taken.get(end) ?? 0) + returned);
+  }
+  const wanted = new Map<number, number>();
+  for (const { credits, perSlice } of returns) {
+    let left = credits;
+    for (const end of [...room.keys()].sort((a, b) => b - a)) {
+      const before = wanted.get(end) ?? 0;
+      const amount = Math.max(0, Math.min(left, perSlice, (room.get(end) ?? 0) - before));
+      wanted.set(end, before + amount);
+      left -= amount;
+    }
+  }
+  return new Map([...wanted].map(([end, amount]) => [end, Math.max(0, amount - (taken.get(end) ?? 0))]));
+}
+
 /**
  * Of which slices and lots credits are taken back, in their order: of slices to come each by the difference of the plans, then of
  * lots what is unspent, then of slices whatever is needed; last what was spent, which becomes a debt. What was taken back of one
@@ -214,10 +248,14 @@ export interface Returnable {
  * hides behind it.
  * @param parts slices from the end, then lots newest first
  * @param credits to be taken back in all
- * @param perSlice what each whole slice becomes smaller by
+ * @param perSlice what each whole slice becomes smaller by now; or that by its end
  * @returns what is taken back of each, in all
  */
-export function assignReturns(parts: readonly Returnable[], credits: number, perSlice: number): number[] {
+export function assignReturns(
+  parts: readonly Returnable[],
+  credits: number,
+  perSlice: number | ReadonlyMap<number, number>,
+): number[] {
   const unclaimed = new Map(parts.map(({ invoice, unclaimed }) => [invoice, unclaimed]));
   const result = parts.map(() => 0);
   let left = credits;
@@ -246,7 +284,8 @@ export function assignReturns(parts: readonly Returnable[], credits: number, per
   for (const [index, part] of parts.entries()) {
     if (left <= 0) break;
     if (part.kind !== "slice" || part.closed) continue;
-    const budget = budgets.get(part.end) ?? Math.max(0, perSlice);
+    const wanted = typeof perSlice === "number" ? perSlice : (perSlice.get(part.end) ?? 0);
+    const budget = budgets.get(part.end) ?? Math.max(0, wanted);
     budgets.set(part.end, budget - put(part, index, Math.min(left, budget)));
   }
   take("lot", (part) => part.unspent);

@@ -2,7 +2,7 @@
 // taken of which slice and lot is decided in `domain/prorations.ts`; taking it of lots is `payments.ts`.
 import type { ClaimCause } from "~/domain/claims";
 import { lapsedOf, ownCredits } from "~/domain/claims";
-import { assignReturns, type Returnable } from "~/domain/prorations";
+import { assignReturns, budgetsOf, type Returnable } from "~/domain/prorations";
 import type { Transaction } from "../db";
 import { type AllowanceRow, slicesOfRow } from "./allowance-rows";
 import { listClaimedInvoices, readClaims } from "./claimed-lots";
@@ -13,16 +13,10 @@ import { type AllowanceReturn, type ReturnedPeriod, readPeriod } from "./returne
 /**
  * Makes what is taken back of a period equal to what its prorations have given back in all. Copies find nothing left to do; what
  * is there to be taken only later (its period is not known yet) is taken then.
- * @param perSlice what each whole slice becomes smaller by, where a change of plan is the reason
  * @returns what it did, in words; null where there was nothing to do
  * @throws BillingError BUSY where credits of the period are being moved at this moment
  */
-export async function settleReturns(
-  tx: Transaction,
-  period: ReturnedPeriod,
-  perSlice: number,
-  now: Date,
-): Promise<string | null> {
+export async function settleReturns(tx: Transaction, period: ReturnedPeriod, now: Date): Promise<string | null> {
   const { organizationId } = period;
   const before = await readPeriod(tx, period);
   if (sumOf(before.returns) === 0 && before.rows.every((row) => row.withheld === 0n)) return null;
@@ -30,11 +24,9 @@ export async function settleReturns(
   const { rows, returns, withheld } = await readPeriod(tx, period);
   const credits = sumOf(returns) + withheld;
   const parts = await listParts(tx, organizationId, rows);
-  const returned = assignReturns(
-    parts.map(({ part }) => part),
-    credits,
-    perSlice,
-  );
+  const returnables = parts.map(({ part }) => part);
+  const inTime = returns.map((row) => ({ credits: Number(row.credits), perSlice: -Number(row.perSlice) })).reverse();
+  const returned = assignReturns(returnables, credits, budgetsOf(returnables, inTime));
   const changes = parts.map((part, index): Change => ({ ...part, returned: returned[index] ?? 0 }));
   await cutSlices(tx, changes);
   return claimLots(tx, causeOf(rows, returns), accounts, changes, now);
@@ -241,7 +233,7 @@ export async function settleWithheld(
     orderBy: { id: "asc" },
   });
   for (const { stripeItemId, periodStart: from, periodEnd: until } of upgrades) {
-    await settleReturns(tx, { organizationId, stripeItemId, from, until }, 0, now);
+    await settleReturns(tx, { organizationId, stripeItemId, from, until }, now);
   }
 }
 

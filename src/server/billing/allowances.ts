@@ -37,7 +37,7 @@ export async function settlePaidInvoice(tx: Transaction, paid: PaidInvoice, now:
   for (const change of changes) {
     granted += await keepChange(tx, paid, change, periods, now);
     const { stripeItemId, from, until } = change;
-    const said = await settleReturns(tx, { organizationId, stripeItemId, from, until }, -change.perSlice, now);
+    const said = await settleReturns(tx, { organizationId, stripeItemId, from, until }, now);
     if (said) sentences.push(said);
   }
   for (const period of periods) {
@@ -52,7 +52,7 @@ export async function settlePaidInvoice(tx: Transaction, paid: PaidInvoice, now:
     const isNew = changes.some((change) => change.stripeItemId === stripeItemId && change.credits < 0);
     granted += await entitle(tx, paid, plan, period, isNew, now);
     // Its proration may have been told before it.
-    const said = await settleReturns(tx, { organizationId, stripeItemId, from, until }, 0, now);
+    const said = await settleReturns(tx, { organizationId, stripeItemId, from, until }, now);
     if (said) sentences.push(said);
   }
   await settleWithheld(tx, organizationId, subscription.id, now);
@@ -148,7 +148,7 @@ export async function settleAllowances(
     orderBy: { untilAt: "desc" },
   });
   for (const { stripeItemId, fromAt, untilAt } of returns) {
-    await settleReturns(tx, { organizationId, stripeItemId, from: fromAt, until: untilAt }, 0, now);
+    await settleReturns(tx, { organizationId, stripeItemId, from: fromAt, until: untilAt }, now);
   }
   await settleWithheld(tx, organizationId, stripeSubscriptionId, now);
   await settleStopped(tx, organizationId, stripeSubscriptionId, now);
@@ -299,7 +299,7 @@ export async function grantDueSlices(now: Date, limit: number): Promise<number> 
         if (!row) return;
         await grantDue(tx, row, now);
         const { organizationId, stripeItemId, periodStart: from, periodEnd: until } = row;
-        if (row.returned > 0n) await settleReturns(tx, { organizationId, stripeItemId, from, until }, 0, now);
+        if (row.returned > 0n) await settleReturns(tx, { organizationId, stripeItemId, from, until }, now);
       });
     } catch (error) {
       // One organization's trouble is not the others': they get theirs, and this one is tried again at the next run.
