@@ -91,3 +91,29 @@ it("months that began after a year was left for months are gone once that is tol
   await liveFor(31);
   expect(await life.grantsOf(tenant)).toEqual([6000, 6000, 25_000, 25_000]);
 });
+
+it("a year that was left stays so when its item is put in another's place later", async () => {
+  const tenant = await life.subscribe("pro", { interval: "year" });
+  const { id } = await life.rowOf(tenant);
+  await life.liveUntil(daysLater(5, life.now()));
+  await life.changePlan(tenant, "pro", { proration_behavior: "none" }, "month");
+  await life.billing.settle();
+  const year = () =>
+    life.sql<{ stopped: boolean }>(
+      "SELECT stopped_at IS NOT NULL AS stopped FROM allowance_periods WHERE organization_id = $1 AND slices = 12",
+      [tenant.id],
+    );
+  expect(await year()).toEqual([{ stopped: true }]);
+  const { items } = await life.stripe.subscriptions.retrieve(id);
+  const { stripeId } = await life.priceOf("scale");
+  await life.stripe.subscriptions.update(id, {
+    items: [{ id: items.data[0]?.id ?? "", deleted: true }, { price: stripeId }],
+    proration_behavior: "none",
+  });
+  await life.billing.settle();
+  expect(await year()).toEqual([{ stopped: true }]);
+  await life.liveUntil(daysLater(62, life.now()));
+  await grantDueSlices(life.now(), 1000);
+  // The year's first month, the month of pro, and two months of scale.
+  expect((await life.grantsOf(tenant)).sort((a, b) => a - b)).toEqual([6000, 6000, 25_000, 25_000]);
+});

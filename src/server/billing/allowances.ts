@@ -169,7 +169,10 @@ async function followPeriods(
   const resumed: string[] = [];
   for (const row of rows) {
     const item = items.find(({ id }) => id === row.stripeItemId);
-    if (item && isLeft(row, item.periodStart)) await stopRow(tx, row, await leftAt(tx, row, item.periodStart), now);
+    // One that an item had left before it was gone stays so.
+    const next = item?.periodStart ?? row.periodEnd;
+    const left = item && !isLeft(row, next) ? next : await leftAt(tx, row, next);
+    if (isLeft(row, left)) await stopRow(tx, row, left, now);
     else if (row.nextSliceAt === null) continue;
     else if (takenBack.has(row.stripeInvoiceId ?? "")) {
       if (row.stoppedAt === null) stopped.push(row.id);
