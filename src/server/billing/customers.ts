@@ -1,5 +1,5 @@
 // Which organization a Stripe customer is, and the customer of an organization.
-import { BillingError } from "~/domain/errors";
+import { BillingError, invariant } from "~/domain/errors";
 import { asPlatform, inOneExchange, isUniqueViolation, Prisma, type Transaction } from "../db";
 import { enqueue } from "../db/enqueue";
 import { callStripe, expectObject, expectPage, findAtStripe, type Stripe, stripeForPages } from "../stripe";
@@ -57,6 +57,8 @@ export async function findOwner({ customerId, organizationId, objectIds = [] }: 
 }
 
 async function findByCustomer(customerId: string): Promise<string | null> {
+  // An answer of another shape is a fault, not a customer whom nobody knows.
+  invariant(typeof customerId === "string", "a customer is named by an id");
   const [[organization]] = await inOneExchange<[{ id: string }]>(
     Prisma.sql`SELECT id FROM organizations WHERE stripe_customer_id = ${customerId}`,
   );
