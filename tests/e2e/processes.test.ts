@@ -244,13 +244,24 @@ describe("a process that is killed", () => {
     return row?.count ?? 0;
   }
 
-  /** Keeps an event's row from being written, as a database that hangs would. */
+  /**
+   * Keeps an event's row from being written, as a database that hangs would. `release` ends what waits for it: whoever had asked for
+   * that is dead.
+   */
   async function holdEvent(eventId: string): Promise<{ release(): Promise<void> }> {
     const client = new pg.Client({ connectionString: world.database.superuserUrl });
     await client.connect();
     await client.query("BEGIN");
     await client.query("SELECT 1 FROM stripe_events WHERE id = $1 FOR UPDATE", [eventId]);
-    return { release: () => client.end() };
+    return {
+      async release() {
+        await client.query(
+          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+           WHERE datname = current_database() AND pg_backend_pid() = ANY (pg_blocking_pids(pid))`,
+        );
+        await client.end();
+      },
+    };
   }
 });
 
