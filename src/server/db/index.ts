@@ -30,9 +30,14 @@ const LIMITS = { maxWait: 15_000, timeout: 20_000 };
 // A process that froze, or whose host died, keeps its locks no longer than it may be idle; and nobody waits for a lock for longer
 // than a person would. Said in each transaction, since a pooler in between gives no sessions.
 export const LOCK_TIMEOUT_MS = "10000";
-export const IDLE_TIMEOUT_MS = "30000";
-const TIMEOUTS = `SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}; SET LOCAL idle_in_transaction_session_timeout = ${IDLE_TIMEOUT_MS}`;
-const AS_PLATFORM = `BEGIN; SET LOCAL ROLE billfold_platform; ${TIMEOUTS}`;
+const IDLE_TIMEOUT_MS = "30000";
+
+/** What a transaction begins with. @param role with what else it takes to be somebody */
+const beginAs = (role: string, lockTimeoutMs: string): string =>
+  `BEGIN; SET LOCAL ROLE ${role}; SET LOCAL lock_timeout = ${lockTimeoutMs}; SET LOCAL idle_in_transaction_session_timeout = ${IDLE_TIMEOUT_MS}`;
+
+/** What one of the platform begins with, for whoever sends it by hand. */
+export const beginAsPlatform = (lockTimeoutMs = LOCK_TIMEOUT_MS): string => beginAs("billfold_platform", lockTimeoutMs);
 
 const TRANSACTION_TIMED_OUT = "P2028";
 
@@ -41,16 +46,13 @@ const TRANSACTION_TIMED_OUT = "P2028";
  * @param organizationId uuid of the tenant
  */
 export function asOrganization<T>(organizationId: string, work: (tx: Transaction) => Promise<T>): Promise<T> {
-  const tenant = pg.escapeLiteral(organizationId);
-  return transaction(
-    `BEGIN; SET LOCAL ROLE billfold_app; SET LOCAL app.organization_id = ${tenant}; ${TIMEOUTS}`,
-    work,
-  );
+  const role = `billfold_app; SET LOCAL app.organization_id = ${pg.escapeLiteral(organizationId)}`;
+  return transaction(beginAs(role, LOCK_TIMEOUT_MS), work);
 }
 
 /** Runs `work` in a transaction as the platform, which sees every organization: webhooks, jobs, sign-in, admin. */
 export function asPlatform<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
-  return transaction(AS_PLATFORM, work);
+  return transaction(beginAsPlatform(), work);
 }
 
 async function transaction<T>(beginning: string, work: (tx: Transaction) => Promise<T>): Promise<T> {
@@ -99,7 +101,7 @@ export async function inOneExchange<Rows extends object[]>(
   // Unheard, a connection that breaks would end the process; the statements tell of it.
   client.on("error", ignore);
   const sent = [
-    client.query(timed(AS_PLATFORM)),
+    client.query(timed(beginAsPlatform())),
     ...statements.map(({ text, values }) => client.query(timed(text, values))),
     // After a failure it rolls back.
     client.query(timed("COMMIT")),

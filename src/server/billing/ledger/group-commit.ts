@@ -10,7 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { Account, type AccountState } from "~/domain/account";
 import { BillingError, invariant } from "~/domain/errors";
-import { asBusy, busy, IDLE_TIMEOUT_MS, isLockTimeout, isPassing, LOCK_TIMEOUT_MS } from "../../db";
+import { asBusy, beginAsPlatform, busy, isLockTimeout, isPassing, LOCK_TIMEOUT_MS } from "../../db";
 import { newTransactionId } from "../../db/keys";
 import { database, pipelines } from "../../db/pool";
 import { isLost, prepared, timed } from "../../db/statements";
@@ -443,11 +443,7 @@ export class GroupCommit {
     client.on("error", ignore);
     let failed = true;
     try {
-      await client.query(
-        timed(
-          `BEGIN; SET LOCAL ROLE billfold_platform; SET LOCAL lock_timeout = ${lockTimeoutMs}; SET LOCAL idle_in_transaction_session_timeout = ${IDLE_TIMEOUT_MS}`,
-        ),
-      );
+      await client.query(timed(beginAsPlatform(lockTimeoutMs)));
       const outcomes = await this.decideUnderLock(client, batch);
       await client.query(timed("COMMIT"));
       failed = false;
