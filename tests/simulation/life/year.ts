@@ -172,11 +172,15 @@ class Year {
   }
 
   /** What waits is processed as the jobs and the sweep do. */
-  private async sweep(now: Date): Promise<void> {
+  private sweep(now: Date): Promise<void> {
+    return this.untilNoneWaits(now, (waiting) => this.process(waiting, now));
+  }
+
+  private async untilNoneWaits(now: Date, process: (waiting: readonly string[]) => Promise<void>): Promise<void> {
     for (let round = 0; round < MOST_ROUNDS; round += 1) {
       const waiting = await listEventsToProcess(now, BATCH);
       if (waiting.length === 0) return;
-      await this.process(waiting, now);
+      await process(waiting);
     }
   }
 
@@ -255,14 +259,10 @@ class Year {
 
   /** Everything that waits is done. */
   private async finish(now: Date): Promise<void> {
-    for (let round = 0; round < MOST_ROUNDS; round += 1) {
-      const waiting = await listEventsToProcess(now, BATCH);
-      if (waiting.length === 0) break;
+    await this.untilNoneWaits(now, async (waiting) => {
       for (const id of waiting) await processEvent(id, now);
-    }
-    for (const id of await listOrganizationsWithDueLots(now, BATCH)) await expireLots(id, now);
-    await grantDueSlices(now, BATCH);
-    for (const organization of this.organizations.filter((each) => each.gone)) await this.close(organization.id, now);
+    });
+    await this.byTheClock(now);
   }
 
   private async findNothing(now: Date, truth: string): Promise<void> {
