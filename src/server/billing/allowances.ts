@@ -129,7 +129,8 @@ export interface AllowanceState {
 /**
  * Makes the slices that are still to come agree with the subscription as it is now: none after its end, none of a period that it
  * has left, or whose payment was wholly taken back. Slices of a period that was stopped, and that the subscription has come back
- * to, go on. Those of an item that is gone go on too, as far as nothing of it was given back: they were paid. And makes what was given back as time agree with what refunds and disputes have taken since.
+ * to, go on. Those of an item that is gone go on too, as far as nothing of it was given back: they were paid. And makes what was
+ * given back as time agree with what refunds and disputes have taken since.
  */
 export async function settleAllowances(
   tx: Transaction,
@@ -140,7 +141,7 @@ export async function settleAllowances(
   const { stripeSubscriptionId } = state;
   if (state.endedAt) {
     await resumePaid(tx, organizationId, state, state.endedAt);
-    await stopAllowances(tx, organizationId, stripeSubscriptionId, state.endedAt, now);
+    await stopRows(tx, organizationId, stripeSubscriptionId, state.endedAt, now);
   } else await followPeriods(tx, organizationId, state, now);
   const returns = await tx.allowanceReturn.findMany({
     where: { organizationId, stripeSubscriptionId },
@@ -248,6 +249,17 @@ export async function stopAllowances(
   endedAt: Date,
   now: Date,
 ): Promise<void> {
+  await stopRows(tx, organizationId, stripeSubscriptionId, endedAt, now);
+  await settleStopped(tx, organizationId, stripeSubscriptionId, now);
+}
+
+async function stopRows(
+  tx: Transaction,
+  organizationId: string,
+  stripeSubscriptionId: string,
+  endedAt: Date,
+  now: Date,
+): Promise<void> {
   const rows = await tx.allowancePeriod.findMany({
     where: {
       ...{ organizationId, stripeSubscriptionId },
@@ -258,7 +270,6 @@ export async function stopAllowances(
     },
   });
   for (const row of rows) await stopRow(tx, row, endedAt, now);
-  await settleStopped(tx, organizationId, stripeSubscriptionId, now);
 }
 
 /** Ends a row at an instant: what had begun by then is given; of what was given that began then or later nothing is left. */
