@@ -92,6 +92,7 @@ export interface CataloguePack extends Edited<{ credits: Credits }> {
 
 /** The packs behind Stripe prices as they are today; prices that are none of ours have none. */
 export async function findPacksByStripePrice(stripePriceIds: readonly string[]): Promise<Map<string, CataloguePack>> {
+  if (stripePriceIds.length === 0) return new Map();
   type Earlier = { until: string; credits: string };
   type Row = Omit<CataloguePack, "credits" | "earlier"> & {
     stripePriceId: string;

@@ -31,7 +31,7 @@ import { saveInvoice, settleInvoice } from "./sync/invoices";
 import { describeOpen, findOverdueSince, type KnownDebt, listOpenInvoices, type OpenInvoice } from "./sync/overdue";
 import { findPurpose, findSessionOfInvoice, isPaid, savePayments } from "./sync/payments";
 import { savePurchase, settleInvoicedPacks } from "./sync/purchases";
-import { enqueueClosing, findRemoval, tellOfLatePayment } from "./sync/removed";
+import { enqueueClosing, findRemoval, tellOfLateInvoice } from "./sync/removed";
 import { byAge, findCustomer, findRival, isLiveAtStripe, listLiveAtStripe } from "./sync/rivals";
 import { refuseForeign, type SyncResult, type SyncRun, together, told } from "./sync/run";
 import { saveSession, sessionOutcome } from "./sync/sessions";
@@ -88,13 +88,13 @@ async function lookAtSubscription(run: SyncRun, subscriptionId: string, look: Lo
     ),
   );
   const sold = pricesOf(invoices);
-  const packs = await findPacksByStripePrice(sold);
   const plans = await findPlansByStripePrice([
     ...facts.items.map(({ stripePriceId }) => stripePriceId),
     ...sold,
     ...(facts.schedule?.next ?? []).flatMap(({ stripePriceIds }) => stripePriceIds),
     ...(facts.pendingUpdate?.stripePriceIds ?? []),
   ]);
+  const packs = await findPacksByStripePrice(sold.filter((stripePriceId) => !plans.has(stripePriceId)));
   const circumstances = {
     nextInvoice: await previewNextInvoice(stripe, facts),
     openInvoice: describeOpen(open),
@@ -117,9 +117,7 @@ async function lookAtSubscription(run: SyncRun, subscriptionId: string, look: Lo
       await saveInvoice(tx, run, invoice, notes[index] ?? [], plans, facts);
       if (entitles) results.push(await settleInvoice(tx, run, invoice, plans, facts));
       sentences.push(await settleInvoicedPacks(tx, run, invoice, packs));
-      const { id: subject, total: amount, currency } = invoice;
-      const isLate = removedAt !== null && invoice.paidAt !== null && invoice.paidAt > removedAt && amount > 0;
-      if (isLate) await tellOfLatePayment(tx, run, { subject, amount, currency });
+      if (removedAt !== null) await tellOfLateInvoice(tx, run, invoice, removedAt);
     }
     if (entitles) sentences.push(await saveTrial(tx, run, facts, plans));
     // After the invoices: one that comes only now must not bring slices that the end has stopped.

@@ -7,7 +7,7 @@ import { raiseAlert, resolveAlert } from "../alerts";
 import { asOf, type CataloguePack } from "../catalogue";
 import { grantOnce } from "../credits";
 import { saveCreditNotes, saveHistory, shownStatus } from "./history";
-import { findRemoval, tellOfLatePayment } from "./removed";
+import { findRemoval, tellOfLateInvoice, tellOfLatePayment } from "./removed";
 import { quarantined, type SyncResult, type SyncRun, told } from "./run";
 import { type SessionOutcome, saveSession } from "./sessions";
 import { isNothingSold } from "./sold";
@@ -141,9 +141,7 @@ export async function settleInvoicedPacks(
   if (sold.length === 0) return null;
   const removedAt = await findRemoval(tx, run.lock.organizationId);
   if (removedAt !== null) {
-    const { id: subject, total: amount, currency, paidAt } = invoice;
-    if (paidAt !== null && paidAt > removedAt && amount > 0)
-      await tellOfLatePayment(tx, run, { subject, amount, currency });
+    await tellOfLateInvoice(tx, run, invoice, removedAt);
     return "the organization was deleted: nothing is granted";
   }
   let granted = 0;

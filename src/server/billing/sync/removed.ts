@@ -1,6 +1,7 @@
 // What Stripe still has of an organization that was deleted here: it is shown, gives no credits, and is ended.
 import type { Transaction } from "../../db";
 import { enqueue } from "../../db/enqueue";
+import type { InvoiceFacts } from "../../stripe/invoice-facts";
 import { raiseAlert } from "../alerts";
 import type { SyncRun } from "./run";
 
@@ -16,6 +17,17 @@ export async function findRemoval(tx: Transaction, organizationId: string): Prom
     select: { deletedAt: true },
   });
   return organization?.deletedAt ?? null;
+}
+
+/** Tells of an invoice that was paid after the organization was deleted, if something was. */
+export async function tellOfLateInvoice(
+  tx: Transaction,
+  run: SyncRun,
+  { id: subject, total: amount, currency, paidAt }: Pick<InvoiceFacts, "id" | "total" | "currency" | "paidAt">,
+  removedAt: Date,
+): Promise<void> {
+  if (paidAt === null || paidAt <= removedAt || amount <= 0) return;
+  await tellOfLatePayment(tx, run, { subject, amount, currency });
 }
 
 /** Tells that somebody paid who has nothing of it any more. @param paid.subject the invoice or the checkout */
