@@ -50,7 +50,7 @@ export interface Ungranted {
   cut: number;
 }
 
-export const NOTHING_UNGRANTED: Ungranted = { toCome: 0, neverCome: 0, cut: 0 };
+const NOTHING_UNGRANTED: Ungranted = { toCome: 0, neverCome: 0, cut: 0 };
 
 /**
  * What a payment claims of each lot that it paid for, beside what was given back as time. Of all that it paid for together it claims

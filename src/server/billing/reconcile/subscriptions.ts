@@ -3,7 +3,7 @@ import { cancelsAt, LIVE_STATUSES, statusFromStripe } from "~/domain/subscriptio
 import { asPlatform } from "../../db";
 import { idOf, type Stripe } from "../../stripe";
 import { readSubscription } from "../../stripe/facts";
-import { type CataloguePlan, findPlansByStripePrice } from "../catalogue";
+import { type CataloguePlan, findPlansByStripePrice, planItemOf } from "../catalogue";
 import { syncSubscription } from "../sync";
 import type { Context, Stage } from "./context";
 import { compareInvoices } from "./invoices";
@@ -69,7 +69,7 @@ function ownerOf(context: Context, { id, customer, metadata }: Stripe.Subscripti
 /** Whether our row says what Stripe says. What looks different is looked at more closely, so a doubt is enough. */
 function isSame(row: Row, subscription: Stripe.Subscription, plans: Map<string, CataloguePlan>): boolean {
   const facts = readSubscription(subscription);
-  const item = facts.items.find(({ stripePriceId }) => plans.has(stripePriceId));
+  const item = planItemOf(facts.items, plans);
   const plan = item && plans.get(item.stripePriceId);
   if (!item || !plan || row.status !== statusFromStripe(facts)) return false;
   const hasEnded = row.status === "cancelled" || row.status === "expired";
