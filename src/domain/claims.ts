@@ -160,6 +160,16 @@ export interface DebtPayer {
   amount: number;
 }
 
+/** Claims that met credits which were spent. */
+export interface ClaimDebts {
+  /** By lot: what of `taken` was not there to take and became debt. */
+  covered: ReadonlyMap<string, number>;
+  /** Who paid debts until now, last in burn order first. */
+  payers: readonly DebtPayer[];
+}
+
+export const NO_DEBTS: ClaimDebts = { covered: new Map(), payers: [] };
+
 /**
  * Sets what is claimed of lots and does it: takes, freezes, or gives back. What was paid for a claim that is no more goes
  * back to the lots that paid it.
@@ -261,12 +271,14 @@ function takeBack(account: Account, lot: AccountLot, cause: ClaimCause, at: Date
 interface GivingBack {
   amount: number;
   covered: number;
+  /** Who paid debts, last in burn order first; each is left with what it has still paid. */
   payers: { lot: AccountLot; amount: number }[];
   cause: ClaimCause;
   at: Date;
 }
 
-function giveBack(account: Account, lot: AccountLot, { amount, covered, payers, cause, at }: GivingBack): void {
+/** Gives back what a claim has taken too much: what was covered by debt first, to whoever paid it, then what the lot itself bore. */
+export function giveBack(account: Account, lot: AccountLot, { amount, covered, payers, cause, at }: GivingBack): void {
   invariant(covered >= 0 && covered <= lot.taken, "no more of a claim was covered than was taken");
   const uncovered = Math.min(amount, covered);
   const own = amount - uncovered;

@@ -1,6 +1,7 @@
 // What goes on into the next period of credits whose payment was refunded or is disputed.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { expectLawfulLedger, makeEvent } from "../setup/billing";
+import { reverseConsumption } from "~/server/billing/reversals";
+import { callAs, expectLawfulLedger, makeEvent, PLATFORM } from "../setup/billing";
 import { type Life, openLife, type Tenant } from "../setup/stripe-life";
 import { minutesLater } from "../setup/tenancy";
 
@@ -67,6 +68,33 @@ describe("what is left of a period of which a part was refunded", () => {
     expect(await life.availableOf(after)).toBe(6000 + 4500);
     for (const tenant of [before, after]) await expectLawfulLedger(life.sql, tenant.id);
   });
+
+  it.each(["before", "after"] as const)(
+    "is the same whether credits that were spent came back %s the refund that became debt for them",
+    async (when) => {
+      await capAt(100_000);
+      const tenant = await life.subscribe("pro");
+      await callAs(PLATFORM).credits.setSpentPolicy({ organizationId: tenant.id, policy: "debt" });
+      await life.spend(tenant, 1000);
+      const { transactionId } = await life.spend(tenant, 4000);
+      const wrong = { organizationId: tenant.id, transactionId, amount: null, reason: "it failed" };
+      const bringBack = () => reverseConsumption({ ...wrong, idempotencyKey: "back", actor: "tests", now: life.now() });
+      if (when === "before") await bringBack();
+      const id = await refund(tenant, 2450);
+      expect(await life.debtOf(tenant)).toBe(when === "before" ? 0 : 2000);
+      if (when === "after") await bringBack();
+      // 1,000 of 6,000 were spent, and 3,000 are refunded.
+      expect(await life.availableOf(tenant)).toBe(2000);
+      await renew(tenant);
+      expect(await life.availableOf(tenant)).toBe(6000 + 2000);
+      await expectLawfulLedger(life.sql, tenant.id);
+      await life.billing.control(`refunds/${id}/fail`, {});
+      await life.billing.settle();
+      // Of the 3,000 a third stayed with what was spent, in the period that is over.
+      expect(await life.availableOf(tenant)).toBe(6000 + 4000);
+      await expectLawfulLedger(life.sql, tenant.id);
+    },
+  );
 
   it("has it back where the refund fails", async () => {
     await capAt(100_000);

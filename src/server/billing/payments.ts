@@ -1,7 +1,15 @@
 // What payments that were taken back, and time that was given back, claim of the credits they paid for, wherever those credits
 // are by now. The truth of a payment is written by `sync`; how much is claimed, and how, is decided in `domain/claims.ts`.
 import type { Account } from "~/domain/account";
-import { type Claim, type ClaimCause, claim, type DebtPayer, shortOf } from "~/domain/claims";
+import {
+  type Claim,
+  type ClaimCause,
+  type ClaimDebts,
+  claim,
+  type DebtPayer,
+  NO_DEBTS,
+  shortOf,
+} from "~/domain/claims";
 import { BillingError, invariant } from "~/domain/errors";
 import type { Transaction } from "../db";
 import { raiseAlert, resolveAlert, resolveAlerts } from "./alerts";
@@ -144,8 +152,7 @@ async function changeAccount(
   const ids = planned.map((lot) => lot.id);
   await loadLots(tx, account, ids);
   const shrinks = planned.some((lot) => (account.findLot(lot.id)?.taken ?? 0) > lot.target.toTake);
-  const covered = shrinks ? await coveredOf(tx, account, ids) : new Map<string, number>();
-  const payers = [...covered.values()].some((amount) => amount > 0) ? await loadDebtPayers(tx, account) : [];
+  const { covered, payers } = shrinks ? await loadClaimDebts(tx, account, ids) : NO_DEBTS;
   const claims = planned.map(({ id, target }): Claim => {
     const lot = account.findLot(id);
     invariant(lot, "a lot that is claimed is loaded");
@@ -160,6 +167,17 @@ async function changeAccount(
   const short = claims.reduce((sum, { lot }) => sum + shortOf(lot), 0);
   const isTime = planned.some(({ known, target }) => known.returned !== target.returned);
   await tellOfSpent(tx, paid, account, short, isTime ? "time" : "payment", now);
+}
+
+/** What claims on lots met spent; who paid debts only where there is such. */
+export async function loadClaimDebts(
+  tx: Transaction,
+  account: Account,
+  grantIds: readonly string[],
+): Promise<ClaimDebts> {
+  const covered = await coveredOf(tx, account, grantIds);
+  const isAny = [...covered.values()].some((amount) => amount > 0);
+  return { covered, payers: isAny ? await loadDebtPayers(tx, account) : [] };
 }
 
 /** By lot: what of `taken` its rows did not take, because it was not there. */

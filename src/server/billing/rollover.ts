@@ -2,6 +2,7 @@
 // extended: a lot's end never moves, because the row that made it has said it.
 import type { AccountLot, NewLot } from "~/domain/account";
 import type { Slice } from "~/domain/allowance";
+import { NO_DEBTS } from "~/domain/claims";
 import { toCredits } from "~/domain/credits";
 import { invariant } from "~/domain/errors";
 import { grantAll } from "~/domain/granting";
@@ -10,7 +11,7 @@ import type { Transaction } from "../db";
 import { type AllowanceRow, monthOf } from "./allowance-rows";
 import { billingKey, newLot } from "./credits";
 import { findByKey, loadLots, lockAccount, saveAccounts } from "./ledger/accounts";
-import { claimNewLots, resolvePaidDebts } from "./payments";
+import { claimNewLots, loadClaimDebts, resolvePaidDebts } from "./payments";
 
 /**
  * Carries into a slice what was left, when it began, of the subscription's credits: at most the cap of the plan that was paid.
@@ -66,7 +67,9 @@ export async function carry(tx: Transaction, carrying: Carrying): Promise<void> 
   if (await findByKey(tx, organizationId, key)) return;
   await loadLots(tx, account, grantIds);
   const lots = grantIds.map((id): AccountLot => account.requireLot(id));
-  const parts = carryOver(account, lots, carrying.cap, carrying.why, now);
+  const claimed = lots.filter((lot) => lot.toTake > lot.returned).map((lot) => lot.id);
+  const debts = claimed.length > 0 ? await loadClaimDebts(tx, account, claimed) : NO_DEBTS;
+  const parts = carryOver(account, lots, { cap: carrying.cap, debts }, carrying.why, now);
   const stored = await tx.creditGrant.findMany({
     where: { organizationId, id: { in: [...grantIds] } },
     select: { id: true, allowanceId: true, stripeInvoiceId: true },
