@@ -120,9 +120,10 @@ async function takeUp(
   now: Date,
 ): Promise<number> {
   const rows = await tx.$queryRaw<{ id: string; turn: string }[]>`
+    WITH chosen AS MATERIALIZED (
+      SELECT id FROM stripe_events WHERE ${wanted} ORDER BY ${order} LIMIT ${limit} FOR UPDATE SKIP LOCKED)
     UPDATE stripe_events e SET ${AFRESH}, replayed_at = ${now}::timestamptz
-    FROM (SELECT id FROM stripe_events WHERE ${wanted} ORDER BY ${order} LIMIT ${limit} FOR UPDATE SKIP LOCKED) chosen
-    WHERE e.id = chosen.id RETURNING e.id, ${TURN} AS turn`;
+    FROM chosen WHERE e.id = chosen.id RETURNING e.id, ${TURN} AS turn`;
   // In one order, for two that do the same at once wait for each other's jobs.
   const heads = new Map(rows.map(({ id, turn }) => [turn, id] as const).sort(([a], [b]) => (a < b ? -1 : 1)));
   for (const [turn, id] of heads) await enqueueTurn(tx, turn, id);

@@ -18,12 +18,14 @@ export async function removeOldEvents(now: Date, mostMs: number): Promise<number
   const endsAt = performance.now() + mostMs;
   const before = new Date(now.getTime() - KEPT_DAYS * DAY_MS);
   for (let removed = 0; ; await sleep(PAUSE_MS)) {
+    // Looked for once: a subquery may be asked again for each row, with other rows for an answer.
     const taken = await asPlatform(
       (tx) => tx.$executeRaw`
-        DELETE FROM stripe_events WHERE id IN (
+        WITH old AS MATERIALIZED (
           SELECT id FROM stripe_events
           WHERE status IN ('done', 'ignored', 'refused') AND processed_at < ${before}::timestamptz AND received_at < ${before}::timestamptz
-          ORDER BY processed_at LIMIT ${AT_ONCE} FOR UPDATE SKIP LOCKED)`,
+          ORDER BY processed_at LIMIT ${AT_ONCE} FOR UPDATE SKIP LOCKED)
+        DELETE FROM stripe_events USING old WHERE stripe_events.id = old.id`,
     );
     removed += taken;
     if (taken < AT_ONCE || performance.now() >= endsAt) return removed;
