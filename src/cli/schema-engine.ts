@@ -140,11 +140,12 @@ async function withEngine<T>(
   }
 }
 
-let engineModule: Promise<{ SchemaEngine: typeof SchemaEngine }> | undefined;
+// The package's script is bound to one instance of its .wasm in a process, also where this module is loaded twice.
+const bound = globalThis as typeof globalThis & { prismaSchemaEngine?: Promise<{ SchemaEngine: typeof SchemaEngine }> };
 
 /** The package imports its .wasm as a module, which Node does not do: load and bind it by hand, once. */
 function loadEngine(): Promise<{ SchemaEngine: typeof SchemaEngine }> {
-  engineModule ??= (async () => {
+  bound.prismaSchemaEngine ??= (async () => {
     const background = await import("@prisma/schema-engine-wasm/schema_engine_bg");
     const script = createRequire(import.meta.url).resolve("@prisma/schema-engine-wasm/schema_engine_bg");
     const bytes = readFileSync(script.replace(/\.js$/, ".wasm"));
@@ -157,7 +158,7 @@ function loadEngine(): Promise<{ SchemaEngine: typeof SchemaEngine }> {
     (instance.exports.__wbindgen_start as () => void)();
     return background as unknown as { SchemaEngine: typeof SchemaEngine };
   })();
-  return engineModule;
+  return bound.prismaSchemaEngine;
 }
 
 /**
