@@ -1,5 +1,5 @@
 // The throw-away PostgreSQL of a test run, with a migrated template that each test file copies.
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
@@ -12,6 +12,9 @@ import { applyMigrations } from "./schema-engine";
 export const TEMPLATE_DATABASE = "billfold_template";
 const PREFIX = "billfold-test-";
 const CHILD_PREFIX = "child-";
+const MEMORY_DISK = "/dev/shm";
+/** Databases of a few files at once, and what the server has written ahead. */
+const CLUSTER_BYTES = 8 * 2 ** 30;
 
 export type TestPostgres = {
   /** What the test files need to find the server. */
@@ -23,7 +26,7 @@ export type TestPostgres = {
 /** Starts the server in a temporary directory and migrates the template database. Takes about two seconds. */
 export async function startTestPostgres(): Promise<TestPostgres> {
   await removeOrphans();
-  const directory = await mkdtemp(join(tmpdir(), PREFIX));
+  const directory = await mkdtemp(join(placeForCluster(), PREFIX));
   // As root the server runs as another user, who has to get through this directory.
   await chmod(directory, 0o711);
   await writeFile(join(directory, "owner.pid"), String(process.pid));
@@ -45,6 +48,17 @@ export async function startTestPostgres(): Promise<TestPostgres> {
     await stop();
     throw error;
   }
+}
+
+/** Where the cluster lies: in memory where there is plenty, since each test file's database is a thousand files. */
+function placeForCluster(): string {
+  try {
+    const { bavail, bsize } = statfsSync(MEMORY_DISK);
+    if (Math.min(bavail * bsize, process.availableMemory() / 2) >= CLUSTER_BYTES) return MEMORY_DISK;
+  } catch {
+    // Not every system has one.
+  }
+  return tmpdir();
 }
 
 /** Writes down a process that a test has started, so that the run can end it if the test could not. */
@@ -80,13 +94,17 @@ async function createTemplate(url: string): Promise<string[]> {
 
 /** A run that was killed leaves its server behind: end those of ours whose run is gone. */
 async function removeOrphans(): Promise<void> {
-  for (const name of await readdir(tmpdir())) {
-    if (!name.startsWith(PREFIX)) continue;
-    const directory = join(tmpdir(), name);
-    const owner = Number(await readFile(join(directory, "owner.pid"), "utf8").catch(() => Number.NaN));
-    if (!owner || isAlive(owner) || (await stat(directory)).uid !== userInfo().uid) continue;
-    await endRunChildren(directory);
-    await removeCluster(join(directory, "postgres"));
-    await rm(directory, { recursive: true, force: true });
+  for (const place of [tmpdir(), MEMORY_DISK]) {
+    for (const name of await readdir(place).catch(() => [])) {
+      if (name.startsWith(PREFIX)) await removeIfOrphan(join(place, name));
+    }
   }
+}
+
+async function removeIfOrphan(directory: string): Promise<void> {
+  const owner = Number(await readFile(join(directory, "owner.pid"), "utf8").catch(() => Number.NaN));
+  if (!owner || isAlive(owner) || (await stat(directory)).uid !== userInfo().uid) return;
+  await endRunChildren(directory);
+  await removeCluster(join(directory, "postgres"));
+  await rm(directory, { recursive: true, force: true });
 }
