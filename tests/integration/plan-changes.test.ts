@@ -46,7 +46,7 @@ async function settle(): Promise<void> {
     const other = Math.floor(random() * (index + 1));
     [told[index], told[other]] = [told[other] as Stripe.Event, told[index] as Stripe.Event];
   }
-  await billing.settleTogether(told, clock);
+  await billing.settle(told, clock);
 }
 
 async function liveUntil(at: Date): Promise<void> {

@@ -20,7 +20,7 @@ type Tenant = Awaited<ReturnType<typeof createTenant>>;
 async function liveUntil(at: Date): Promise<void> {
   clock = at;
   await billing.setClock(at);
-  await billing.settle((await billing.freshEvents()).reverse(), clock);
+  await billing.settleOneByOne((await billing.freshEvents()).reverse(), clock);
 }
 
 async function subscribe(plan: string, tenant?: Tenant): Promise<Tenant & { subscription: string }> {

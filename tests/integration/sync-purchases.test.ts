@@ -201,7 +201,7 @@ describe("a purchase of a price that we do not know", () => {
     });
 
     await makeKnown(price);
-    await life.billing.settle(events.map((event) => ({ ...event, id: `${event.id}_again` }) as Stripe.Event));
+    await life.billing.settleOneByOne(events.map((event) => ({ ...event, id: `${event.id}_again` }) as Stripe.Event));
     expect(await life.grantsOf(tenant)).toEqual([50_000]);
     expect(await life.alertsOf(tenant)).toEqual([]);
   });
@@ -219,7 +219,9 @@ describe("a purchase of a price that we do not know", () => {
     expect(await lineOf(tenant)).toMatchObject([{ description: "2,500 credits, Consulting" }]);
     await makeKnown(price);
     for (const copy of [1, 2]) {
-      await life.billing.settle(events.map((event) => ({ ...event, id: `${event.id}_${copy}` }) as Stripe.Event));
+      await life.billing.settleOneByOne(
+        events.map((event) => ({ ...event, id: `${event.id}_${copy}` }) as Stripe.Event),
+      );
     }
     expect((await life.grantsOf(tenant)).sort((a, b) => a - b)).toEqual([2500, 50_000]);
     expect(await life.alertsOf(tenant)).toEqual([]);

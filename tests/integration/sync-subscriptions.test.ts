@@ -74,7 +74,9 @@ describe("a second live subscription", () => {
     expect(await standing(tenant)).toEqual(["pro cancelled", "scale active"]);
     expect(await life.grantsOf(tenant)).toEqual([6000, 25_000]);
     expect(await life.alertsOf(tenant)).toEqual([]);
-    await life.billing.settle([...told].map((event) => ({ ...event, id: `${event.id}_again` }) as Stripe.Event));
+    await life.billing.settleOneByOne(
+      [...told].map((event) => ({ ...event, id: `${event.id}_again` }) as Stripe.Event),
+    );
     expect(await life.grantsOf(tenant)).toEqual([6000, 25_000]);
     await expectLawfulLedger(life.sql, tenant.id);
   });
@@ -95,7 +97,7 @@ describe("a second live subscription", () => {
     await life.liveUntil(daysLater(1, life.now()));
     await life.stripe.subscriptions.cancel((await life.rowOf(tenant)).id);
     await life.billing.settle();
-    await life.billing.settle(events.map((event) => ({ ...event, id: `${event.id}_again` }) as Stripe.Event));
+    await life.billing.settleOneByOne(events.map((event) => ({ ...event, id: `${event.id}_again` }) as Stripe.Event));
     expect(await standing(tenant)).toEqual(["pro cancelled"]);
     expect(await life.grantsOf(tenant)).toEqual([6000]);
   });
@@ -113,7 +115,7 @@ describe("a second live subscription", () => {
       const events = live.map((object) =>
         makeEvent("customer.subscription.created", object as unknown as Record<string, unknown>),
       );
-      await life.billing.settle(backwards ? events : events.reverse());
+      await life.billing.settleOneByOne(backwards ? events : events.reverse());
       expect(await standing(tenant)).toEqual(["pro cancelled", "pro active"]);
       expect((await life.rowOf(tenant)).id).toBe(elder);
       expect(await kindsOf(tenant)).toEqual(["second_subscription"]);

@@ -142,7 +142,7 @@ describe("a trial", () => {
       { kind: "invoice", status: "paid", amount: 1500, description: "Starter, monthly" },
     ]);
     expect(await changesOf(tenant)).toEqual(["nothing → trial", "trial → active"]);
-    await billing.settle(events.map((event) => ({ ...event, id: `${event.id}_again` }) as Stripe.Event));
+    await billing.settleOneByOne(events.map((event) => ({ ...event, id: `${event.id}_again` }) as Stripe.Event));
     expect((await grantsOf(tenant)).map(({ amount }) => amount)).toEqual([300, 1500]);
     await expectLawfulLedger(billing.sql, tenant.id);
   });
@@ -158,7 +158,7 @@ describe("a trial", () => {
     const early = await billing.freshEvents();
     const passed = await life.passUntil(daysLater(3, life.now()));
     await billing.stripe.subscriptions.update(createdIn(early, tenant), { trial_end: "now" });
-    await billing.settle([...early, ...passed, ...(await billing.freshEvents())]);
+    await billing.settleOneByOne([...early, ...passed, ...(await billing.freshEvents())]);
     expect((await grantsOf(tenant)).filter(({ amount }) => amount === 300)).toHaveLength(1);
     await liveUntil(minutesLater(180, life.now()));
     expect((await grantsOf(tenant)).map(({ amount }) => amount).sort((a, b) => a - b)).toEqual([300, 1500]);
@@ -201,7 +201,7 @@ describe("a renewal", () => {
       currentPeriodStart: first?.currentPeriodEnd,
     });
     expect(await available(tenant)).toBe(6000);
-    await billing.settle(events.map((event) => ({ ...event, id: `${event.id}_again` }) as Stripe.Event));
+    await billing.settleOneByOne(events.map((event) => ({ ...event, id: `${event.id}_again` }) as Stripe.Event));
     expect(await expireLots(tenant.id, life.now())).toBe(1);
     const { rows, balance } = await expectLawfulLedger(billing.sql, tenant.id);
     expect(rows.map((row) => [row.type, row.amount])).toEqual([
@@ -227,7 +227,7 @@ describe("a renewal", () => {
 
   it("of three months whose events all come afterwards, in the wrong order, grants each period once", async () => {
     const tenant = await subscribe("pro");
-    await billing.settle((await life.passUntil(daysLater(95, life.now()))).reverse());
+    await billing.settleOneByOne((await life.passUntil(daysLater(95, life.now()))).reverse());
     const grants = await grantsOf(tenant);
     expect(grants.map(({ amount }) => amount)).toEqual([6000, 6000, 6000, 6000]);
     expect(new Set(grants.map(({ expires }) => expires?.getTime())).size).toBe(4);
@@ -583,7 +583,7 @@ describe("an annual plan that grants monthly", () => {
     const before = await billing.freshEvents();
     await cancelNow(tenant, before);
     const after = await billing.freshEvents();
-    await billing.settle(after.filter(({ type }) => type === "customer.subscription.deleted"));
+    await billing.settleOneByOne(after.filter(({ type }) => type === "customer.subscription.deleted"));
     await billing.settle(before);
     await grantDueSlices(daysLater(100, life.now()), 100);
     expect(await grantsOf(tenant)).toHaveLength(1);

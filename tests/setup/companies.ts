@@ -7,7 +7,6 @@ import type Stripe from "stripe";
 import { expect } from "vitest";
 import type { Person } from "~/server/auth/actor";
 import { LISTENED_EVENTS } from "~/server/stripe/events";
-import { processEvent } from "~/server/webhooks/process";
 import {
   callAs,
   daysLater,
@@ -105,30 +104,9 @@ export async function openCompanies(extra: Record<string, string> = {}) {
   const freshEvents = collector.drain;
   let takes = 0;
 
-  /** Hands events over, signed, and processes them: those of one instant together, as Stripe tells of them. */
-  async function settle(events?: readonly Stripe.Event[], at?: Date): Promise<void> {
-    const told = events ?? (await freshEvents());
-    for (let next = 0; next < told.length; ) {
-      const created = told[next]?.created ?? 0;
-      let end = next;
-      while (told[end]?.created === created) end++;
-      const [group, now] = [told.slice(next, end), at ?? new Date(created * 1000)];
-      for (const event of group) expect((await deliver(event, now)).status, event.type).toBe(200);
-      // One event's turn takes along what waits with it, as far as there is time.
-      for (let left = await unbegun(group); left.length > 0; left = await unbegun(group)) {
-        await processEvent(left[0] ?? "", now);
-      }
-      next = end;
-    }
-  }
-
-  async function unbegun(events: readonly Stripe.Event[]): Promise<string[]> {
-    const rows = await sql<{ id: string }>(
-      "SELECT id FROM stripe_events WHERE id = ANY($1) AND status = 'received' ORDER BY received_at, id",
-      [events.map(({ id }) => id)],
-    );
-    return rows.map(({ id }) => id);
-  }
+  /** What the world's clocks have told, or these. */
+  const settle = async (events?: readonly Stripe.Event[], at?: Date) =>
+    billing.settle(events ?? (await freshEvents()), at);
 
   /** What banks do, and what is done by hand in the sandbox. */
   async function bank<T = Stripe.Dispute>(path: string, body: unknown = {}): Promise<T> {

@@ -55,7 +55,7 @@ export async function openLife() {
   /** The same; what happened arrives, each thing at its own instant. */
   async function liveUntil(at: Date): Promise<Stripe.Event[]> {
     const events = await passUntil(at);
-    await billing.settleTogether(events);
+    await billing.settle(events);
     return events;
   }
 
@@ -224,7 +224,7 @@ export async function openLife() {
   async function tidy(): Promise<void> {
     billing.line.mode = "up";
     billing.line.bend = null;
-    await billing.settleTogether(await billing.endAll());
+    await billing.settle(await billing.endAll());
   }
 
   return {
