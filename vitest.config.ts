@@ -27,12 +27,17 @@ export default defineConfig({
         extends: true,
         test: {
           name: "integration",
+          // A worker takes one file after another: loading Node's packages anew for each takes longer than many a file does.
+          isolate: false,
+          setupFiles: ["tests/setup/fresh-process.ts"],
+          // As the server has it: what a call needs lives for an instant.
+          execArgv: ["--max-semi-space-size=64"],
           include: ["tests/{integration,simulation}/**/*.test.ts"],
           globalSetup: ["tests/setup/global-postgres.ts"],
           // Lives of months go through hundreds of events; a slow machine takes its time.
           testTimeout: 180_000,
           hookTimeout: 120_000,
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },
@@ -45,7 +50,8 @@ export default defineConfig({
           testTimeout: 120_000,
           // The first file may have to build the app.
           hookTimeout: 600_000,
-          fileParallelism: false,
+          // Each file has a world of its own; whoever comes second waits for the build.
+          maxWorkers: 2,
           sequence: { groupOrder: 2 },
         },
       },
