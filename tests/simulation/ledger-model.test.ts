@@ -21,7 +21,7 @@ import { createTenant, NOW } from "../setup/tenancy";
 import { brokenLaws } from "./ledger-laws";
 import { ModelAccount, type ModelHold, type ModelTake, type Outcome, type Part, type Refusal } from "./ledger-model";
 
-const STEPS = Number(process.env.BILLFOLD_SIM_STEPS ?? 600);
+const STEPS = Number(process.env.BILLFOLD_SIM_STEPS ?? 400);
 const SEED = Number(process.env.BILLFOLD_SIM_SEED ?? Math.floor(Math.random() * 2 ** 31));
 /** Long enough for everything to meet everything, short enough for all laws to be asked after each step. */
 const LIVES = Math.ceil(STEPS / 500);

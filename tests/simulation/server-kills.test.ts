@@ -13,7 +13,7 @@ import { addLot, openLedger } from "../setup/billing";
 import { createTenant } from "../setup/tenancy";
 import { brokenLaws } from "./ledger-laws";
 
-const KILLS = Number(process.env.BILLFOLD_SIM_KILLS ?? 5);
+const KILLS = Number(process.env.BILLFOLD_SIM_KILLS ?? 3);
 const CALLERS = 16;
 const BATCH = 5;
 const LONGEST_LIFE_MS = 700;
