@@ -6,13 +6,13 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vit
 import { isBillingError } from "~/client";
 import { createApiKey } from "~/server/billing/api-keys";
 import { createOrganization } from "~/server/billing/organizations";
+import { countStored, eventsOf, findStored, send, sendEvent, untilDone } from "../e2e/support/deliveries";
+import { sessionCookie } from "../e2e/support/sessions";
+import { until } from "../e2e/support/until";
+import { clientOf, openWorld, type World } from "../e2e/support/world";
 import type { App } from "../setup/app";
 import { delivery, expectLawfulLedger, makeEvent, WEBHOOK_SECRET } from "../setup/billing";
 import { createPerson, outcomes } from "../setup/tenancy";
-import { countStored, eventsOf, findStored, send, sendEvent, untilDone } from "./support/deliveries";
-import { sessionCookie } from "./support/sessions";
-import { until } from "./support/until";
-import { clientOf, openWorld, type World } from "./support/world";
 
 const OLD_SECRET = "whsec_that_is_being_replaced";
 const PRO_CREDITS = 6_000;

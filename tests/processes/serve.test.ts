@@ -3,12 +3,12 @@ import { Agent, request } from "node:http";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { createApiKey } from "~/server/billing/api-keys";
+import { sendEvent } from "../e2e/support/deliveries";
+import { until } from "../e2e/support/until";
+import { openWorld, type World } from "../e2e/support/world";
 import type { App } from "../setup/app";
 import { addLot, expectLawfulLedger, makeEvent, WEBHOOK_SECRET } from "../setup/billing";
 import { createTenant } from "../setup/tenancy";
-import { sendEvent } from "./support/deliveries";
-import { until } from "./support/until";
-import { openWorld, type World } from "./support/world";
 
 let world: World;
 beforeAll(async () => {
