@@ -29,6 +29,9 @@ const MEMORY = {
   checkpoint_timeout: "15min",
 };
 
+/** Nothing of it has to outlive a power cut, and nobody has to be kept from guessing its passwords. */
+const THROW_AWAY = { fsync: "off", synchronous_commit: "off", full_page_writes: "off", scram_iterations: 1 };
+
 export type PostgresOptions = {
   /** Where the cluster lives; beside it `<dataDir>.json` keeps port and passwords, `<dataDir>.log` the server's log. */
   dataDir: string;
@@ -279,7 +282,7 @@ function spawnServer({ binaries, dataDir, port, logFile, identity, options }: La
     log_min_messages: "warning",
     timezone: "UTC",
     log_timezone: "UTC",
-    ...(options.durable === false ? { fsync: "off", synchronous_commit: "off", full_page_writes: "off" } : {}),
+    ...(options.durable === false ? THROW_AWAY : {}),
   };
   const flags = Object.entries(settings).flatMap(([key, value]) => ["-c", `${key}=${value}`]);
   return spawnLogged({

@@ -181,10 +181,10 @@ describe("credits, by somebody who means harm", () => {
   it("spends, refunds and spends what a dispute has frozen, all at once", async () => {
     const company = await world.found();
     const { payment } = await company.buy("pack_2500");
-    const calls = Array.from({ length: 60 }, (_, n) => take(company, 50, `race-${n}`));
+    const calls = Promise.allSettled(Array.from({ length: 60 }, (_, n) => take(company, 50, `race-${n}`)));
     await world.bank("disputes", { payment_intent: payment });
-    const results = await Promise.allSettled([...calls, world.settle()]);
-    const taken = 50 * (outcomes(results.slice(0, 60)).ok ?? 0);
+    const [results] = await Promise.all([calls, world.settle()]);
+    const taken = 50 * (outcomes(results).ok ?? 0);
     expect(taken).toBeLessThanOrEqual(2500);
     expect(await company.credits()).toEqual({ available: 0, held: 2500 - taken, debt: 0 });
     await company.ledger();

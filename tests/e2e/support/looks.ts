@@ -3,19 +3,21 @@
 import axe from "axe-core";
 import type { Browser, BrowserContextOptions, Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { App } from "../setup/app";
-import { WEBHOOK_SECRET } from "../setup/billing";
-import { launchBrowser } from "../setup/browser";
-import { sessionCookie } from "./support/sessions";
-import { makeTenantToLookAt, type TenantToLookAt } from "./support/tenant-to-look-at";
-import { until } from "./support/until";
-import { newVisitor, pictured, untilAlive } from "./support/visitors";
-import { openWorld, type World } from "./support/world";
+import type { App } from "../../setup/app";
+import { WEBHOOK_SECRET } from "../../setup/billing";
+import { launchBrowser } from "../../setup/browser";
+import { sessionCookie } from "./sessions";
+import { makeTenantToLookAt, type TenantToLookAt } from "./tenant-to-look-at";
+import { until } from "./until";
+import { newVisitor, pictured, untilAlive } from "./visitors";
+import { openWorld, type World } from "./world";
 
 interface Look {
   name: string;
   options: BrowserContextOptions;
 }
+
+type Width = "1440 px" | "390 px";
 
 const desk = { viewport: { width: 1440, height: 900 } };
 const phone = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
@@ -219,43 +221,47 @@ let app: App;
 let browser: Browser;
 let tenant: TenantToLookAt;
 
-beforeAll(async () => {
-  const daysAgo = (days: number) => new Date(Date.now() - days * 86_400_000);
-  world = await openWorld({ since: daysAgo(33) });
-  tenant = await makeTenantToLookAt(world, daysAgo(33), daysAgo(24));
-  app = await world.startInstance({ webhookSecret: WEBHOOK_SECRET });
-  browser = await launchBrowser();
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await world?.close();
-});
-
-describe.each(LOOKS.map((look) => [look.name, look.options] as const))("at %s", (name, options) => {
-  let owner: Page;
-  let admin: Page;
-  let nobody: Page;
-
+/** Tests that look at every page at one width, light and dark. */
+export function lookAtEverything(width: Width): void {
   beforeAll(async () => {
-    const visitor = () => newVisitor(browser, calm(options));
-    [owner, admin, nobody] = await Promise.all([visitor(), visitor(), visitor()]);
-    const signIn = async (page: Page, userId: string) => {
-      const cookie = await sessionCookie(userId);
-      await page.context().addCookies([{ ...cookie, url: app.url, httpOnly: true, sameSite: "Lax" }]);
-    };
-    await Promise.all([signIn(owner, tenant.ownerId), signIn(admin, tenant.adminId)]);
+    const daysAgo = (days: number) => new Date(Date.now() - days * 86_400_000);
+    world = await openWorld({ since: daysAgo(33) });
+    tenant = await makeTenantToLookAt(world, daysAgo(33), daysAgo(24));
+    app = await world.startInstance({ webhookSecret: WEBHOOK_SECRET });
+    browser = await launchBrowser();
   });
 
   afterAll(async () => {
-    await Promise.all([owner, admin, nobody].map((page) => page?.context().close()));
+    await browser?.close();
+    await world?.close();
   });
 
-  test.each(SIGHTS.map((sight) => [sight.name, sight] as const))("%s", async (_name, sight) => {
-    const page = { nobody, admin, owner }[sight.as ?? "owner"];
-    await pictured(browser, `${sight.name} ${name}`, () => lookAt(page, sight));
+  const looks = LOOKS.filter((look) => look.name.startsWith(width));
+  describe.each(looks.map((look) => [look.name, look.options] as const))("at %s", (name, options) => {
+    let owner: Page;
+    let admin: Page;
+    let nobody: Page;
+
+    beforeAll(async () => {
+      const visitor = () => newVisitor(browser, calm(options));
+      [owner, admin, nobody] = await Promise.all([visitor(), visitor(), visitor()]);
+      const signIn = async (page: Page, userId: string) => {
+        const cookie = await sessionCookie(userId);
+        await page.context().addCookies([{ ...cookie, url: app.url, httpOnly: true, sameSite: "Lax" }]);
+      };
+      await Promise.all([signIn(owner, tenant.ownerId), signIn(admin, tenant.adminId)]);
+    });
+
+    afterAll(async () => {
+      await Promise.all([owner, admin, nobody].map((page) => page?.context().close()));
+    });
+
+    test.each(SIGHTS.map((sight) => [sight.name, sight] as const))("%s", async (_name, sight) => {
+      const page = { nobody, admin, owner }[sight.as ?? "owner"];
+      await pictured(browser, `${sight.name} ${name}`, () => lookAt(page, sight));
+    });
   });
-});
+}
 
 /** Nothing that moves while it is looked at. */
 function calm(options: BrowserContextOptions): BrowserContextOptions {

@@ -1,0 +1,3 @@
+import { lookAtEverything } from "./support/looks";
+
+lookAtEverything("1440 px");

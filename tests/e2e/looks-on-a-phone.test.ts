@@ -1,0 +1,3 @@
+import { lookAtEverything } from "./support/looks";
+
+lookAtEverything("390 px");
