@@ -373,10 +373,7 @@ describe("replay", () => {
       "received",
     ]);
     expect(await command(["--dead"])).toEqual({ code: 0, output: ["1 event is processed anew."] });
-    for (const args of [
-      ["--dead", paid.id],
-      ["--since", "yesterday"],
-    ]) {
+    for (const args of [[], ["--dead", paid.id], ["--since", "yesterday"], ["--everything"]]) {
       expect((await command(args)).code, args.join(" ")).toBe(2);
     }
   });

@@ -406,7 +406,7 @@ describe("the events of a first payment", () => {
         await billing.settleOneByOne(shuffled);
         expect(await snapshot(other.id), shuffled.map(({ type }) => type).join(" → ")).toEqual(expected);
       }),
-      { numRuns: 10, seed, endOnFailure: true },
+      { numRuns: 16, seed, endOnFailure: true },
     );
   });
 
