@@ -90,8 +90,8 @@ describe("what is left of a period of which a part was refunded", () => {
       await expectLawfulLedger(life.sql, tenant.id);
       await life.billing.control(`refunds/${id}/fail`, {});
       await life.billing.settle();
-      // Of the 3,000 a third stayed with what was spent, in the period that is over.
-      expect(await life.availableOf(tenant)).toBe(6000 + 4000);
+      // All that was left of the period, as if nobody had refunded anything.
+      expect(await life.availableOf(tenant)).toBe(6000 + 5000);
       await expectLawfulLedger(life.sql, tenant.id);
     },
   );
@@ -103,6 +103,120 @@ describe("what is left of a period of which a part was refunded", () => {
     await renew(tenant);
     expect(await life.availableOf(tenant)).toBe(6000 + 3000);
     await life.billing.control(`refunds/${id}/fail`, {});
+    await life.billing.settle();
+    expect(await life.availableOf(tenant)).toBe(12_000);
+    await expectLawfulLedger(life.sql, tenant.id);
+  });
+});
+
+describe("what a refund has taken, where it fails after the period is over", () => {
+  const WHOLE = 4900;
+
+  async function fail(tenant: Tenant, refundId: string): Promise<void> {
+    await life.billing.control(`refunds/${refundId}/fail`, {});
+    await life.billing.settle();
+    await expectLawfulLedger(life.sql, tenant.id);
+  }
+
+  it.each([
+    ["of everything goes on after all", 100_000, [WHOLE], 0, 6000],
+    ["goes on up to the cap", 2000, [WHOLE], 0, 2000],
+    ["goes on but for what was spent", 100_000, [WHOLE], 1500, 4500],
+    ["is there beside what another refund leaves", 100_000, [2450, 2450], 0, 3000],
+    // What the refund claims had gone on beside the cap, since nobody could have spent it.
+    ["has no more room than the cap leaves", 2000, [1225], 500, 2667],
+  ] as const)("%s", async (_, cap, refunds, spent, goesOn) => {
+    await capAt(cap);
+    const tenant = await life.subscribe("pro");
+    if (spent > 0) await life.spend(tenant, spent);
+    const ids: string[] = [];
+    for (const amount of refunds) ids.push(await refund(tenant, amount));
+    await renew(tenant);
+    await fail(tenant, ids.at(-1) ?? "");
+    expect(await life.availableOf(tenant)).toBe(6000 + goesOn);
+    await life.touch(tenant);
+    expect(await life.availableOf(tenant)).toBe(6000 + goesOn);
+    // It lasts as long as what goes on in time, and goes on itself.
+    await renew(tenant);
+    expect(await life.availableOf(tenant)).toBe(6000 + Math.min(cap, 6000 + goesOn));
+  });
+
+  it.each([
+    [100_000, 18_000],
+    [2000, 8000],
+  ])("goes on through each period since, up to the cap of each: %d", async (cap, available) => {
+    await capAt(cap);
+    const tenant = await life.subscribe("pro");
+    const id = await refund(tenant, WHOLE);
+    await renew(tenant);
+    await renew(tenant);
+    await fail(tenant, id);
+    expect(await life.availableOf(tenant)).toBe(available);
+    await renew(tenant);
+    expect(await life.availableOf(tenant)).toBe(6000 + Math.min(cap, available));
+    await expectLawfulLedger(life.sql, tenant.id);
+  });
+
+  it("goes on with what had paid the debt that it left, from whichever period that was", async () => {
+    await capAt(100_000);
+    const tenant = await life.subscribe("pro");
+    await callAs(PLATFORM).credits.setSpentPolicy({ organizationId: tenant.id, policy: "debt" });
+    await life.spend(tenant, 4000);
+    const id = await refund(tenant, WHOLE);
+    await renew(tenant);
+    // The 4,000 that were spent are paid with the next period's.
+    expect(await life.availableOf(tenant)).toBe(2000);
+    await renew(tenant);
+    expect(await life.availableOf(tenant)).toBe(6000 + 2000);
+    await fail(tenant, id);
+    expect(await life.availableOf(tenant)).toBe(3 * 6000 - 4000);
+  });
+
+  it("leaves room for what goes through a period where something has gone on from that one, too", async () => {
+    await capAt(3000);
+    const tenant = await life.subscribe("pro");
+    await callAs(PLATFORM).credits.setSpentPolicy({ organizationId: tenant.id, policy: "debt" });
+    await life.spend(tenant, 5000);
+    const id = await refund(tenant, WHOLE);
+    await renew(tenant);
+    await renew(tenant);
+    expect(await life.availableOf(tenant)).toBe(6000 + 1000);
+    await fail(tenant, id);
+    // As without a refund: 1,000 and 6,000 were left at the end of the second month.
+    expect(await life.availableOf(tenant)).toBe(6000 + 3000);
+  });
+
+  it("is refunded again where it went", async () => {
+    await capAt(100_000);
+    const tenant = await life.subscribe("pro");
+    const { id: invoice } = await life.newestInvoice(tenant);
+    const first = await refund(tenant, WHOLE);
+    await renew(tenant);
+    await fail(tenant, first);
+    const [payment] = (await life.stripe.invoicePayments.list({ invoice })).data;
+    const again = { payment_intent: payment?.payment.payment_intent as string, amount: WHOLE };
+    const { id } = await life.stripe.refunds.create(again);
+    await life.billing.settle();
+    expect(await life.availableOf(tenant)).toBe(6000);
+    await fail(tenant, id);
+    expect(await life.availableOf(tenant)).toBe(12_000);
+  });
+
+  it("goes on when the next period is paid, where that is not yet so", async () => {
+    await capAt(100_000);
+    const tenant = await life.subscribe("pro");
+    const id = await refund(tenant, WHOLE);
+    const { id: subscription, currentPeriodEnd } = await life.rowOf(tenant);
+    const customer = (await life.customerOf(tenant)) ?? "";
+    const pays = async (card: string) => {
+      const method = await life.stripe.paymentMethods.attach(card, { customer });
+      await life.stripe.subscriptions.update(subscription, { default_payment_method: method.id });
+    };
+    await pays("pm_card_chargeCustomerFail");
+    await life.liveUntil(minutesLater(120, currentPeriodEnd));
+    await fail(tenant, id);
+    await pays("pm_card_visa");
+    await life.stripe.invoices.pay((await life.newestInvoice(tenant)).id);
     await life.billing.settle();
     expect(await life.availableOf(tenant)).toBe(12_000);
     await expectLawfulLedger(life.sql, tenant.id);

@@ -50,6 +50,12 @@ export function slicesAfter(row: AllowanceRow, left: Date): AllowanceSlice[] {
   return slicesOfRow(row).filter(({ index, start }) => index > 0 && start >= left);
 }
 
+/** Whether what ends at an instant is of a month that its subscription had left before it began; it was told only later. */
+export function isNeverMeant(row: AllowanceRow, end: Date | null): boolean {
+  if (!row.stoppedAt) return false;
+  return slicesAfter(row, row.stoppedAt).some((slice) => slice.end.getTime() === end?.getTime());
+}
+
 /** Whether a row is a whole period that was paid, not an upgrade within one, or a trial. */
 export function isWhole(row: Pick<AllowanceRow, "trial" | "cause">): boolean {
   return !row.trial && (row.cause === "" || row.cause.startsWith(WHOLE));

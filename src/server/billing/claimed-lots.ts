@@ -1,9 +1,9 @@
 // What is known of payments and of what invoices sold, and what follows of it for each lot that they paid for: read, not done. The
-// rule is `domain/claims.ts`, and what is claimed is done in `payments.ts`.
+// rule is `domain/claims.ts`, and what is claimed is done in `claims.ts`.
 import { type ClaimTarget, claimedInAll, claimsOn, type PaymentTruth, paidInAll } from "~/domain/claims";
 import { invariant } from "~/domain/errors";
 import type { Transaction } from "../db";
-import { type AllowanceRow, slicesAfter, ungrantedOf } from "./allowance-rows";
+import { type AllowanceRow, isNeverMeant, ungrantedOf } from "./allowance-rows";
 import { sumMoved } from "./ledger/movements";
 
 /** What paid for lots: a payment, or an invoice with all payments of it. */
@@ -41,16 +41,6 @@ export async function findPaid(tx: Transaction, paidBy: PaidBy): Promise<Paid | 
 async function loadPeriods(tx: Transaction, invoiceId: string | null): Promise<AllowanceRow[]> {
   if (invoiceId === null) return [];
   return tx.allowancePeriod.findMany({ where: { stripeInvoiceId: invoiceId, trial: false } });
-}
-
-/** Whether a lot is of a month that its subscription had left before it began; it was told only later. */
-function cameAfterTheEnd(
-  lot: { allowance_id: string | null; expires_at: Date | null },
-  periods: readonly AllowanceRow[],
-): boolean {
-  const row = periods.find(({ id }) => id === lot.allowance_id);
-  if (!row?.stoppedAt) return false;
-  return slicesAfter(row, row.stoppedAt).some(({ end }) => end.getTime() === lot.expires_at?.getTime());
 }
 
 /** By lot, what nobody has spent of it, also where claims have taken it already: what is claimed must not depend on that. */
@@ -112,7 +102,10 @@ export async function planClaims(tx: Transaction, paid: Paid, returned: Returned
     WHERE g.stripe_payment_id = ANY (${paid.ids}) OR g.stripe_invoice_id = ${paid.invoiceId}
     ORDER BY g.created_at, g.id`;
   const periods = await loadPeriods(tx, paid.invoiceId);
-  const late = lots.filter((lot) => cameAfterTheEnd(lot, periods));
+  const late = lots.filter((lot) => {
+    const row = periods.find(({ id }) => id === lot.allowance_id);
+    return row !== undefined && isNeverMeant(row, lot.expires_at);
+  });
   const unspent = await unspentOf(tx, late);
   const wanted = lots.map((lot) => ({
     amount: lot.amount,

@@ -8,11 +8,11 @@ import { costOf, rateAt, requireEvent } from "~/domain/rate-card";
 import { consume, expire } from "~/domain/spending";
 import { ask, asPlatform, inOneExchange, Prisma, type Transaction } from "../db";
 import { fingerprint, newId, newTransactionId } from "../db/keys";
+import { claimNewLots, resolvePaidDebts } from "./claims";
 import { findByKey, lockAccount, saveAccounts } from "./ledger/accounts";
 import { groupCommit } from "./ledger/group-commit";
 import { type KnownRow, readAccount, type StoredAccount } from "./ledger/load";
 import { availableAfterSettling } from "./ledger/settling";
-import { claimNewLots, resolvePaidDebts } from "./payments";
 
 /** Facts that a service keeps with what it does; flat, and small. */
 export type Metadata = Record<string, string | number | boolean | null>;

@@ -3,8 +3,8 @@
 import type { SpentPolicy } from "~/domain/account";
 import { asPlatform, type Transaction } from "../db";
 import { raiseAlert, recordAction, resolveAlerts } from "./alerts";
+import { SUSPENDED_BY_HAND } from "./claims";
 import { lockAccount, saveAccounts } from "./ledger/accounts";
-import { SUSPENDED_BY_HAND } from "./payments";
 
 export interface PolicyChange {
   organizationId: string;

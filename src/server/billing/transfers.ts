@@ -5,10 +5,10 @@ import { BillingError, invariant } from "~/domain/errors";
 import { arrivingLot, type Carried, moveIn, moveOut, pickTransferable, type TransferredPart } from "~/domain/transfers";
 import { asPlatform, type Transaction } from "../db";
 import { newId } from "../db/keys";
+import { claimNewLots, resolvePaidDebts } from "./claims";
 import { billingKey, callerKey } from "./credits";
 import { findByKey, lockAccounts, saveAccounts } from "./ledger/accounts";
 import type { KnownRow } from "./ledger/load";
-import { claimNewLots, resolvePaidDebts } from "./payments";
 
 /** A lot as it arrived. */
 export interface ReceivedLot {

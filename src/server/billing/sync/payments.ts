@@ -7,7 +7,7 @@ import { listIfThere } from "../../stripe/lists";
 import { type DisputeFacts, isGiven, type PaymentFacts } from "../../stripe/payment-facts";
 import { raiseAlert, resolveAlert } from "../alerts";
 import { findPacksByStripePrice } from "../catalogue";
-import type { ClaimCauses } from "../payments";
+import type { ClaimCauses } from "../claims";
 import type { SyncRun } from "./run";
 
 /** What a payment was for, with the other payments for it. */

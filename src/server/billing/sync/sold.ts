@@ -3,7 +3,8 @@ import { isForgivenWhole, type SoldTruth, truthOfInvoice } from "~/domain/sold";
 import type { Transaction } from "../../db";
 import type { CreditNoteFacts, InvoiceFacts } from "../../stripe/invoice-facts";
 import type { PaidBy } from "../claimed-lots";
-import { type ClaimCauses, claimPaidLots } from "../payments";
+import type { ClaimCauses } from "../claims";
+import { claimPaidLots } from "../payments";
 import type { SyncRun } from "./run";
 
 /** Whether nobody paid an invoice for anything: credit notes have taken it away, and Stripe calls it paid. */
