@@ -46,6 +46,12 @@ export class Post {
     }
   }
 
+  /** Takes what has just happened at Stripe, all of which arrives. */
+  collect(events: readonly Stripe.Event[]): readonly Stripe.Event[] {
+    this.counts.told += events.length;
+    return events;
+  }
+
   /** What arrives now, in an order of its own. */
   arrivals(step: number): Stripe.Event[] {
     const due = this.bag.filter((letter) => letter.step <= step);
