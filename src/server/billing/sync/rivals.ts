@@ -13,8 +13,8 @@ export function findRival(tx: Transaction, organizationId: string, subscriptionI
 }
 
 /**
- * Whether a subscription that has ended was second for all of its life: an older one of the organization, which was live, ended
- * later or has not ended. It was never used, so it gives nothing afterwards either.
+ * Whether a subscription that has ended was second for all of its life: an older one of the organization, which was live beside it,
+ * ended later or has not ended. It was never used, so it gives nothing afterwards either.
  */
 export async function wasAlwaysSecond(
   tx: Transaction,
@@ -27,8 +27,17 @@ export async function wasAlwaysSecond(
       stripeSubscriptionId: { not: id },
       status: { not: "pending" },
       stripeStatus: { not: "incomplete_expired" },
-      startedAt: { lte: startedAt },
-      OR: [{ endedAt: null, status: { in: [...LIVE_STATUSES] } }, ...(endedAt ? [{ endedAt: { gte: endedAt } }] : [])],
+      AND: [
+        { OR: [{ startedAt: { lt: startedAt } }, { startedAt, stripeSubscriptionId: { lt: id } }] },
+        // One that began in the second in which this one ended, or ended in that in which it began, was not beside it.
+        ...(endedAt ? [{ startedAt: { lt: endedAt } }] : []),
+        {
+          OR: [
+            { endedAt: null, status: { in: [...LIVE_STATUSES] } },
+            ...(endedAt ? [{ endedAt: { gte: endedAt, gt: startedAt } }] : []),
+          ],
+        },
+      ],
     },
   });
   return elders > 0;
