@@ -1,6 +1,7 @@
 // Invoice items and invoices that are made by hand.
 import type Stripe from "stripe";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { openShop } from "./plans";
 import { catalogue, DAY, eventsAbout, openSandbox, refusal, type TestSandbox, utc } from "./setup";
 
 const START = utc(2026, 1, 31);
@@ -110,6 +111,36 @@ describe("an invoice made by hand", () => {
       "invoice.paid",
       "invoice.payment_succeeded",
     ]);
+  });
+
+  it("of a subscription takes what waits for that, and nothing else", async () => {
+    const shop = await openShop();
+    try {
+      const { invoices, invoiceItems, subscriptions } = shop.stripe;
+      const { id, items, customer: owner } = await shop.subscribe();
+      const customer = owner as string;
+      await shop.setClock(utc(2026, 4, 16));
+      const make = () => invoices.create({ customer, subscription: id });
+      expect((await refusal(make())).message).toContain("Nothing to invoice");
+      await invoiceItems.create({ customer, amount: 700, currency: "usd" });
+      const own = await invoiceItems.create({ customer, subscription: id, amount: 50, currency: "usd" });
+      await subscriptions.update(id, { items: [{ id: items.data[0]?.id ?? "", quantity: 2 }] });
+      const both = { customer, subscription: id, pending_invoice_items_behavior: "include" } as const;
+      expect((await refusal(invoices.create(both))).param).toBe("pending_invoice_items_behavior");
+      const draft = await make();
+      const prorations = draft.lines.data.filter(({ parent }) => parent?.subscription_item_details?.proration);
+      expect(prorations).toHaveLength(2);
+      expect(draft.total).toBe(50 + prorations.reduce((sum, { amount }) => sum + amount, 0));
+      expect(draft).toMatchObject({
+        billing_reason: "manual",
+        parent: { subscription_details: { subscription: id } },
+      });
+      expect((await invoiceItems.retrieve(own.id)).invoice).toBe(draft.id);
+      const waiting = (await invoiceItems.list({ customer, pending: true })).data;
+      expect(waiting.map(({ amount }) => amount)).toEqual([700]);
+    } finally {
+      await shop.close();
+    }
   });
 
   it("changes with its items, lines and discounts while it is a draft", async () => {

@@ -26,8 +26,8 @@ export interface NewInvoice {
   description?: string | null;
   defaultPaymentMethod?: string | null;
   autoAdvance?: boolean;
-  /** Takes up the customer's pending invoice items. */
-  takesItems?: boolean;
+  /** Takes up the customer's pending invoice items: all, or those of its subscription. */
+  takesItems?: boolean | "its own";
   /** Ids of discounts; left out: the subscription's. */
   discounts?: string[];
   /** Left out: as the subscription is taxed. */
@@ -64,7 +64,9 @@ export function draftInvoice(
   const automatic = given.automaticTax ?? subscription?.automatic_tax.enabled ?? false;
   const taxation = taxationOf(world, given.customer, automatic, rates);
   const takes = given.takesItems ?? TAKES_ITEMS.has(given.billingReason ?? "");
-  const items = takes ? pendingItems(world, given.customer, given.currency, subscription?.id ?? null) : [];
+  const items = takes
+    ? pendingItems(world, given.customer, given.currency, subscription?.id ?? null, takes === "its own")
+    : [];
   const asked = [...items.map((item) => itemLine(world, item)), ...given.lines];
   const lines = priceLines(world, asked, coupons, taxation);
   const balance = balanceIn(customer, given.currency);

@@ -142,17 +142,18 @@ export function deleteInvoiceItem(world: World, item: InvoiceItem): void {
   world.events.emit("invoiceitem.deleted", item);
 }
 
-/** The items that wait for an invoice of a customer: in its currency, for its subscription or for none. */
+/** The items that wait for an invoice of a customer: in its currency, for its subscription or, where `ownOnly` is false, for none. */
 export function pendingItems(
   world: World,
   customer: string,
   currency: string,
   subscription: string | null,
+  ownOnly = false,
 ): InvoiceItem[] {
   return world.invoiceItems.by("customer", customer).filter((item) => {
     const own = item.parent?.subscription_details?.subscription;
     if (item.proration) return false;
-    return item.invoice === null && item.currency === currency && (!own || own === subscription);
+    return item.invoice === null && item.currency === currency && (own ? own === subscription : !ownOnly);
   });
 }
 

@@ -1,12 +1,13 @@
 // /v1/invoices made by hand: creating a draft, changing it, deleting it, sending it.
 import { type DiscountSource, startDiscount } from "../engine/discounts";
 import { createInvoice, refreshDraft } from "../engine/invoice-draft";
-import { deleteItemsOf } from "../engine/invoice-items";
+import { deleteItemsOf, pendingItems } from "../engine/invoice-items";
 import { finalizeInvoice } from "../engine/invoicing";
+import { settleWaiting, takeWaiting, waitingLines } from "../engine/subscription-ledger";
 import { invalidRequest, missingResource } from "../errors";
 import { type Route, route } from "../http/route";
 import * as p from "../params";
-import type { Customer, Invoice } from "../types";
+import type { Customer, Invoice, Subscription } from "../types";
 import type { World } from "../world";
 import { find } from "./find";
 import { automaticTax, discountList, readDiscounts } from "./money-params";
@@ -35,6 +36,7 @@ const createShape = {
   currency: p.string({ max: 3 }),
   customer: p.required(p.string()),
   pending_invoice_items_behavior: p.oneOf("exclude", "include"),
+  subscription: p.string(),
 } satisfies p.Shape;
 
 type Given = p.Params<typeof draftShape>;
@@ -71,9 +73,28 @@ function redeemFor(world: World, invoice: Invoice, sources: DiscountSource[]): s
   });
 }
 
+/** The subscription that an invoice is made for by hand: it takes up what waits for that one, and nothing else. */
+function subscriptionOf(world: World, customer: Customer, given: p.Params<typeof createShape>): Subscription | null {
+  if (given.subscription === undefined) return null;
+  if (given.pending_invoice_items_behavior !== undefined) {
+    throw invalidRequest(
+      "You may only specify one of these parameters: pending_invoice_items_behavior, subscription.",
+      "pending_invoice_items_behavior",
+    );
+  }
+  const subscription = find(world.subscriptions, "subscription", given.subscription, "subscription");
+  if (subscription.customer !== customer.id) {
+    throw invalidRequest(`The subscription ${subscription.id} is not ${customer.id}'s.`, "subscription");
+  }
+  const items = pendingItems(world, customer.id, subscription.currency, subscription.id, true);
+  if (items.length > 0 || waitingLines(world, subscription.id).length > 0) return subscription;
+  throw invalidRequest("Nothing to invoice for subscription", "subscription", "invoice_no_subscription_line_items");
+}
+
 function create(world: World, customer: Customer, given: p.Params<typeof createShape>): Invoice {
   const now = world.now();
-  const currency = (given.currency ?? customer.currency ?? "usd").toLowerCase();
+  const subscription = subscriptionOf(world, customer, given);
+  const currency = (subscription?.currency ?? given.currency ?? customer.currency ?? "usd").toLowerCase();
   const method = given.collection_method ?? "charge_automatically";
   const dueDate = dueDateOf(world, given, method);
   if (method === "send_invoice" && dueDate === undefined) {
@@ -84,13 +105,15 @@ function create(world: World, customer: Customer, given: p.Params<typeof createS
     );
   }
   const advances = given.auto_advance ?? false;
+  const lines = subscription ? takeWaiting(world, subscription.id) : [];
   const draft = createInvoice(
     world,
     {
       customer: customer.id,
       currency,
       billingReason: "manual",
-      lines: [],
+      lines,
+      ...(subscription && { subscription }),
       periodStart: now,
       periodEnd: now,
       metadata: p.mergeMetadata(null, given.metadata),
@@ -102,10 +125,11 @@ function create(world: World, customer: Customer, given: p.Params<typeof createS
       defaultTaxRates: ratesBehind(world, given.default_tax_rates, "default_tax_rates"),
       collectionMethod: method,
       dueDate: dueDate ?? null,
-      takesItems: given.pending_invoice_items_behavior === "include",
+      takesItems: subscription ? "its own" : given.pending_invoice_items_behavior === "include",
     },
     advances ? now + world.options.draftSeconds : null,
   );
+  settleWaiting(world, lines, draft.id);
   if (given.effective_at) world.invoices.patch(draft.id, { effective_at: given.effective_at });
   if (!given.discounts?.length) return find(world.invoices, "invoice", draft.id);
   world.invoices.patch(draft.id, { discounts: redeemFor(world, draft, given.discounts) });

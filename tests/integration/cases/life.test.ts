@@ -771,4 +771,25 @@ describe("the life of a subscription, driven by somebody who means harm", () => 
     );
     expect(await company.grants()).toEqual([6000, 6000]);
   });
+
+  it.each([
+    ["up", "pro", "scale", 6775, [6000, 12_871], 18_871],
+    ["down", "scale", "pro", -6775, [25_000], 12_127],
+  ] as const)("prorations that wait, invoiced by hand: %s", async (_, from, to, total, grants, available) => {
+    const company = await world.found();
+    const { id, items } = await company.subscribeByHand(from);
+    await company.live(daysLater(10));
+    const item = { id: items.data[0]?.id ?? "", price: await world.priceOf(to) };
+    await world.stripe.subscriptions.update(id, { items: [item], proration_behavior: "create_prorations" });
+    await world.settle();
+    expect(await company.grants()).toEqual([grants[0]]);
+    const invoice = await world.stripe.invoices.create({ customer: company.customer, subscription: id });
+    expect(invoice.total).toBe(total);
+    await world.stripe.invoices.finalizeInvoice(invoice.id);
+    if (total > 0) await world.stripe.invoices.pay(invoice.id);
+    await world.settle();
+    expect(await company.grants()).toEqual(grants);
+    expect(await company.available()).toBe(available);
+    await company.ledger();
+  });
 });
