@@ -39,6 +39,7 @@ export async function openLedger(extra: Record<string, string> = {}) {
   const app = await openApp(extra);
   const pool = new pg.Pool({ connectionString: app.database.superuserUrl, max: 4 });
   // The pool says it has ended while its last sockets are still closing; dropping the database then cuts them off.
+  pool.on("error", () => {});
   pool.on("connect", (client) => client.on("error", () => {}));
   await seedCatalogue(NOW);
   const sql: Sql = async (text, values = []) => (await pool.query(text, values)).rows;

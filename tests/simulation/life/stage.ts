@@ -53,6 +53,7 @@ export async function openStage(seed: string, start: Date): Promise<Stage> {
   });
   const pool = new pg.Pool({ connectionString: app.database.superuserUrl, max: 2 });
   // The pool says it has ended while its last sockets are still closing; dropping the database then cuts them off.
+  pool.on("error", () => {});
   pool.on("connect", (client) => client.on("error", () => {}));
   const sql: Sql = async (text, values = []) => (await pool.query(text, values)).rows;
   await seedCatalogue(start);
