@@ -1,9 +1,10 @@
 import pg from "pg";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { raiseAlert } from "~/server/billing/alerts";
-import { asPlatform, inOneExchange, Prisma } from "~/server/db";
+import { asPlatform, inOneExchange, Prisma, type Transaction } from "~/server/db";
 import { PrismaClient } from "~/server/db/generated/client";
 import { beginningWith, lateBeginning } from "~/server/db/late-begin";
+import { askWhetherSession, parsedOnce } from "~/server/db/statements";
 import { type Billing, openBilling } from "../setup/billing";
 
 let billing: Billing;
@@ -78,4 +79,66 @@ it("a transaction that cannot begin tells so with its first statement, which is 
     await prisma.$disconnect();
     await pool.end();
   }
+});
+
+// ── Prepared statements ──────────────────────────────────────────────────────────────────────────────────────
+
+const namesOn = (tx: Transaction) =>
+  tx.$queryRaw<{ statement: string }[]>`
+    SELECT statement FROM pg_prepared_statements WHERE name LIKE 'billfold\_%' AND statement LIKE '%' || ${"asked as"} || '%'
+      AND statement NOT LIKE '%pg_prepared_statements%'`;
+
+it("what is asked again with other values is parsed once on a connection", async () => {
+  const ask = (tx: Transaction, value: number) => tx.$queryRaw`SELECT ${value}::int AS "asked as"`;
+  const twice = () =>
+    asPlatform(async (tx) => {
+      const answers = [await ask(tx, 1), await ask(tx, 2)];
+      return { answers, names: await namesOn(tx) };
+    });
+  await twice();
+  const { answers, names } = await twice();
+  expect(answers).toEqual([[{ "asked as": 1 }], [{ "asked as": 2 }]]);
+  expect(names).toHaveLength(1);
+});
+
+it("a connection that has another number than the server's own is a pooler's, and nothing is prepared on it", async () => {
+  const pool = new pg.Pool({ connectionString: billing.database.superuserUrl, max: 1 });
+  try {
+    const client = await pool.connect();
+    const asked = { text: "SELECT $1::int AS one", values: [1] };
+    Object.assign(client, { processID: 1 });
+    await askWhetherSession(client);
+    expect(parsedOnce(client, asked)).toEqual(asked);
+    Object.assign(client, { processID: (await client.query("SELECT pg_backend_pid() AS pid")).rows[0].pid });
+    await askWhetherSession(client);
+    expect(parsedOnce(client, asked)).toMatchObject({ ...asked, name: expect.stringMatching(/^billfold_/) });
+    client.release();
+  } finally {
+    await pool.end();
+  }
+});
+
+it("after a migration has changed what a statement answers, it may be sent again", async () => {
+  await billing.sql(
+    "CREATE TABLE changing (id int); GRANT SELECT ON changing TO PUBLIC; INSERT INTO changing VALUES (1)",
+  );
+  const ask = () => asPlatform((tx) => tx.$queryRaw`SELECT * FROM changing WHERE id = ${1}::int`);
+  const inOne = () => inOneExchange(Prisma.sql`SELECT c.* FROM changing c WHERE id = ${1}::int`);
+  for (const [column, way] of [["a", ask] as const, ["b", inOne] as const]) {
+    const all = () =>
+      Promise.all(
+        Array.from({ length: 20 }, () =>
+          way().then(
+            () => null,
+            (error) => error.code,
+          ),
+        ),
+      );
+    await all();
+    await billing.sql(`ALTER TABLE changing ADD COLUMN ${column} int`);
+    expect(new Set(await all())).toContain("BUSY");
+    // Each connection of the pool has had one.
+    await expect.poll(async () => new Set(await all())).toEqual(new Set([null]));
+  }
+  expect(await ask()).toEqual([{ id: 1, a: null, b: null }]);
 });

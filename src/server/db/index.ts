@@ -4,7 +4,7 @@ import { BillingError } from "~/domain/errors";
 import { Prisma, PrismaClient } from "./generated/client";
 import { beginningWith, lateBeginning } from "./late-begin";
 import { database, endDatabase, holding, requireNoneHeld } from "./pool";
-import { timed } from "./statements";
+import { isOfPreparing, noteFailure, parsedOnce, timed } from "./statements";
 
 export { Prisma };
 
@@ -102,12 +102,13 @@ export async function inOneExchange<Rows extends object[]>(
   client.on("error", ignore);
   const sent = [
     client.query(timed(beginAsPlatform())),
-    ...statements.map(({ text, values }) => client.query(timed(text, values))),
+    ...statements.map(({ text, values }) => client.query(parsedOnce(client, timed(text, values)))),
     // After a failure it rolls back.
     client.query(timed("COMMIT")),
   ];
   const answers = await Promise.allSettled(sent);
   const failure = answers.find((answer) => answer.status === "rejected");
+  if (failure) noteFailure(client, failure.reason);
   client.removeListener("error", ignore);
   // A connection whose transaction has not ended is not used again.
   client.release(answers.at(-1)?.status === "rejected");
@@ -156,6 +157,7 @@ export function isLockTimeout(error: unknown): boolean {
 
 /** Whether an error of the database passes by itself: the same work, done again, may well succeed. */
 export function isPassing(error: unknown): boolean {
+  if (error instanceof Error && isOfPreparing(error.message, sqlState(error))) return true;
   if (error instanceof pg.DatabaseError) return PASSING_SQLSTATES.test(error.code ?? "");
   if (error instanceof Prisma.PrismaClientInitializationError) return true;
   if (error instanceof Error && !(error instanceof Prisma.PrismaClientKnownRequestError)) {
@@ -166,7 +168,8 @@ export function isPassing(error: unknown): boolean {
   return PASSING_PRISMA_CODES.has(error.code) || PASSING_SQLSTATES.test(sqlState(error) ?? "");
 }
 
-function sqlState(error: { meta?: unknown }): string | null {
+function sqlState(error: Error & { meta?: unknown }): string | null {
+  if (error instanceof pg.DatabaseError) return error.code ?? null;
   const meta = error.meta as { code?: string; driverAdapterError?: { cause?: { originalCode?: string } } } | undefined;
   return meta?.code ?? meta?.driverAdapterError?.cause?.originalCode ?? null;
 }

@@ -2,6 +2,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { PrismaPg } from "@prisma/adapter-pg";
 import type pg from "pg";
+import { noteFailure, parsedOnce } from "./statements";
 
 const openings = new AsyncLocalStorage<string>();
 
@@ -28,11 +29,11 @@ function beginningLate(client: pg.PoolClient): Connection {
       begun.catch(() => {});
       return BEGUN;
     }
-    const answer = client.query(config);
+    const answer = client.query(parsedOnce(client, config));
+    answer.catch((failure) => noteFailure(client, failure));
     if (!begun) return answer;
     const before = begun;
     begun = null;
-    answer.catch(() => {});
     await before;
     return answer;
   }

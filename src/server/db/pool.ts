@@ -5,6 +5,7 @@ import pg from "pg";
 import { invariant } from "~/domain/errors";
 import { env } from "../env";
 import { log } from "../log";
+import { askWhetherSession } from "./statements";
 
 // One pool a process, also where a bundler loads this module twice.
 const shared = globalThis as typeof globalThis & { billfoldPool?: pg.Pool; billfoldPipelines?: pg.Pool };
@@ -27,6 +28,8 @@ export function database(): pg.Pool {
     shared.billfoldPool = new pg.Pool({ ...settings(), max: env().DATABASE_POOL, pipeline: true });
     // A connection that breaks while nobody uses it is replaced; unheard, the event would end the process.
     shared.billfoldPool.on("error", (error) => log.warn("an idle database connection broke", { error }));
+    // Whoever takes it does not wait for the answer. One that breaks meanwhile says so to whoever uses it.
+    shared.billfoldPool.on("connect", (client) => void askWhetherSession(client).catch(() => {}));
   }
   return shared.billfoldPool;
 }
