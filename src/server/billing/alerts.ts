@@ -42,18 +42,17 @@ export async function raiseAlert(tx: Transaction, alert: Alert, now: Date): Prom
     ON CONFLICT (organization_id, kind, subject) WHERE resolved_at IS NULL DO NOTHING`;
 }
 
-/** Closes what has taken care of itself. */
+/** Closes what has taken care of itself, of one kind or of several. */
 export async function resolveAlert(
   tx: Transaction,
   organizationId: string,
-  kind: AlertKind,
+  kinds: AlertKind | readonly AlertKind[],
   subject: string,
   now: Date,
 ): Promise<void> {
-  await tx.billingAlert.updateMany({
-    where: { organizationId, kind, subject, resolvedAt: null },
-    data: { resolvedAt: now },
-  });
+  await tx.$executeRaw`
+    UPDATE billing_alerts SET resolved_at = ${now}::timestamptz
+    WHERE organization_id = ${organizationId}::uuid AND kind = ANY (${[kinds].flat()}) AND subject = ${subject} AND resolved_at IS NULL`;
 }
 
 /** Closes all alerts of a kind. */

@@ -1,8 +1,8 @@
 // Makes our rows equal to Stripe's truth: the only writer of what mirrors Stripe, with `sync/*`, a file for each noun. Each
 // function refetches, under the organization's lock, then saves in one transaction; it can be called at any time, in any
 // order, any number of times.
-import { isLive } from "~/domain/subscription";
-import { asPlatform } from "../db";
+import { isLive, LIVE_STATUSES, type SubscriptionStatus } from "~/domain/subscription";
+import { asPlatform, inOneExchange, Prisma } from "../db";
 import { findAtStripe } from "../stripe";
 import {
   isReplaced,
@@ -22,17 +22,17 @@ import {
 } from "../stripe/invoice-facts";
 import { fetchPayment, type PaymentFacts } from "../stripe/payment-facts";
 import { settleAllowances } from "./allowances";
-import { findPacksByStripePrice, findPlansByStripePrice, planItemOf } from "./catalogue";
+import { type CataloguePlan, findPacksByStripePrice, findPlansByStripePrice, planItemOf } from "./catalogue";
 import { unlinkCustomer } from "./customers";
 import { claimPaidLots } from "./payments";
 import { tellOfFirstPayment } from "./sync/first-payment";
 import { saveRefunds } from "./sync/history";
 import { saveInvoice, settleInvoice } from "./sync/invoices";
-import { describeOpen, findOverdueSince, type KnownDebt, listOpenInvoices, type OpenInvoice } from "./sync/overdue";
+import { describeOpen, findOverdueSince, type KnownDebt, listOpenInvoices } from "./sync/overdue";
 import { findPurpose, findSessionOfInvoice, isPaid, savePayments } from "./sync/payments";
 import { savePurchase, settleInvoicedPacks } from "./sync/purchases";
 import { enqueueClosing, findRemoval, tellOfLateInvoice } from "./sync/removed";
-import { byAge, findCustomer, findRival, isLiveAtStripe, listLiveAtStripe } from "./sync/rivals";
+import { byAge, findCustomer, isLiveAtStripe, listLiveAtStripe } from "./sync/rivals";
 import { refuseForeign, type SyncResult, type SyncRun, together, told } from "./sync/run";
 import { saveSession, sessionOutcome } from "./sync/sessions";
 import { claimSold, saveSold, saveSoldAtCheckout } from "./sync/sold";
@@ -78,8 +78,10 @@ async function lookAtSubscription(run: SyncRun, subscriptionId: string, look: Lo
   const refused = await refuseForeign(run, subscriptionId, belonging);
   if (refused) return refused;
 
-  const known = await findKnown(subscriptionId);
-  const current = await listInvoices(stripe, facts.id, { since: await periodStartOf(facts, known) });
+  const { known, rival } = await readRows(organizationId, subscriptionId);
+  const itemPrices = facts.items.map(({ stripePriceId }) => stripePriceId);
+  const itemPlans = await findPlansByStripePrice(itemPrices);
+  const current = await listInvoices(stripe, facts.id, { since: periodStartOf(facts, itemPlans, known) });
   const open = await listOpenInvoices(stripe, facts, current, known);
   const invoices = await takeAlong(run, facts.id, [...current, ...open], look);
   const notes = await Promise.all(
@@ -88,12 +90,12 @@ async function lookAtSubscription(run: SyncRun, subscriptionId: string, look: Lo
     ),
   );
   const sold = pricesOf(invoices);
-  const plans = await findPlansByStripePrice([
-    ...facts.items.map(({ stripePriceId }) => stripePriceId),
+  const prices = [
     ...sold,
     ...(facts.schedule?.next ?? []).flatMap(({ stripePriceIds }) => stripePriceIds),
     ...(facts.pendingUpdate?.stripePriceIds ?? []),
-  ]);
+  ];
+  const plans = await withOthers(itemPlans, itemPrices, prices);
   const packs = await findPacksByStripePrice(sold.filter((stripePriceId) => !plans.has(stripePriceId)));
   const circumstances = {
     nextInvoice: await previewNextInvoice(stripe, facts),
@@ -101,7 +103,7 @@ async function lookAtSubscription(run: SyncRun, subscriptionId: string, look: Lo
     pastDueSince: await findOverdueSince(stripe, facts, open, known, run.now),
     isWaived: ["void", "uncollectible"].includes(invoices.at(-1)?.status ?? ""),
   };
-  await lookAtElders(run, facts, known?.isLive ?? false, look);
+  await lookAtElders(run, facts, rival, known?.isLive ?? false, look);
 
   const planItem = planItemOf(facts.items, plans)?.id ?? null;
   const saved = await run.lock.save(async (tx) => {
@@ -143,24 +145,44 @@ interface Known extends KnownDebt {
   currentPeriodStart: Date;
 }
 
-/** What our row of a subscription says so far; null where there is none. */
-async function findKnown(stripeSubscriptionId: string): Promise<Known | null> {
-  const row = await asPlatform((tx) =>
-    tx.organizationSubscription.findUnique({
-      where: { stripeSubscriptionId },
-      select: { openInvoice: true, pastDueSince: true, status: true, currentPeriodStart: true },
-    }),
+interface Rows {
+  /** What our row of the subscription says so far; null where there is none. */
+  known: Known | null;
+  /** Another subscription of the organization that we hold to be live. */
+  rival: string | null;
+}
+
+/** What our rows say. Under the organization's lock nobody else writes them. */
+async function readRows(organizationId: string, stripeSubscriptionId: string): Promise<Rows> {
+  type Row = KnownDebt & { status: SubscriptionStatus; currentPeriodStart: Date };
+  const [[row], [rival]] = await inOneExchange<[Row, { id: string }]>(
+    Prisma.sql`
+      SELECT open_invoice AS "openInvoice", past_due_since AS "pastDueSince", status, current_period_start AS "currentPeriodStart"
+      FROM organization_subscriptions WHERE stripe_subscription_id = ${stripeSubscriptionId}`,
+    Prisma.sql`
+      SELECT stripe_subscription_id AS id FROM organization_subscriptions
+      WHERE organization_id = ${organizationId}::uuid AND status::text = ANY(${[...LIVE_STATUSES]})
+        AND stripe_subscription_id <> ${stripeSubscriptionId} LIMIT 1`,
   );
-  return row && { ...row, openInvoice: row.openInvoice as OpenInvoice | null, isLive: isLive(row.status) };
+  return { known: row ? { ...row, isLive: isLive(row.status) } : null, rival: rival?.id ?? null };
+}
+
+/** The plans behind prices, those that are known already included. */
+async function withOthers(
+  plans: Map<string, CataloguePlan>,
+  asked: readonly string[],
+  prices: readonly string[],
+): Promise<Map<string, CataloguePlan>> {
+  const others = prices.filter((stripePriceId) => !asked.includes(stripePriceId));
+  return others.length === 0 ? plans : new Map([...plans, ...(await findPlansByStripePrice(others))]);
 }
 
 /**
  * The start of the current period of the plan's item (of the item whose period began first where none is a plan), or of the period
  * that we know of where that is older: what happened between the two was not told. Of one that we do not know, nothing was.
  */
-async function periodStartOf(facts: SubscriptionFacts, known: Known | null): Promise<Date> {
+function periodStartOf(facts: SubscriptionFacts, plans: ReadonlyMap<string, CataloguePlan>, known: Known | null): Date {
   if (known === null) return facts.createdAt;
-  const plans = await findPlansByStripePrice(facts.items.map(({ stripePriceId }) => stripePriceId));
   const starts = facts.items.map(({ periodStart }) => periodStart).sort((a, b) => a.getTime() - b.getTime());
   const start = planItemOf(facts.items, plans)?.periodStart ?? starts[0] ?? facts.startedAt;
   return new Date(Math.min(known.currentPeriodStart.getTime(), start.getTime()));
@@ -196,10 +218,14 @@ async function fetchInvoice(run: SyncRun, invoiceId: string): Promise<InvoiceFac
  * Looks at the subscriptions that come before this one: the one that we hold to be live, which may have ended meanwhile, and,
  * where this one becomes live, any older one at Stripe that we have not heard of yet.
  */
-async function lookAtElders(run: SyncRun, facts: SubscriptionFacts, wasLive: boolean, look: Look): Promise<void> {
-  const { organizationId } = run.lock;
-  const rival = await asPlatform((tx) => findRival(tx, organizationId, facts.id));
-  const elders = rival ? [rival.stripeSubscriptionId] : [];
+async function lookAtElders(
+  run: SyncRun,
+  facts: SubscriptionFacts,
+  rival: string | null,
+  wasLive: boolean,
+  look: Look,
+): Promise<void> {
+  const elders = rival ? [rival] : [];
   if (!rival && !wasLive && isLiveAtStripe(facts.status)) {
     const alive = await listLiveAtStripe(run.stripe, facts.customerId);
     elders.push(...alive.filter((other) => byAge(other, facts) < 0).map(({ id }) => id));

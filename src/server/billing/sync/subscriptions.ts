@@ -10,7 +10,7 @@ import {
 import { Prisma, type Transaction } from "../../db";
 import { newId } from "../../db/keys";
 import type { SubscriptionFacts } from "../../stripe/facts";
-import { raiseAlert, resolveAlert } from "../alerts";
+import { type AlertKind, raiseAlert, resolveAlert } from "../alerts";
 import { type AllowanceState, stopAllowances } from "../allowances";
 import { asOf, type CataloguePlan, planItemOf } from "../catalogue";
 import { settleDunning, tellOfUnpaidEnd } from "../dunning";
@@ -59,22 +59,23 @@ export async function saveSubscription(
   const before = await tx.organizationSubscription.findUnique({ where: { stripeSubscriptionId: facts.id } });
   const item = planItemOf(facts.items, plans);
   const plan = (item && plans.get(item.stripePriceId)) ?? null;
+  const over: AlertKind[] = [];
   if (!plan) await tellOfUnknownPrice(tx, run, facts);
-  else await resolveAlert(tx, organizationId, "unknown_price", facts.id, run.now);
+  else over.push("unknown_price");
   if (!plan && !before) return refused(quarantined("no item is a plan that we know; an alert is open"));
 
   const known = statusFromStripe(facts);
   if (known === null) await tellOfUnknownStatus(tx, run, facts);
-  else await resolveAlert(tx, organizationId, "unknown_status", facts.id, run.now);
-  if (known === null && !before) return refused(told(`status ${facts.status} is not known; an alert is open`));
+  else over.push("unknown_status");
   const status: SubscriptionStatus = known ?? before?.status ?? "pending";
-
   const rival = isLive(status) ? await findRival(tx, organizationId, facts.id) : null;
+  if (!rival && (known !== null || before)) over.push("second_subscription");
+  await resolveAlert(tx, organizationId, over, facts.id, run.now);
+  if (known === null && !before) return refused(told(`status ${facts.status} is not known; an alert is open`));
   if (rival) {
     await tellOfSecond(tx, run, facts, rival.stripeSubscriptionId, plan);
     return refused(told("a second live subscription; an alert is open"));
   }
-  await resolveAlert(tx, organizationId, "second_subscription", facts.id, run.now);
   const unused = isEnded(status) && (await wasAlwaysSecond(tx, organizationId, facts));
   if (unused && !before) return refused(told("a second subscription, which has ended and was never used"));
   if (before && !isExpectedTransition(before.status, status)) {
@@ -274,9 +275,7 @@ export function endHere(run: SyncRun, subscriptionId: string): Promise<{ wasLive
     });
     await recordChange(tx, run, row.id, row, { status: "cancelled", priceId: row.priceId });
     await stopAllowances(tx, organizationId, subscriptionId, run.now, run.now);
-    for (const kind of ["second_subscription", "unknown_price"] as const) {
-      await resolveAlert(tx, organizationId, kind, subscriptionId, run.now);
-    }
+    await resolveAlert(tx, organizationId, ["second_subscription", "unknown_price"], subscriptionId, run.now);
     await settleDunning(tx, organizationId, run.now);
     return { wasLive: isLive(row.status) };
   });
