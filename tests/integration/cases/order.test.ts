@@ -228,32 +228,4 @@ describe("order, by somebody who means harm", () => {
     expect(await company.grants()).toEqual([6000, 25_000]);
     await company.ledger();
   });
-
-  it.each(["elder", "younger"] as const)(
-    "two subscriptions of one second, side by side until the %s ends: either told first",
-    async (which) => {
-      const results: unknown[] = [];
-      for (const isLate of [false, true]) {
-        const company = await world.found();
-        const made = [await company.subscribeByHand("pro"), await company.subscribeByHand("pro")];
-        const [elder, younger] = made.map(({ id }) => id).sort();
-        const ends = (which === "elder" ? elder : younger) ?? "";
-        const told = await world.freshEvents();
-        if (!isLate) await world.settle(told);
-        await company.pass(daysLater(5));
-        await world.stripe.subscriptions.cancel(ends);
-        told.push(...(await world.freshEvents()));
-        const isOfEnded = (event: Stripe.Event) => JSON.stringify(event).includes(ends);
-        if (isLate)
-          await world.settle(
-            told.filter((event) => !isOfEnded(event)),
-            company.now,
-          );
-        await world.settle(told.filter(isOfEnded), company.now);
-        results.push({ grants: (await company.grants()).sort(), standing: (await company.standing()).sort() });
-        await company.ledger();
-      }
-      expect(results[1]).toEqual(results[0]);
-    },
-  );
 });

@@ -27,16 +27,11 @@ export async function wasAlwaysSecond(
       stripeSubscriptionId: { not: id },
       status: { not: "pending" },
       stripeStatus: { not: "incomplete_expired" },
-      AND: [
-        { OR: [{ startedAt: { lt: startedAt } }, { startedAt, stripeSubscriptionId: { lt: id } }] },
-        // One that began in the second in which this one ended, or ended in that in which it began, was not beside it.
-        ...(endedAt ? [{ startedAt: { lt: endedAt } }] : []),
-        {
-          OR: [
-            { endedAt: null, status: { in: [...LIVE_STATUSES] } },
-            ...(endedAt ? [{ endedAt: { gte: endedAt, gt: startedAt } }] : []),
-          ],
-        },
+      // One that began in the second in which this one ended, or ended in that in which it began, was not beside it.
+      startedAt: { lte: startedAt, ...(endedAt && { lt: endedAt }) },
+      OR: [
+        { endedAt: null, status: { in: [...LIVE_STATUSES] } },
+        ...(endedAt ? [{ endedAt: { gte: endedAt, gt: startedAt } }] : []),
       ],
     },
   });
