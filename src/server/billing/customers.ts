@@ -22,13 +22,17 @@ export interface OwnerReference {
   organizationId: string | null;
   /** Stripe's ids of the object and of what it belongs to. */
   objectIds?: readonly string[];
+  /** Asks Stripe for the invoice of a payment, which does not name it itself: only where nothing else leads to an organization. */
+  findInvoice?: () => Promise<string | null>;
 }
 
 /**
  * Whose a Stripe object is. The customer decides; for a customer that no organization has (any more) the rows that we keep of
  * the object; metadata only where there are none and the organization that is named has no customer.
+ * @throws BillingError as `callStripe` does, where there is `findInvoice`
  */
-export async function findOwner({ customerId, organizationId, objectIds = [] }: OwnerReference): Promise<Owner> {
+export async function findOwner(reference: OwnerReference): Promise<Owner> {
+  const { customerId, organizationId, objectIds = [], findInvoice } = reference;
   const named = organizationId !== null && UUID.test(organizationId) ? organizationId.toLowerCase() : null;
   const byCustomer = customerId === null ? null : await findByCustomer(customerId);
   if (byCustomer !== null) {
@@ -51,9 +55,12 @@ export async function findOwner({ customerId, organizationId, objectIds = [] }: 
     }
     return { kind: "organization", organizationId: byRow.id, isCustomerKnown: false };
   }
-  if (named === null || !byName) return { kind: "unknown" };
-  if (byName.customer !== null && customerId !== null) return { kind: "mismatch", customerOwner: null, named };
-  return { kind: "organization", organizationId: named, isCustomerKnown: false };
+  if (named !== null && byName && (byName.customer === null || customerId === null)) {
+    return { kind: "organization", organizationId: named, isCustomerKnown: false };
+  }
+  const invoiceId = (await findInvoice?.()) ?? null;
+  if (invoiceId !== null) return findOwner({ customerId, organizationId, objectIds: [invoiceId] });
+  return named !== null && byName ? { kind: "mismatch", customerOwner: null, named } : { kind: "unknown" };
 }
 
 async function findByCustomer(customerId: string): Promise<string | null> {

@@ -313,7 +313,8 @@ export async function syncPaymentIntent(run: SyncRun, paymentIntentId: string): 
     const facts = await fetchPayment(run.stripe, id);
     if (!facts) continue;
     const { customerId, metadataOrganizationId } = facts;
-    const refused = await refuseForeign(run, id, { customerId, metadataOrganizationId, objectIds: [id, purpose.id] });
+    const objectIds = [id, purpose.id, purpose.invoiceId];
+    const refused = await refuseForeign(run, id, { customerId, metadataOrganizationId, objectIds });
     if (refused) return refused;
     payments.push(facts);
   }

@@ -4,7 +4,7 @@
 import { targetOf } from "./events";
 import { findAtStripe, idOf, type Stripe, toDate, toDateOrNull } from "./index";
 import { listAll } from "./lists";
-import { DEBITS } from "./payment-facts";
+import { DEBITS, findInvoiceOfPayment } from "./payment-facts";
 
 export interface CardFacts {
   brand: string;
@@ -274,11 +274,17 @@ export function readHint(event: Stripe.Event): EventHint {
   };
 }
 
+export interface PaymentLead extends Pick<EventHint, "customerId" | "organizationId" | "objectIds"> {
+  objectId: string;
+  /** Asks for the payment's invoice: what may lead to whose it is where nothing else does. */
+  findInvoice: () => Promise<string | null>;
+}
+
 /** Whose a payment is, read from Stripe: a refund or a dispute does not say it. Null where there is no such payment. */
 export async function findPaymentOwner(
   stripe: Stripe,
   hint: Pick<EventHint, "paymentIntentId" | "chargeId">,
-): Promise<(Pick<EventHint, "customerId" | "organizationId" | "objectIds"> & { objectId: string }) | null> {
+): Promise<PaymentLead | null> {
   const { chargeId } = hint;
   let { paymentIntentId } = hint;
   if (paymentIntentId === null && chargeId !== null) {
@@ -294,5 +300,6 @@ export async function findPaymentOwner(
     customerId: idOf(intent.customer),
     organizationId: intent.metadata.organizationId ?? null,
     objectIds: [id],
+    findInvoice: () => findInvoiceOfPayment(stripe, id),
   };
 }

@@ -1,7 +1,7 @@
 // A payment and what was taken back of it, in our words.
 import type { PaymentTruth } from "~/domain/claims";
 import { findAtStripe, idOf, type Stripe, toDate, toDateOrNull } from "./index";
-import { listAll } from "./lists";
+import { listAll, listIfThere } from "./lists";
 
 /** Types of payment methods whose bank says days after it was asked whether it pays. */
 export const DEBITS: ReadonlySet<string> = new Set([
@@ -72,6 +72,13 @@ export async function fetchPayment(stripe: Stripe, paymentIntentId: string): Pro
     refunds,
     disputes,
   };
+}
+
+/** Stripe's id of the invoice that a payment pays, which the payment does not name; null where it pays none. */
+export async function findInvoiceOfPayment(stripe: Stripe, paymentIntentId: string): Promise<string | null> {
+  const payment = { type: "payment_intent", payment_intent: paymentIntentId } as const;
+  const [paid] = await listIfThere((page) => stripe.invoicePayments.list({ payment, ...page }));
+  return idOf(paid?.invoice);
 }
 
 // Not the charge's own sum: that one may still count a refund that has failed.

@@ -1,7 +1,7 @@
 // What becomes of stored events: claim those of one object, find whose it is, take that organization's lock, refetch, sync, mark.
 import { BillingError } from "~/domain/errors";
 import { raiseAlert } from "../billing/alerts";
-import { findOwner, type Owner } from "../billing/customers";
+import { findOwner, type Owner, type OwnerReference } from "../billing/customers";
 import {
   type SyncResult,
   type SyncRun,
@@ -18,6 +18,7 @@ import { log } from "../log";
 import { readStoredEvent, retryAfterSeconds, type Stripe, stripeForJobs } from "../stripe";
 import type { SyncTarget } from "../stripe/events";
 import { type EventHint, findPaymentOwner, readHint } from "../stripe/facts";
+import { findInvoiceOfPayment } from "../stripe/payment-facts";
 import { type Claim, type ClaimedEvent, claimEvents, findNextInTurn, holdingClaim, postponeTurn } from "./claim";
 import { storedHintOf } from "./hints";
 import { markEvents, markFailed, type Outcome } from "./outcome";
@@ -158,14 +159,17 @@ async function look(part: Part, leader: ClaimedEvent, now: Date): Promise<Outcom
   return { status: quarantined ? "quarantined" : "done", organizationId, sentence, objectIds };
 }
 
-type Lead = Pick<EventHint, "objectId" | "customerId" | "organizationId" | "objectIds">;
+interface Lead extends OwnerReference {
+  objectId: string | null;
+}
 
 /** The object to look at, and whose it may be. What is only about a payment does not say whose it is: Stripe is asked. */
 async function leadTo({ target, objectId }: Part, hint: EventHint): Promise<Lead | null> {
-  if (target === "payment_intent" && hint.objectId !== hint.paymentIntentId) {
-    return findPaymentOwner(stripeForJobs(), hint);
-  }
-  return { ...hint, objectId };
+  if (target !== "payment_intent") return { ...hint, objectId };
+  const stripe = stripeForJobs();
+  const { paymentIntentId } = hint;
+  if (paymentIntentId === null || paymentIntentId !== objectId) return findPaymentOwner(stripe, hint);
+  return { ...hint, objectId, findInvoice: () => findInvoiceOfPayment(stripe, paymentIntentId) };
 }
 
 /** Raises the alert of an object that is nobody's, as far as we know. @returns a sentence for the event log */

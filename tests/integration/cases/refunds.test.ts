@@ -296,6 +296,61 @@ describe("refunds, by somebody who means harm", () => {
     expect(await removals(company)).toEqual([]);
   });
 
+  it.each(["refund.created", "charge.refunded", "payment_intent.succeeded"])(
+    "a refund after the customer was deleted, told by %s, of a payment of which nothing was told",
+    async (type) => {
+      const company = await world.found();
+      await company.checkOut("pro");
+      const told = await world.freshEvents();
+      const late = ofType(told, "payment_intent.succeeded");
+      await world.settle(told.filter((event) => !late.includes(event)));
+      const { payment } = await newestPayment(company);
+      await world.stripe.customers.del(company.customer);
+      await world.settle();
+      await refund(payment);
+      const [event] = ofType([...late, ...(await world.freshEvents())], type);
+      await world.settle(event ? [event] : []);
+      // The payment names nobody, nor is there a row of it: its invoice has one.
+      expect(await world.statusOf(event?.id ?? "")).toBe("done");
+      expect(await company.credits()).toEqual(standing(0));
+      expect(await removals(company)).toEqual(["refund -6000"]);
+    },
+  );
+
+  it("the same of a pack sold by hand, of whose invoice a part was given back before", async () => {
+    const company = await world.found();
+    const { url } = await world.stripe.checkout.sessions.create({
+      ...{ mode: "payment", customer: company.customer, success_url: "http://app.test/done" },
+      line_items: [{ price: await world.packPriceOf("pack_10000"), quantity: 1 }],
+      invoice_creation: { enabled: true },
+    });
+    await world.billing.pay(url ?? "");
+    await world.settle(ofType(await world.freshEvents(), "checkout.session.completed"));
+    const { invoice, payment } = await newestPayment(company);
+    await world.stripe.creditNotes.create({ invoice: invoice.id, amount: 4450, out_of_band_amount: 4450 });
+    await world.freshEvents(); // lost: only the invoice is told again, not its payment
+    await world.tellOf("invoice.paid", invoice, NOW);
+    expect(await company.available()).toBe(5000);
+    await world.stripe.customers.del(company.customer);
+    await world.settle();
+    await refund(payment, 4450);
+    await world.settle();
+    expect(await company.available()).toBe(0);
+  });
+
+  it("whose a payment is takes no call more where its customer is known", async () => {
+    const company = await world.found();
+    const { payment } = await company.buy();
+    await refund(payment);
+    const before = world.billing.line.calls.length;
+    await world.settle();
+    // A pack's checkout says what the payment was for: nothing but whose it is could need the list.
+    const calls = world.billing.line.calls.slice(before);
+    expect(calls).toContain(`GET /v1/payment_intents/${payment}`);
+    expect(calls).not.toContain("GET /v1/invoice_payments");
+    expect(await company.credits()).toEqual(standing(0));
+  });
+
   it("void after a paid attempt is refused by Stripe, and deletes nothing here", async () => {
     const company = await world.found();
     await company.subscribe("pro");

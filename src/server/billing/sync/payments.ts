@@ -4,7 +4,7 @@ import type { Transaction } from "../../db";
 import { callStripe, expectPage, idOf, type Stripe } from "../../stripe";
 import type { InvoiceFacts } from "../../stripe/invoice-facts";
 import { listIfThere } from "../../stripe/lists";
-import { type DisputeFacts, isGiven, type PaymentFacts } from "../../stripe/payment-facts";
+import { type DisputeFacts, findInvoiceOfPayment, isGiven, type PaymentFacts } from "../../stripe/payment-facts";
 import { raiseAlert, resolveAlert } from "../alerts";
 import { findPacksByStripePrice } from "../catalogue";
 import type { ClaimCauses } from "../claims";
@@ -22,15 +22,7 @@ export interface Purpose {
 export async function findPurpose(run: SyncRun, paymentIntentId: string): Promise<Purpose | null> {
   const session = await findSessionOfPayment(run, paymentIntentId);
   if (session) return { kind: "session", id: session.id, invoiceId: idOf(session.invoice), paymentIntentIds: [] };
-  const [payment] = await callStripe(async () =>
-    expectPage(
-      await run.stripe.invoicePayments.list({
-        payment: { type: "payment_intent", payment_intent: paymentIntentId },
-        limit: 1,
-      }),
-    ),
-  );
-  const invoice = idOf(payment?.invoice);
+  const invoice = await findInvoiceOfPayment(run.stripe, paymentIntentId);
   if (!invoice) return null;
   const all = await callStripe(async () =>
     expectPage(await run.stripe.invoicePayments.list({ invoice, status: "paid", limit: 100 })),
