@@ -69,8 +69,8 @@ export interface ChangeOfCredits {
   plans: ReadonlyMap<string, PlanTerms>;
   /** The plan of a proration, as it was when it was paid; as it is in `plans` where it is left out. */
   planOf?: LineContext["planOf"];
-  /** The item's period that the change falls in. */
-  current: Period & { stripeItemId: string };
+  /** The item's period that the change falls in, and where its months are counted from if that is not its start. */
+  current: Period & { stripeItemId: string; anchor?: Date };
   trial: Period | null;
   /** What there is of that period: slices to come from the end, then lots newest first. */
   parts: readonly Returnable[];
@@ -101,7 +101,7 @@ export function creditsOfChange(change: ChangeOfCredits): CreditsOfChange {
   for (const { stripeItemId, stripePriceId, from, until, credits, perSlice } of prorations) {
     if (credits >= 0) {
       const creditInterval = plans.get(stripePriceId)?.creditInterval ?? "year";
-      const start = isCurrent(stripeItemId, until) ? current.start : from;
+      const start = isCurrent(stripeItemId, until) ? (current.anchor ?? current.start) : from;
       const left = slicesOf(start, until, creditInterval).filter((slice) => slice.end > from);
       add(spreadOver(credits, perSlice, Math.max(1, left.length)));
       continue;

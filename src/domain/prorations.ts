@@ -1,6 +1,6 @@
 // Credits follow money: what a change in the middle of a period gives and takes back, at the plans' list prices, so that no
 // sequence of changes yields more credits for the money than the list prices do. No IO, no clock.
-import type { Interval, PaidLine } from "./allowance";
+import { addMonths, type Interval, type PaidLine } from "./allowance";
 import { invariant } from "./errors";
 
 /** What a plan gives for its price. */
@@ -69,7 +69,7 @@ export function creditsOfLine(line: PaidLine, plan: PlanTerms, whole: Period | n
   const money = { part: BigInt(Math.abs(line.amount)), of: BigInt(plan.unitAmount) * BigInt(line.quantity) };
   const isListed = !line.discounted && line.currency === plan.currency && money.of > 0n;
   // A discount may be inside the amount itself: it is then less than the time costs. A first period that is cut short says nothing.
-  const isWhole = whole !== null && lengthOf(whole) >= SHORTEST_MS[plan.interval];
+  const isWhole = whole !== null && isFull(whole, plan.interval);
   const isShort = isWhole && money.of * time.part - money.part * time.of > time.of;
   const { part, of } = isListed && !isShort ? money : time;
   const exact = BigInt(creditsOfInterval(plan)) * part;
@@ -82,6 +82,16 @@ function timeOf(line: PaidLine, plan: PlanTerms, whole: Period | null): Share {
   invariant(length > 0n, "a period ends after it starts");
   const of = length < SHORTEST_MS[plan.interval] ? SHORTEST_MS[plan.interval] : length;
   return { part: part < of ? part : of, of };
+}
+
+/** Whether a period has the length of an interval; the first one may be cut short, and so may one in which the subscription is to end. */
+export function isFull(period: Period, interval: Interval): boolean {
+  return lengthOf(period) >= SHORTEST_MS[interval];
+}
+
+/** What a period would be that ends at an instant, were it not cut short at its beginning. */
+export function fullBefore(end: Date, interval: Interval): Period {
+  return { start: addMonths(end, interval === "year" ? 0 - MONTHS_OF_A_YEAR : -1), end };
 }
 
 const lengthOf = ({ start, end }: Period): bigint => BigInt(end.getTime() - start.getTime());

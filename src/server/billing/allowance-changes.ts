@@ -1,9 +1,18 @@
 // Changes within a period: what the prorations of a paid invoice come to, decided once and kept, and upgrades as rows of allowances.
 // The rule is `domain/prorations.ts`; taking back what was given back is `allowance-returns.ts`.
-import { addMonths, lateUntil, type PaidLine, type PaidPeriod, slicesOf, type Trial } from "~/domain/allowance";
+import { type Interval, lateUntil, type PaidLine, type PaidPeriod, slicesOf, type Trial } from "~/domain/allowance";
 import { invariant } from "~/domain/errors";
 import { type CreditsOfChange, creditsOfChange } from "~/domain/plan-change";
-import { type LineContext, type Period, type Proration, prorationsOf, spreadOver } from "~/domain/prorations";
+import {
+  fullBefore,
+  isFull,
+  type LineContext,
+  type Period,
+  type Proration,
+  periodAround,
+  prorationsOf,
+  spreadOver,
+} from "~/domain/prorations";
 import { asPlatform, type Transaction } from "../db";
 import { newId } from "../db/keys";
 import type { SubscriptionFacts } from "../stripe/facts";
@@ -185,8 +194,11 @@ export function previewCredits(
 ): Promise<CreditsOfChange> {
   return asPlatform(async (tx) => {
     const item = subscription.items.find(({ id }) => id === stripeItemId);
-    const current = { stripeItemId, start: item?.periodStart ?? new Date(0), end: item?.periodEnd ?? new Date(1) };
-    const period = { organizationId, stripeItemId, from: current.start, until: current.end };
+    const { start, end } = { start: item?.periodStart ?? new Date(0), end: item?.periodEnd ?? new Date(1) };
+    const period = { organizationId, stripeItemId, from: start, until: end };
+    const interval = plans.get(item?.stripePriceId ?? "")?.interval ?? "month";
+    const anchor = await anchorOf(tx, { organizationId, subscription }, period, interval);
+    const current = { stripeItemId, start, end, anchor };
     const { parts, returned } = await readReturnable(tx, period);
     const terms = { organizationId, subscription, plans, items: [stripeItemId], invoiceId: null };
     const { planOf } = await contextOf(tx, terms);
@@ -230,7 +242,7 @@ async function keepUpgrade(
   invariant(plan, "the plan of a proration is known");
   const later = laterEnd(paid, proration, periods, now);
   const until = later ?? proration.until;
-  const anchor = later ? from : await anchorOf(tx, paid, proration, plan);
+  const anchor = later ? from : await anchorOf(tx, paid, proration, plan.interval);
   const slices = later
     ? [{ end: later }]
     : slicesOf(anchor, until, plan.creditInterval).filter(({ end }) => end > from);
@@ -272,21 +284,33 @@ function laterEnd(paid: PaidInvoice, proration: Proration, periods: readonly Pai
   return item && item.periodStart >= until ? item.periodEnd : null;
 }
 
-/** The start of the item's period that a proration falls in. */
+/**
+ * Where the months are counted from of the period that a part falls in: from its start, or back from its end where it is cut short at
+ * its beginning. Never from where the subscription happens to be when we look: told later, it would be elsewhere.
+ */
 async function anchorOf(
   tx: Transaction,
-  { organizationId, subscription }: PaidInvoice,
-  { stripeItemId, from, until }: Proration,
-  plan: CataloguePlan,
+  { organizationId, subscription }: Pick<PaidInvoice, "organizationId" | "subscription">,
+  { stripeItemId, from, until }: Pick<Proration, "stripeItemId" | "from" | "until">,
+  interval: Interval,
 ): Promise<Date> {
-  const whole = await tx.allowancePeriod.findFirst({
-    where: { organizationId, stripeItemId, periodEnd: until, periodStart: { lte: from }, cause: "", trial: false },
+  const rows = await tx.allowancePeriod.findMany({
+    where: {
+      organizationId,
+      stripeItemId,
+      periodEnd: { gte: until },
+      periodStart: { lte: from },
+      cause: "",
+      trial: false,
+    },
   });
-  if (whole) return whole.periodStart;
-  const line = { stripeItemId, periodStart: from, periodEnd: until };
-  const current = currentPeriodOf(subscription, line);
-  if (current) return current.start;
-  const start = addMonths(until, plan.interval === "year" ? -12 : -1);
+  const wholes = rows.map((row): Period => ({ start: row.periodStart, end: row.periodEnd }));
+  const around = periodAround(wholes, { start: from, end: until });
+  if (around?.end.getTime() === until.getTime()) return around.start;
+  const current = currentPeriodOf(subscription, { stripeItemId, periodStart: from, periodEnd: until });
+  if (current && isFull(current, interval)) return current.start;
+  if (around) return around.start;
+  const { start } = fullBefore(until, interval);
   return start < from ? start : from;
 }
 

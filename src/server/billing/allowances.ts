@@ -235,8 +235,9 @@ const isLeft = ({ periodStart, periodEnd }: AllowanceRow, current: Date) =>
 const isIn = (row: AllowanceRow, item: { periodStart: Date } | undefined, at: Date) =>
   item ? isOf(row, item.periodStart) : row.periodEnd > at;
 
+/** An upgrade begins within its period, whose months may be counted from before it. */
 const isOf = ({ periodStart, anchor }: AllowanceRow, current: Date) =>
-  [periodStart, anchor].some((start) => start?.getTime() === current.getTime());
+  (anchor ?? periodStart) <= current && current <= periodStart;
 
 /**
  * Ends what is still to come of a subscription: what had begun by its end is given, and of what was given that began only then,

@@ -498,6 +498,38 @@ describe("the life of a subscription, driven by somebody who means harm", () => 
     await company.renew();
     expect((await company.grants()).slice(1)).toEqual([6000]);
     await company.ledger();
+
+    // A year that begins with a part has its months by the anchor: told as it goes, or when the part is over.
+    const months: { slices: string[]; lots: string[] }[] = [];
+    for (const isLate of [false, true]) {
+      const yearly = await world.found();
+      const items = [{ price: await world.priceOf("pro", "year") }];
+      const { id } = await yearly.subscribeByHand("pro", {
+        items,
+        billing_cycle_anchor: daysLater(70).getTime() / 1000,
+      });
+      const told: Stripe.Event[] = [];
+      const tell = async (events: Stripe.Event[]) => (isLate ? void told.push(...events) : world.settle(events));
+      await tell(await yearly.pass(daysLater(20)));
+      const item = (await world.stripe.subscriptions.retrieve(id)).items.data[0]?.id ?? "";
+      const change = [{ id: item, price: await world.priceOf("scale", "year") }];
+      await world.stripe.subscriptions.update(id, { items: change, proration_behavior: "always_invoice" });
+      await tell(await yearly.pass(daysLater(70.1)));
+      await world.settle(told, yearly.now);
+      await grantDueSlices(yearly.now, 100);
+      const rows = await world.sql<{ slice: string }>(
+        `SELECT concat_ws(' ', period_start, anchor, slices, amounts::text) AS slice FROM allowance_periods
+         WHERE organization_id = $1 ORDER BY period_start`,
+        [yearly.id],
+      );
+      const lots = (await yearly.lots()).map(
+        ({ amount, expires }) => `${amount} until ${expires?.toISOString().slice(0, 10)}`,
+      );
+      months.push({ slices: rows.map(({ slice }) => slice), lots: lots.sort() });
+    }
+    const [live, late] = months;
+    expect(late).toEqual(live);
+    expect(live?.lots).toContain("1807 until 2026-03-19");
   });
 
   it("a product renamed, and metadata removed from a subscription, in the dashboard", async () => {
