@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { daysLater, makeEvent } from "../setup/billing";
 import { type Life, openLife, type Tenant } from "../setup/stripe-life";
-import { minutesLater } from "../setup/tenancy";
+import { createTenant, minutesLater } from "../setup/tenancy";
 
 let life: Life;
 beforeAll(async () => {
@@ -97,3 +97,28 @@ it("a period whose price is wholly taken off is no trial", async () => {
   expect((await life.newestInvoice(tenant)).total).toBe(0);
   expect(await life.grantsOf(tenant)).toEqual([6000, 6000]);
 });
+
+it.each([0, 5])(
+  "a trial that is ended by paying on day %i keeps its credits as long as it was to last, whenever it is told",
+  async (days) => {
+    for (const isTold of [true, false]) {
+      const tenant = await createTenant();
+      await life.buy(tenant, "starter");
+      const begun = life.now();
+      const events = await life.billing.freshEvents();
+      if (isTold) await life.billing.settle(events);
+      const [subscription] = (await life.stripe.subscriptions.list({ limit: 1 })).data;
+      events.push(...(await life.passUntil(daysLater(days, begun))));
+      await life.stripe.subscriptions.update(subscription?.id ?? "", { trial_end: "now" });
+      events.push(...(await life.billing.freshEvents()));
+      await life.billing.settle(isTold ? events : events.reverse(), life.now());
+      expect((await life.grantsOf(tenant)).sort((a, b) => a - b)).toEqual([300, 1500]);
+      const lots = await life.sql<{ end: Date }>(
+        `SELECT expires_at AS "end" FROM credit_grants WHERE organization_id = $1 AND amount = 300`,
+        [tenant.id],
+      );
+      expect(lots).toEqual([{ end: daysLater(14, begun) }]);
+      expect(await life.availableOf(tenant)).toBe(1800);
+    }
+  },
+);

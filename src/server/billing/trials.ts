@@ -1,4 +1,4 @@
-// Trials: an organization has one, and its credits are good while it lasts, or for good once it was converted.
+// Trials: an organization has one, and its credits are good until the end that it was to have, also where it is paid before that.
 
 import type { Transaction } from "../db";
 import { newId } from "../db/keys";
@@ -24,7 +24,8 @@ export interface TrialOf {
 export async function giveTrial(tx: Transaction, trial: TrialOf, now: Date): Promise<number> {
   const { organizationId, subscription, item, plan } = trial;
   const { trialStart, trialEnd } = subscription;
-  if (!trialStart || !trialEnd || trialEnd <= item.periodStart) return 0;
+  // One that was ended in the second in which it began has been one.
+  if (!trialStart || !trialEnd || trialEnd < item.periodStart) return 0;
   // The account first: of two that look at once, the second finds what the first has given.
   await lockFirst(tx, organizationId, now);
   if (await findTrial(tx, organizationId)) return 0;
@@ -42,8 +43,8 @@ export async function giveTrial(tx: Transaction, trial: TrialOf, now: Date): Pro
       id: newId(now),
       ...key,
       stripeSubscriptionId: subscription.id,
-      // A trial that was extended is so after this; a later trial of the subscription is another one.
-      periodEnd: new Date(Math.min(item.periodEnd.getTime(), trialEnd.getTime())),
+      // As it was promised, also where it was ended before that: an invoice says it for ever. Extended, it is so after this.
+      periodEnd: item.periodEnd,
       trial: true,
       amounts: [],
       cuts: [],
