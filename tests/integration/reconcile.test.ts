@@ -235,6 +235,84 @@ describe("what never came", () => {
     await expectReconciled();
   });
 
+  describe("of a customer who was deleted is found", () => {
+    const available = async ({ owner, id: organizationId }: Tenant) =>
+      (await callAs(owner, clock).credits.balance({ organizationId })).available;
+
+    async function deleteCustomer(tenant: Tenant): Promise<void> {
+      await billing.stripe.customers.del(await customerOf(tenant));
+      await billing.settle();
+    }
+
+    async function paymentOf(tenant: Tenant): Promise<{ invoice: string; payment: string }> {
+      const { latest_invoice } = await subscriptionOf(tenant);
+      const invoice = latest_invoice as string;
+      const { data } = await billing.stripe.invoicePayments.list({ invoice });
+      return { invoice, payment: data[0]?.payment.payment_intent as string };
+    }
+
+    /** What a run by the objects alone finds of the organization and repairs: kinds. */
+    async function foundOf(tenant: Tenant): Promise<string[]> {
+      await billing.freshEvents();
+      billing.line.bend = (path, answer) =>
+        path.startsWith("/v1/events") ? { ...answer, data: [], has_more: false } : answer;
+      const { findings } = await run({ since: daysLater(-2, clock) });
+      const repaired = findings.filter((each) => each.organizationId === tenant.id && each.repaired);
+      return repaired.map(({ kind }) => kind);
+    }
+
+    it("for a credit note by its invoice", async () => {
+      const tenant = await subscribe("pro");
+      await billing.settle();
+      const { invoice } = await paymentOf(tenant);
+      await deleteCustomer(tenant);
+      await billing.stripe.creditNotes.create({ invoice, amount: 2450, out_of_band_amount: 2450 });
+      expect(await foundOf(tenant)).toEqual(["credit_note"]);
+      expect(await available(tenant)).toBe(3000);
+    });
+
+    it("for a refund by the invoice of its payment, of which nothing was told", async () => {
+      const tenant = await subscribe("pro");
+      const told = await billing.freshEvents();
+      await billing.settle(told.filter(({ type }) => targetOf(type) !== "payment_intent"));
+      const { payment } = await paymentOf(tenant);
+      await deleteCustomer(tenant);
+      await billing.stripe.refunds.create({ payment_intent: payment });
+      expect(await foundOf(tenant)).toEqual(["payment"]);
+      expect(await available(tenant)).toBe(0);
+    });
+
+    it("for an invoice by its subscription", async () => {
+      const tenant = await subscribe("pro");
+      await billing.settle();
+      const { customer, items } = await subscriptionOf(tenant);
+      await billing.endAll();
+      const { latest_invoice } = await billing.stripe.subscriptions.create({
+        ...{ customer: customer as string, items: [{ price: items.data[0]?.price.id ?? "" }] },
+        ...{ collection_method: "send_invoice", days_until_due: 30 },
+      });
+      await billing.stripe.invoices.finalizeInvoice(latest_invoice as string);
+      await billing.settle();
+      await deleteCustomer(tenant);
+      await billing.stripe.invoices.markUncollectible(latest_invoice as string);
+      expect(await foundOf(tenant)).toEqual(["invoice"]);
+    });
+
+    it("for a checkout by our row of it, though there is another customer now", async () => {
+      const tenant = await subscribe("pro");
+      await billing.settle();
+      await buy(tenant);
+      await billing.freshEvents();
+      await deleteCustomer(tenant);
+      await callAs(tenant.owner, clock).creditProducts.checkout({
+        organizationId: tenant.id,
+        productId: packs.pack_2500 ?? "",
+      });
+      expect(await foundOf(tenant)).toEqual(["checkout"]);
+      expect(await available(tenant)).toBe(6000 + 2500);
+    });
+  });
+
   it("is told without being changed by a dry run", async () => {
     const tenant = await subscribe("pro");
     await billing.freshEvents();

@@ -20,8 +20,8 @@ export interface OwnerReference {
   customerId: string | null;
   /** What its metadata names. */
   organizationId: string | null;
-  /** Stripe's ids of the object and of what it belongs to. */
-  objectIds?: readonly string[];
+  /** Stripe's ids of the object and of what it belongs to, as far as it belongs to something. */
+  objectIds: readonly (string | null)[];
   /** Asks Stripe for the invoice of a payment, which does not name it itself: only where nothing else leads to an organization. */
   findInvoice?: () => Promise<string | null>;
 }
@@ -32,14 +32,14 @@ export interface OwnerReference {
  * @throws BillingError as `callStripe` does, where there is `findInvoice`
  */
 export async function findOwner(reference: OwnerReference): Promise<Owner> {
-  const { customerId, organizationId, objectIds = [], findInvoice } = reference;
+  const { customerId, organizationId, objectIds, findInvoice } = reference;
   const named = organizationId !== null && UUID.test(organizationId) ? organizationId.toLowerCase() : null;
   const byCustomer = customerId === null ? null : await findByCustomer(customerId);
   if (byCustomer !== null) {
     if (named !== null && named !== byCustomer) return { kind: "mismatch", customerOwner: byCustomer, named };
     return { kind: "organization", organizationId: byCustomer, isCustomerKnown: true };
   }
-  const ids = [...objectIds];
+  const ids = objectIds.filter((id) => id !== null);
   const [[byRow, another], [byName]] = await inOneExchange<[{ id: string }, { customer: string | null }]>(
     // The organizations that have rows of these objects: subscriptions, checkouts, payments and invoices.
     Prisma.sql`

@@ -37,7 +37,7 @@ async function compareCheckouts(context: Context, sessions: readonly Stripe.Chec
     };
   });
   for (const session of sessions) {
-    const { id, mode, status, customer, metadata } = session;
+    const { id, mode, status, customer, metadata, subscription, payment_intent } = session;
     const isPurchase = mode === "payment" && status === "complete" && isPaid(session);
     if (isPurchase) context.paid.add(id);
     // A setup, and a pack that nobody has paid, have nothing to be granted.
@@ -47,7 +47,8 @@ async function compareCheckouts(context: Context, sessions: readonly Stripe.Chec
       continue;
     }
     const named = metadata?.organizationId ?? null;
-    const organizationId = await context.ownerOf(id, { customerId: idOf(customer), organizationId: named });
+    const objectIds = [id, idOf(subscription), idOf(payment_intent)];
+    const organizationId = await context.ownerOf(id, { customerId: idOf(customer), organizationId: named, objectIds });
     if (organizationId === null) continue;
     await context.look({ organizationId, kind: "checkout", subject: id }, (run) => syncCheckoutSession(run, id));
   }

@@ -1,7 +1,7 @@
 // What every stage works with: what it may ask, how it looks at an object, and where it says what it found.
 import type { Stripe } from "../../stripe";
 import type { AlertKind } from "../alerts";
-import { findOwner } from "../customers";
+import { findOwner, type OwnerReference } from "../customers";
 import type { SyncRun } from "../sync";
 import { type Difference, observe } from "./observe";
 import { type Pace, passes, patiently } from "./pace";
@@ -103,11 +103,8 @@ export class Context {
   }
 
   /** Whose an object is; of one that is nobody's, or named for two, a person is told. */
-  async ownerOf(
-    subject: string,
-    { customerId, organizationId }: { customerId: string | null; organizationId: string | null },
-  ): Promise<string | null> {
-    const owner = await findOwner({ customerId, organizationId });
+  async ownerOf(subject: string, reference: OwnerReference): Promise<string | null> {
+    const owner = await this.ask(() => findOwner(reference));
     if (owner.kind === "organization") return owner.organizationId;
     const isMismatch = owner.kind === "mismatch";
     const message = isMismatch
@@ -115,7 +112,7 @@ export class Context {
       : `${subject} belongs to a customer that no organization has.`;
     const kind = isMismatch ? "customer_mismatch" : "unknown_customer";
     // A stranger's objects are one matter; an event of one of them may have told of it.
-    const who = isMismatch ? subject : (customerId ?? subject);
+    const who = isMismatch ? subject : (reference.customerId ?? subject);
     await this.log.queue({ organizationId: null, kind, subject: who, message }, kind, subject);
     return null;
   }

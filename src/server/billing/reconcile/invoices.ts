@@ -40,7 +40,8 @@ export async function compareInvoices(context: Context, invoices: readonly Strip
       continue;
     }
     const named = parent?.subscription_details?.metadata?.organizationId ?? metadata?.organizationId ?? null;
-    const organizationId = await context.ownerOf(id, { customerId: idOf(customer), organizationId: named });
+    const objectIds = [id, idOf(parent?.subscription_details?.subscription)];
+    const organizationId = await context.ownerOf(id, { customerId: idOf(customer), organizationId: named, objectIds });
     if (organizationId === null) continue;
     await context.look({ organizationId, kind: "invoice", subject: id }, (run) => syncInvoice(run, id));
   }

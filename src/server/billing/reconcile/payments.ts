@@ -94,9 +94,10 @@ export const recentCreditNotes: Stage = async function* (context, from) {
       notes.map(({ id }) => id),
     );
     context.count(notes.length);
-    for (const { id, status, customer } of notes) {
+    for (const { id, status, customer, invoice } of notes) {
       if (lines.get(id) === status) continue;
-      const organizationId = await context.ownerOf(id, { customerId: idOf(customer), organizationId: null });
+      const reference = { customerId: idOf(customer), organizationId: null, objectIds: [idOf(invoice)] };
+      const organizationId = await context.ownerOf(id, reference);
       if (organizationId === null) continue;
       await context.look({ organizationId, kind: "credit_note", subject: id }, (run) => syncCreditNote(run, id));
     }

@@ -63,7 +63,8 @@ async function compareSubscriptions(context: Context, subscriptions: readonly St
 }
 
 function ownerOf(context: Context, { id, customer, metadata }: Stripe.Subscription): Promise<string | null> {
-  return context.ownerOf(id, { customerId: idOf(customer), organizationId: metadata.organizationId ?? null });
+  const organizationId = metadata.organizationId ?? null;
+  return context.ownerOf(id, { customerId: idOf(customer), organizationId, objectIds: [id] });
 }
 
 /** Whether our row says what Stripe says. What looks different is looked at more closely, so a doubt is enough. */

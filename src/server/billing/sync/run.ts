@@ -47,8 +47,7 @@ export interface Belonging {
  */
 export async function refuseForeign(run: SyncRun, subject: string, belonging: Belonging): Promise<SyncResult | null> {
   const { organizationId } = run.lock;
-  const { customerId, metadataOrganizationId } = belonging;
-  const objectIds = belonging.objectIds.filter((id) => id !== null);
+  const { customerId, metadataOrganizationId, objectIds } = belonging;
   const owner = await findOwner({ customerId, organizationId: metadataOrganizationId, objectIds });
   if (owner.kind === "organization" && owner.organizationId === organizationId) {
     if (customerId && !owner.isCustomerKnown) await attachIfAlive(run.lock, run.stripe, customerId);
