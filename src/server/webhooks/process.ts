@@ -168,7 +168,7 @@ async function leadTo({ target, objectId }: Part, hint: EventHint): Promise<Lead
   if (target !== "payment_intent") return { ...hint, objectId };
   const stripe = stripeForJobs();
   const { paymentIntentId } = hint;
-  if (paymentIntentId === null || paymentIntentId !== objectId) return findPaymentOwner(stripe, hint);
+  if (paymentIntentId === null || hint.objectId !== paymentIntentId) return findPaymentOwner(stripe, hint);
   return { ...hint, objectId, findInvoice: () => findInvoiceOfPayment(stripe, paymentIntentId) };
 }
 
