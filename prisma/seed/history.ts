@@ -9,7 +9,13 @@ const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 // Renewal invoices stay drafts for an hour at Stripe.
 const AFTER_RENEWAL_MS = 2 * HOUR_MS;
+// Before anything is spent on a day. What is renewed at `RENEWS_AT_MS` of it has brought its credits by then.
+const MORNING_MS = 7.2 * HOUR_MS;
+const FIRST_TAKE_MS = 8 * HOUR_MS;
 const BUY_BELOW = 4_500;
+
+/** When to subscribe on a day, so that no day's takes come between a period's end and the next one's credits. */
+export const RENEWS_AT_MS = 5 * HOUR_MS;
 
 /** Numbers that look like chance and are the same each time. */
 function makeRandom(seed: number): () => number {
@@ -49,9 +55,12 @@ export async function live(
   const random = makeRandom(42);
   const total = until.getTime() - from.getTime();
   for (let day = new Date(from); day < until; day = new Date(day.getTime() + DAY_MS)) {
-    await renewIfDue(organizationId, day);
-    await expireLots(organizationId, day);
-    const { available } = await getBalance(organizationId, day);
+    // The last day may not have begun at work.
+    if (day.getTime() + FIRST_TAKE_MS >= until.getTime()) break;
+    const morning = new Date(day.getTime() + MORNING_MS);
+    await renewIfDue(organizationId, morning);
+    await expireLots(organizationId, morning);
+    const { available } = await getBalance(organizationId, morning);
     if (available < BUY_BELOW)
       await buyPack(buying, random() < 0.25 ? 2_500 : 10_000, new Date(day.getTime() + 7.4 * HOUR_MS));
     const daysLeft = Math.floor((until.getTime() - day.getTime()) / DAY_MS);
@@ -60,7 +69,7 @@ export async function live(
     }
     const weekend = day.getUTCDay() === 0 || day.getUTCDay() === 6;
     const growth = 0.65 + (0.55 * (day.getTime() - from.getTime())) / total;
-    let hours = 8;
+    let hours = FIRST_TAKE_MS / HOUR_MS;
     for (const [index, { eventName, key, project, most, share }] of MIX.entries()) {
       hours += 0.4 + random() * 1.6;
       const at = new Date(day.getTime() + hours * HOUR_MS);
